@@ -2,7 +2,8 @@
 //
 // A Dim is a polynomial with 64-bit coefficients over atoms; an atom is a symbol, or a floor-division, modulus, minimum,
 // maximum or comparison of two Dims. The polynomial is kept in a canonical form, so that + - * need no simplifier and
-// two Dims are equal exactly when they print alike. Division and modulus simplify with the facts about their symbols
+// two Dims are equal exactly when they print alike. `a mod b` is kept as a - b*(a div b), so that what reshapes take apart
+// cancels when it is put together again; `with_moduli` finds the moduli for printing and code. Division and modulus simplify with the facts about their symbols
 // (range, exclusive symbolic upper bound), which is what turns `(i*N + j) div N` into `i` after shapes were composed.
 //
 // Constant arithmetic saturates at kDimMax: a product of hostile extents becomes "too large" and never wraps.
@@ -122,5 +123,8 @@ struct Affine {
 std::optional<Affine> affine_in(const Dim& d, const Symbol& s);
 
 Dim product(std::span<const Dim>);
+
+// The terms of d with a - b*(a div b) written as Mod atoms again, where that makes it shorter.
+std::vector<Dim::Term> with_moduli(const Dim& d);
 
 }  // namespace ingot
