@@ -117,6 +117,10 @@ class Def {
   };
   std::vector<Tensor> call(std::string algorithm, const std::vector<Tensor>& operands,
                            const std::vector<TensorType>& results, CallArgs args = {});
+  // The same on values of any type (sequences, optionals, maps); operands are value ids, -1 where absent.
+  std::vector<int> call_values(std::string algorithm, std::vector<int> operands, const std::vector<Type>& results,
+                               CallArgs args = {});
+  int in_value(int i) const;             // the value id of an input of any type; -1 where absent
   // An extent decided at run time, at most `bound`; the k-th of this node, the same in every run of the definition.
   Symbol unknown_dim(int k, const Dim& bound);
   Tensor constant(TensorRef data);
@@ -195,8 +199,9 @@ const OpDef* find_op(std::string_view name);           // null: no such op
 std::span<const OpDef> all_ops();
 std::string nearest_op(std::string_view name);         // for messages
 
-// Infers the types (and symbolic contents) of a node's outputs; composites and regions included.
-Result<void> infer(Graph&, Region&, Node&);
+// Infers the types (and symbolic contents) of a node's outputs, and appends the node (a composite: what it expands to) to
+// the region.
+Result<void> append_inferred(Graph&, Region& into, std::unique_ptr<Node>);
 // Infers a whole graph in order, expanding composite ops on the way. From here on every value has a type, and no shape is
 // unknown but for symbols.
 Result<void> infer_and_expand(Graph&);

@@ -1,0 +1,331 @@
+// Types and shapes of a graph, from the operators' definitions: the definition is run into a scratch program, and the types
+// of what it makes are the types of the node's outputs. Small integer tensors get their contents as dims in the same way
+// (symbolic.h), so that Shape -> Gather -> Concat -> Reshape gives dims and not fresh symbols.
+#include <cassert>
+
+#include "ir/ops/def.h"
+#include "ir/ops/symbolic.h"
+
+namespace ingot {
+
+namespace {
+
+inline constexpr int64_t kMaxElements = int64_t{1} << 40;  // of one tensor; larger ones are refused
+inline constexpr int kMaxTensorRank = 16;                  // as INGOT_MAX_RANK in runtime/abi.h
+inline constexpr int kMaxLoopRounds = 20;                  // generalisations of carried shapes before giving up
+
+Error describe(Error e, const Node& node) {
+  std::string types;
+  for (const Value* v : node.inputs) {
+    if (!types.empty()) types += ", ";
+    types += v ? v->type.str() : "-";
+  }
+  return std::move(e).context(fmt::format("in node '{}' ({}){}{}", node.name,
+                                          node.source.empty() ? std::string(node.op()) : node.source,
+                                          types.empty() ? "" : " with inputs ", types));
+}
+
+Result<void> check_size(const Type& t) {
+  if (!t.is_tensor()) return {};
+  if (t.tensor.rank() > kMaxTensorRank) return limit_exceeded("got rank {}, expected at most {}", t.tensor.rank(), kMaxTensorRank);
+  for (const Dim& d : t.tensor.dims) {
+    if (d.upper() < 0) return invalid("got a tensor of type {}, expected extents of at least 0", t.str());
+  }
+  if (t.tensor.numel().lower() > kMaxElements) {
+    return limit_exceeded("got a tensor of type {}, expected at most 2^40 elements", t.str());
+  }
+  return {};
+}
+
+void set_constant_type(Value& v) {
+  if (v.type.kind == Type::Kind::None && v.constant) v.type = Type::of(v.constant->type());
+}
+
+Result<void> check_arity(const Node& node) {
+  int n = static_cast<int>(node.inputs.size());
+  if (n < node.def->min_inputs || (node.def->max_inputs >= 0 && n > node.def->max_inputs)) {
+    return invalid("got {} inputs, expected {}{}", n, node.def->min_inputs,
+                   node.def->max_inputs < 0                       ? " or more"
+                   : node.def->max_inputs == node.def->min_inputs ? ""
+                                                                  : fmt::format(" to {}", node.def->max_inputs));
+  }
+  for (int k = 0; k < node.def->min_inputs && !node.is("loop"); ++k) {
+    if (!node.inputs[static_cast<size_t>(k)]) return invalid("got no input {}, expected one", k);
+  }
+  return {};
+}
+
+Result<void> infer_primitive(Node& node) {
+  k::Program program;
+  std::vector<int> ids;
+  std::map<int, std::vector<Dim>> known;
+  for (Value* v : node.inputs) {
+    if (!v) {
+      ids.push_back(-1);
+      continue;
+    }
+    set_constant_type(*v);
+    assert(v->type.kind != Type::Kind::None);
+    int id = program.add({-1, v->name, v->type, v->constant});
+    if (v->elements) known[id] = *v->elements;
+    ids.push_back(id);
+  }
+  Def def(program, program.body, node, ids, 0);
+  TRY(node.def->define(def));
+  if (def.results().size() < node.outputs.size()) {
+    return unsupported("got {} outputs asked for, expected at most {}", node.outputs.size(), def.results().size());
+  }
+  for (size_t k = 0; k < node.outputs.size(); ++k) {
+    Value* out = node.outputs[k];
+    if (!out) continue;
+    int id = def.results()[k];
+    if (id < 0) return unsupported("output {} is asked for, but not computed", k);
+    const k::Value& made = program.values[static_cast<size_t>(id)];
+    TRY(check_size(made.type));
+    out->type = made.type;
+    const TensorType& t = made.tensor();
+    bool small = made.type.is_tensor() && (is_int(t.dtype) || t.dtype == DType::Bool) && t.is_static() &&
+                 t.elements() <= kMaxSymbolicElements;
+    if (small && !out->elements) out->elements = symbolic_elements(program, id, known);
+  }
+  return {};
+}
+
+// --- control flow ---------------------------------------------------------------------------------------------------
+
+std::unique_ptr<Region> clone_region(Graph& graph, const Region& region, std::map<const Value*, Value*>& to) {
+  auto get = [&](Value* v) {
+    auto it = to.find(v);
+    return it == to.end() ? v : it->second;
+  };
+  auto copy = [&](Value* v, Node* producer) -> Value* {
+    if (!v) return nullptr;
+    Value* c = graph.new_value(v->name, v->type);
+    c->constant = v->constant;
+    c->producer = producer;
+    c->output_index = v->output_index;
+    to[v] = c;
+    return c;
+  };
+  auto result = std::make_unique<Region>();
+  for (Value* v : region.inputs) result->inputs.push_back(copy(v, nullptr));
+  for (const auto& n : region.nodes) {
+    auto c = std::make_unique<Node>();
+    c->def = n->def;
+    c->attrs = n->attrs;
+    c->name = n->name;
+    c->source = n->source;
+    for (Value* v : n->inputs) c->inputs.push_back(get(v));
+    for (const auto& r : n->regions) c->regions.push_back(clone_region(graph, *r, to));
+    for (Value* v : n->outputs) c->outputs.push_back(copy(v, c.get()));
+    result->nodes.push_back(std::move(c));
+  }
+  for (Value* v : region.outputs) result->outputs.push_back(get(v));
+  return result;
+}
+
+Result<void> infer_region(Graph& graph, Region& region) {
+  std::vector<std::unique_ptr<Node>> nodes = std::move(region.nodes);
+  region.nodes.clear();
+  for (auto& n : nodes) TRY(append_inferred(graph, region, std::move(n)));
+  for (Value* v : region.outputs) {
+    if (v) set_constant_type(*v);
+  }
+  return {};
+}
+
+// Merges the types of one value on two paths; extents that differ become `unknown(k)`.
+Result<Type> merge(const Type& a, const Type& b, const std::function<Dim(const Dim&, const Dim&)>& unknown) {
+  if (a.kind != b.kind) return unsupported("got {} on one path and {} on the other, expected the same kind", a.str(), b.str());
+  switch (a.kind) {
+    case Type::Kind::None: return a;
+    case Type::Kind::Tensor: {
+      if (a.tensor.dtype != b.tensor.dtype || a.tensor.rank() != b.tensor.rank()) {
+        return unsupported("got {} on one path and {} on the other, expected the same dtype and rank", a.str(), b.str());
+      }
+      Type t = a;
+      for (size_t k = 0; k < t.tensor.dims.size(); ++k) {
+        if (!known_equal(a.tensor.dims[k], b.tensor.dims[k])) t.tensor.dims[k] = unknown(a.tensor.dims[k], b.tensor.dims[k]);
+      }
+      return t;
+    }
+    case Type::Kind::Sequence:
+    case Type::Kind::Optional:
+    case Type::Kind::Map: {
+      // Items carry their extents with them.
+      Type t = a;
+      if (a.element && b.element) {
+        t.element = std::make_shared<const Type>(TRY(merge(*a.element, *b.element, [](const Dim& x, const Dim&) { return x; })));
+      }
+      return t;
+    }
+  }
+  return a;
+}
+
+Symbol node_symbol(Node& node, size_t k, const Dim& bound) {
+  while (node.symbols.size() <= k) {
+    std::string base = node.outputs.empty() || !node.outputs[0] ? std::string(node.op()) : node.outputs[0]->name;
+    node.symbols.push_back(Dim::symbol(fmt::format("{}_n{}", base, node.symbols.size()), 0, bound.upper()));
+  }
+  return node.symbols[k];
+}
+
+// Control flow computes every output of its body; those that nobody asked for get a value of their own.
+void complete_outputs(Graph& graph, Node& node, size_t count) {
+  node.outputs.resize(std::max(node.outputs.size(), count));
+  for (size_t k = 0; k < node.outputs.size(); ++k) {
+    if (node.outputs[k]) continue;
+    node.outputs[k] = graph.new_value(node.name + ".unused");
+    node.outputs[k]->producer = &node;
+    node.outputs[k]->output_index = static_cast<int>(k);
+  }
+}
+
+Result<void> infer_if(Graph& graph, Node& node) {
+  if (node.regions.size() != 2) return invalid("got {} branches, expected 2", node.regions.size());
+  for (auto& r : node.regions) TRY(infer_region(graph, *r));
+  const Region &yes = *node.regions[0], &no = *node.regions[1];
+  if (yes.outputs.size() != no.outputs.size() || yes.outputs.size() < node.outputs.size()) {
+    return invalid("got branches with {} and {} outputs, expected {}", yes.outputs.size(), no.outputs.size(), node.outputs.size());
+  }
+  complete_outputs(graph, node, yes.outputs.size());
+  size_t next = 0;
+  for (size_t k = 0; k < yes.outputs.size(); ++k) {
+    Type t = TRY(merge(yes.outputs[k]->type, no.outputs[k]->type, [&](const Dim& a, const Dim& b) -> Dim {
+      return node_symbol(node, next++, max(a, b));
+    }));
+    node.outputs[k]->type = t;
+  }
+  return {};
+}
+
+Result<void> infer_loop(Graph& graph, Node& node) {
+  if (node.regions.size() != 1) return invalid("got {} bodies, expected 1", node.regions.size());
+  Region& body = *node.regions[0];
+  size_t carried = node.inputs.size() - 2;
+  if (body.inputs.size() != carried + 2 || body.outputs.size() < carried + 1) {
+    return invalid("got a body with {} inputs and {} outputs, expected {} inputs and at least {} outputs", body.inputs.size(),
+                   body.outputs.size(), carried + 2, carried + 1);
+  }
+  size_t scanned = body.outputs.size() - carried - 1;
+  if (node.outputs.size() > carried + scanned) {
+    return invalid("got {} outputs asked for, expected at most {}", node.outputs.size(), carried + scanned);
+  }
+  complete_outputs(graph, node, carried + scanned);
+  body.inputs[0]->type = Type::of({DType::I64, body.inputs[0]->type.tensor.dims});
+  body.inputs[1]->type = Type::of({DType::Bool, body.inputs[1]->type.tensor.dims});
+  for (size_t k = 0; k < carried; ++k) {
+    Value* from = node.inputs[k + 2];
+    if (!from) return invalid("got no initial value for carried value {}, expected one", k);
+    set_constant_type(*from);
+    body.inputs[k + 2]->type = from->type;
+  }
+  // Extents of carried values that an iteration changes become symbols. A trial on a copy finds them; each round
+  // generalises at least one, and composites must not be expanded with types that are given up later.
+  for (int round = 0;; ++round) {
+    if (round == kMaxLoopRounds) return unsupported("the shapes of carried values do not settle in {} rounds", kMaxLoopRounds);
+    std::map<const Value*, Value*> copies;
+    std::unique_ptr<Region> trial = clone_region(graph, body, copies);
+    TRY(infer_region(graph, *trial));
+    bool changed = false;
+    for (size_t k = 0; k < carried; ++k) {
+      Type merged = TRY(merge(body.inputs[k + 2]->type, trial->outputs[k + 1]->type, [&](const Dim& d, const Dim&) -> Dim {
+        auto s = d.as_symbol();
+        if (s && (*s)->name.ends_with(".carried")) return d;
+        changed = true;
+        return Dim::symbol(body.inputs[k + 2]->name + ".carried");
+      }));
+      body.inputs[k + 2]->type = merged;
+    }
+    if (!changed) break;
+  }
+  TRY(infer_region(graph, body));
+  size_t next = 0;
+  for (size_t k = 0; k < carried; ++k) {
+    Type t = TRY(merge(node.inputs[k + 2]->type, body.inputs[k + 2]->type,
+                       [&](const Dim&, const Dim&) -> Dim { return node_symbol(node, next++, Dim(kDimMax)); }));
+    node.outputs[k]->type = t;
+  }
+  if (scanned == 0) return {};
+  // The number of iterations is the trip count where nothing else ends the loop.
+  Value* cond_out = body.outputs[0];
+  bool only_count = cond_out == body.inputs[1];
+  while (!only_count && cond_out->producer && cond_out->producer->is("identity")) {
+    cond_out = cond_out->producer->inputs[0];
+    only_count = cond_out == body.inputs[1];
+  }
+  auto known_true = [](const Value* v) {
+    if (v->constant) return v->constant->elements() == 1 && v->constant->integer(0) != 0;
+    return v->elements && v->elements->size() == 1 && (*v->elements)[0].is(1);
+  };
+  bool starts = !node.inputs[1] || known_true(node.inputs[1]);
+  bool counted = starts && (only_count || known_true(cond_out));
+  Dim count;
+  Value* trip = node.inputs[0];
+  if (counted && trip && trip->constant && trip->constant->elements() == 1) {
+    count = std::max<int64_t>(trip->constant->integer(0), 0);
+  } else if (counted && trip && trip->elements && trip->elements->size() == 1) {
+    count = max((*trip->elements)[0], 0);
+  } else {
+    count = Dim(node_symbol(node, next, Dim(kDimMax)));
+  }
+  for (size_t k = 0; k < scanned; ++k) {
+    const Type& element = body.outputs[carried + 1 + k]->type;
+    if (!element.is_tensor()) return unsupported("scanned output {} is {}, expected a tensor", k, element.str());
+    Type t = element;
+    t.tensor.dims.insert(t.tensor.dims.begin(), count);
+    TRY(check_size(t));
+    node.outputs[carried + k]->type = t;
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<void> append_inferred(Graph& graph, Region& into, std::unique_ptr<Node> node) {
+  for (Value* v : node->inputs) {
+    if (v) set_constant_type(*v);
+  }
+  auto checked = [&](Result<void> r) -> Result<void> {
+    if (!r) return describe(std::move(r.error()), *node);
+    return r;
+  };
+  TRY(checked(check_arity(*node)));
+  if (!node->def->expand) {
+    if (node->is("if")) {
+      TRY(checked(infer_if(graph, *node)));
+    } else if (node->is("loop")) {
+      TRY(checked(infer_loop(graph, *node)));
+    } else {
+      TRY(checked(infer_primitive(*node)));
+    }
+    into.nodes.push_back(std::move(node));
+    return {};
+  }
+  Expand expand(graph, into, *node);
+  TRY(checked(node->def->expand(expand)));
+  const std::vector<Value*>& made = expand.results();
+  for (size_t k = 0; k < node->outputs.size(); ++k) {
+    Value* out = node->outputs[k];
+    if (!out) continue;
+    if (k >= made.size() || !made[k]) return describe(unsupported("output {} is asked for, but not computed", k), *node);
+    auto alias = std::make_unique<Node>();
+    alias->def = find_op("identity");
+    alias->name = node->name;
+    alias->source = node->source;
+    alias->inputs = {made[k]};
+    alias->outputs = {out};
+    out->producer = alias.get();
+    out->output_index = 0;
+    TRY(append_inferred(graph, into, std::move(alias)));
+  }
+  return {};
+}
+
+Result<void> infer_and_expand(Graph& graph) {
+  for (Value* v : graph.body.inputs) TRY(check_size(v->type));
+  return infer_region(graph, graph.body);
+}
+
+}  // namespace ingot

@@ -1,0 +1,138 @@
+// G to K: every node's definition is run once more, now into the program of the whole model. From here on there are no
+// operators, only stages.
+#include "ir/ops/def.h"
+
+namespace ingot {
+
+namespace {
+
+class Lowering {
+ public:
+  Result<k::Program> run(const Graph& graph) {
+    program_.name = graph.name;
+    for (Value* v : graph.body.inputs) program_.inputs.push_back(value(v));
+    for (Value* v : graph.body.inputs) emit_reads(program_.body, v);
+    TRY(region(graph.body, program_.body));
+    return std::move(program_);
+  }
+
+ private:
+  int value(Value* v) {
+    if (!v) return -1;
+    auto [it, fresh] = ids_.try_emplace(v, -1);
+    if (fresh) it->second = program_.add({-1, v->name, v->type, v->constant});
+    return it->second;
+  }
+
+  void emit_reads(k::Block& block, Value* v) {
+    if (v->reads.empty()) return;
+    k::Stage s;
+    s.kind = k::StageKind::Read;
+    s.node = origin_;
+    s.operands = {value(v)};
+    for (auto& [element, symbol] : v->reads) {
+      s.elements.push_back(element);
+      s.symbols.push_back(symbol);
+    }
+    block.stages.push_back(std::move(s));
+  }
+
+  Result<void> region(const Region& region, k::Block& block) {
+    for (const auto& node : region.nodes) {
+      origin_ = static_cast<int>(program_.origins.size());
+      program_.origins.push_back(node->name.empty() ? node->source : node->name);
+      if (node->is("if")) {
+        TRY(lower_if(*node, block));
+      } else if (node->is("loop")) {
+        TRY(lower_loop(*node, block));
+      } else {
+        TRY(primitive(*node, block));
+      }
+      for (Value* v : node->outputs) {
+        if (v) emit_reads(block, v);
+      }
+    }
+    for (Value* v : region.outputs) block.outputs.push_back(value(v));
+    return {};
+  }
+
+  Result<void> primitive(Node& node, k::Block& block) {
+    std::vector<int> inputs;
+    for (Value* v : node.inputs) inputs.push_back(value(v));
+    Def def(program_, block, node, inputs, origin_);
+    TRY(node.def->define(def));
+    for (size_t k = 0; k < node.outputs.size(); ++k) {
+      if (!node.outputs[k]) continue;
+      int id = def.results()[k];
+      ids_[node.outputs[k]] = id;
+      program_.values[static_cast<size_t>(id)].name = node.outputs[k]->name;
+    }
+    return {};
+  }
+
+
+  Result<void> lower_if(const Node& node, k::Block& block) {
+    k::Stage s;
+    s.kind = k::StageKind::If;
+    s.node = origin_;
+    s.operands = {value(node.inputs[0])};
+    s.symbols = node.symbols;
+    for (const auto& r : node.regions) {
+      k::Block b;
+      TRY(region(*r, b));
+      s.blocks.push_back(std::move(b));
+    }
+    size_t count = node.regions[0]->outputs.size();
+    for (size_t k = 0; k < count; ++k) {
+      const Type &yes = node.regions[0]->outputs[k]->type, &no = node.regions[1]->outputs[k]->type;
+      if (yes.is_tensor()) {
+        for (size_t d = 0; d < yes.tensor.dims.size(); ++d) {
+          if (known_equal(yes.tensor.dims[d], no.tensor.dims[d])) continue;
+          s.blocks[0].symbols.push_back(yes.tensor.dims[d]);
+          s.blocks[1].symbols.push_back(no.tensor.dims[d]);
+        }
+      }
+      s.results.push_back(value(node.outputs[k]));
+    }
+    block.stages.push_back(std::move(s));
+    return {};
+  }
+
+  Result<void> lower_loop(const Node& node, k::Block& block) {
+    k::Stage s;
+    s.kind = k::StageKind::Loop;
+    s.node = origin_;
+    s.symbols = node.symbols;
+    for (Value* v : node.inputs) s.operands.push_back(value(v));
+    const Region& body = *node.regions[0];
+    k::Block b;
+    for (Value* v : body.inputs) b.params.push_back(value(v));
+    for (Value* v : body.inputs) emit_reads(b, v);
+    TRY(region(body, b));
+    size_t carried = node.inputs.size() - 2;
+    for (size_t k = 0; k < carried; ++k) {
+      const Type &initial = node.inputs[k + 2]->type, &inside = body.inputs[k + 2]->type;
+      if (!initial.is_tensor()) continue;
+      for (size_t d = 0; d < initial.tensor.dims.size(); ++d) {
+        if (known_equal(initial.tensor.dims[d], inside.tensor.dims[d])) continue;
+        s.carried_symbols.push_back(*inside.tensor.dims[d].as_symbol());
+        s.symbol_init.push_back(initial.tensor.dims[d]);
+        b.symbols.push_back(body.outputs[k + 1]->type.tensor.dims[d]);
+      }
+    }
+    for (Value* v : node.outputs) s.results.push_back(value(v));
+    s.blocks.push_back(std::move(b));
+    block.stages.push_back(std::move(s));
+    return {};
+  }
+
+  k::Program program_;
+  std::map<const Value*, int> ids_;  // looked up only
+  int origin_ = -1;
+};
+
+}  // namespace
+
+Result<k::Program> lower_to_kernels(const Graph& graph) { return Lowering().run(graph); }
+
+}  // namespace ingot

@@ -1,0 +1,176 @@
+// y[i] = f(x[g(i)]), x[j] = h(j)  ->  y[i] = f(h(g(i)))
+//
+// Fusion by composition: a map is written into the stages that read it. It pays when the value is not needed in memory
+// and nothing is computed twice that costs more than a load. An access (transpose, slice, reshape, broadcast) costs
+// nothing, so it goes into all its readers; arithmetic goes into one reader that visits each element once. The operands
+// of a contraction are read many times: only accesses are written into those.
+#include "passes/kernels/passes.h"
+
+namespace ingot {
+
+namespace {
+
+inline constexpr int kMaxInlinedNodes = 600;  // of one body; beyond, the value is stored
+inline constexpr int kCheapOps = 2;           // arithmetic that may be done again for each reader
+
+struct Cost {
+  int nodes = 0;      // all of the tree
+  int arithmetic = 0; // scalar operations, weighted
+  int reads = 0;
+  int branches = 0;   // selects over reads: concat, pad
+  bool data_index = false;
+};
+
+Cost cost_of(const Expr& e) {
+  Cost c;
+  visit(e, [&](const ExprNode& n) {
+    ++c.nodes;
+    switch (n.op) {
+      case ScalarOp::Const:
+      case ScalarOp::Index: break;
+      case ScalarOp::Read:
+        ++c.reads;
+        if (n.checked) ++c.branches;
+        for (const Expr& a : n.args) c.data_index |= !a.is(ScalarOp::Index) && !a.is(ScalarOp::Const);
+        break;
+      case ScalarOp::Select: ++c.branches, ++c.arithmetic; break;
+      case ScalarOp::Div: case ScalarOp::Sqrt: case ScalarOp::Rem: case ScalarOp::FloorMod: c.arithmetic += 3; break;
+      case ScalarOp::Exp: case ScalarOp::Log: case ScalarOp::Expm1: case ScalarOp::Log1p: case ScalarOp::Sin:
+      case ScalarOp::Cos: case ScalarOp::Tan: case ScalarOp::Asin: case ScalarOp::Acos: case ScalarOp::Atan:
+      case ScalarOp::Sinh: case ScalarOp::Cosh: case ScalarOp::Tanh: case ScalarOp::Asinh: case ScalarOp::Acosh:
+      case ScalarOp::Atanh: case ScalarOp::Erf: case ScalarOp::Sigmoid: case ScalarOp::Pow: case ScalarOp::Atan2:
+        c.arithmetic += 12;
+        break;
+      default: ++c.arithmetic;
+    }
+  });
+  return c;
+}
+
+Dim numel(const std::vector<k::Iter>& iters) {
+  Dim d = 1;
+  for (const k::Iter& it : iters) d *= it.extent;
+  return d;
+}
+
+class Inliner {
+ public:
+  explicit Inliner(k::Program& p) : p_(p) {}
+
+  bool round() {
+    uses_ = count_uses(p_);
+    changed_ = false;
+    definitions_.assign(p_.values.size(), nullptr);
+    block(p_.body);
+    return changed_;
+  }
+
+ private:
+  void block(k::Block& b) {
+    for (k::Stage& s : b.stages) {
+      for (k::Block& inner : s.blocks) block(inner);
+      bool contraction = is_contraction(s);
+      switch (s.kind) {
+        case k::StageKind::Map:
+        case k::StageKind::Reduce:
+        case k::StageKind::Scan:
+        case k::StageKind::Scatter:
+          for (Expr& e : s.body) e = into(s, e, contraction);
+          for (Expr& e : s.targets) e = into(s, e, contraction);
+          break;
+        default: break;
+      }
+      if (s.kind == k::StageKind::Map && s.results.size() == 1) definitions_[static_cast<size_t>(s.results[0])] = &s;
+    }
+  }
+
+  bool pays(const k::Stage& producer, const k::Stage& consumer, bool contraction) const {
+    size_t v = static_cast<size_t>(producer.results[0]);
+    Cost c = cost_of(producer.body[0]);
+    bool access = producer.body[0].is(ScalarOp::Read) && !c.data_index;
+    bool free = c.reads == 0 && c.arithmetic <= kCheapOps;  // a constant, an index
+    if (free) return true;
+    if (uses_.escapes[v]) return false;
+    if (contraction) return access && !producer.body[0]->checked;
+    if (access && c.branches == 0) return true;
+    if (consumer.kind == k::StageKind::Scan || consumer.kind == k::StageKind::Scatter) return false;
+    bool single = uses_.stages[v] == 1;
+    if (!single && (c.arithmetic > kCheapOps || c.branches > 0 || c.data_index)) return false;
+    // Nothing may be computed more often than it is now.
+    Dim visits = numel(consumer.iters) * (consumer.kind == k::StageKind::Reduce ? numel(consumer.reds) : Dim(1));
+    return known_less_equal(visits, numel(producer.iters)) || (c.arithmetic <= kCheapOps && c.reads <= 1 && c.branches == 0);
+  }
+
+  // The producer's body at the consumer's index; none where it cannot be said.
+  Expr compose(const k::Stage& producer, const ExprNode& read) const {
+    Substitution dims;
+    std::vector<std::pair<int64_t, Expr>> data;  // iterators replaced by data-dependent indices
+    for (size_t k = 0; k < producer.iters.size(); ++k) {
+      const Expr& index = read.args[k];
+      int64_t id = producer.iters[k].symbol->id;
+      if (auto d = as_dim(index)) {
+        dims.emplace(id, *d);
+      } else {
+        data.push_back({id, index});
+      }
+    }
+    Expr body = producer.body[0];
+    if (!data.empty()) {
+      bool possible = true;
+      body = rewrite(body, [&](const ExprNode& n) {
+        if (n.op == ScalarOp::Index) {
+          for (auto& [id, index] : data) {
+            auto s = n.dim.as_symbol();
+            if (s && (*s)->id == id) return index;
+            std::map<int64_t, Symbol> inside;
+            collect_symbols(n.dim, inside);
+            if (inside.count(id)) possible = false;
+          }
+        }
+        return Expr(std::make_shared<const ExprNode>(n));
+      });
+      if (!possible) return {};
+    }
+    body = substitute(body, dims);
+    if (!read.checked) return body;
+    const std::vector<Dim>& extents = p_.values[static_cast<size_t>(read.id)].tensor().dims;
+    Expr inside = ex::boolean(true);
+    for (size_t k = 0; k < extents.size(); ++k) {
+      inside = inside && read.args[k] >= ex::index(0) && read.args[k] < ex::index(extents[k]);
+    }
+    return ex::select(inside, body, read.args[extents.size()]);
+  }
+
+  Expr into(const k::Stage& consumer, const Expr& e, bool contraction) {
+    int budget = kMaxInlinedNodes - cost_of(e).nodes;
+    return rewrite(e, [&](const ExprNode& n) {
+      Expr same(std::make_shared<const ExprNode>(n));
+      if (n.op != ScalarOp::Read) return same;
+      const k::Stage* producer = definitions_[static_cast<size_t>(n.id)];
+      if (!producer || !pays(*producer, consumer, contraction)) return same;
+      int size = cost_of(producer->body[0]).nodes;
+      if (size > budget) return same;
+      Expr composed = compose(*producer, n);
+      if (!composed) return same;
+      budget -= size;
+      changed_ = true;
+      return composed;
+    });
+  }
+
+  k::Program& p_;
+  Uses uses_;
+  std::vector<const k::Stage*> definitions_;
+  bool changed_ = false;
+};
+
+inline constexpr int kMaxRounds = 12;  // each round can make a value single-use that was not before
+
+}  // namespace
+
+void inline_maps(k::Program& p) {
+  Inliner inliner(p);
+  for (int round = 0; round < kMaxRounds && inliner.round(); ++round) remove_copies_and_dead(p);
+}
+
+}  // namespace ingot

@@ -1,0 +1,25 @@
+// Passes over K. Each is a function from a program to a program, run by the pipeline in the order below.
+#pragma once
+
+#include "ir/kernel/program.h"
+
+namespace ingot {
+
+// Evaluates stages whose operands are all constants.
+Result<void> fold_constants(k::Program&);
+// y[i] = x[i] -> y is x. Removes stages that nobody reads.
+void remove_copies_and_dead(k::Program&);
+// y[i] = f(x[g(i)]), x[j] = h(j) -> y[i] = f(h(g(i))), where that costs less than storing x.
+void inline_maps(k::Program&);
+
+// How often each value is read, by how many stages; outputs of blocks count as a reader.
+struct Uses {
+  std::vector<int> stages;      // by value id: stages that read it in their bodies
+  std::vector<bool> escapes;    // needed in memory: block outputs, operands of calls, scatters and control flow
+};
+Uses count_uses(const k::Program&);
+
+// sum over `reds` of a product of two reads (with casts) that is reused: MatMul, Gemm, convolution, Einsum.
+bool is_contraction(const k::Stage&);
+
+}  // namespace ingot
