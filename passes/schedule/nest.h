@@ -1,0 +1,51 @@
+// A stage as a loop nest: iterators in the order of the result's storage, accesses as flat offsets where they are plain
+// (unchecked, no data in the index), neighbouring iterators merged where every access walks them as one.
+//
+// In the body, a plain read is a Load whose `id` is the value and whose `dim` is the offset; others stay reads.
+#pragma once
+
+#include "passes/schedule/kernel_builder.h"
+
+namespace ingot {
+
+using k::Combiner;
+
+struct Nest {
+  k::StageKind kind = k::StageKind::Map;
+  Combiner combiner = Combiner::Sum;
+  std::vector<k::Iter> iters;  // outermost first
+  std::vector<k::Iter> reds;
+  std::vector<Expr> body;
+  struct Result {
+    int value;
+    Dim offset;
+  };
+  std::vector<Result> results;
+  int node = -1;
+
+};
+
+Nest make_nest(const k::Stage&, const Storages&);
+// Merges adjacent iterators from `first` on, and reduced ones.
+void collapse(Nest&, size_t first);
+void substitute(Nest&, const Substitution&);
+Dim elements(const std::vector<k::Iter>&);
+
+// Calls f for every Dim in the nest's body and results: offset of a plain load or store (true), anything else (false).
+void for_each_dim(const Nest&, const std::function<void(const Dim&, bool is_offset)>& f);
+
+// The stage cut at the thresholds of its selects and checked reads (concat, pad), so that each piece needs none.
+std::vector<k::Stage> split_domain(const k::Stage&, const k::Program&);
+
+// Scalar operations per index of the body, for the cost of a work item.
+int64_t body_cost(const Nest&);
+
+Expr neutral(Combiner, DType);
+Expr combine(Combiner, Expr acc, Expr value);
+
+// Stages that share their `prefix` outermost iterators and hand rows to each other, as one kernel.
+Launch schedule_rows(const std::vector<Nest>&, size_t prefix, const k::Program&, const Storages&, const TargetFacts&);
+// One nest of its own.
+Launch schedule_single(Nest, const k::Program&, const Storages&, const TargetFacts&);
+
+}  // namespace ingot

@@ -1,0 +1,491 @@
+// The generic schedule: correct, vectorised and parallel code for any map or reduction, and for chains of them that share
+// their outer iterators (softmax, normalisations, a window sum and what follows it).
+//
+//   for item in grid (the shared iterators)
+//     for each stage: loops over its other iterators, the contiguous one in vectors
+//
+// Intermediate rows lie in the values' own buffers; they are in L1 when the next stage reads them, so registers would
+// save little, and a value that somebody else reads needs no second path.
+#include <algorithm>
+#include <numeric>
+
+#include "passes/schedule/nest.h"
+
+namespace ingot {
+
+namespace {
+
+inline constexpr int64_t kChunk = 4096;            // elements of a flat map per work item
+inline constexpr int64_t kGrainCost = 40000;       // scalar operations that are worth a thread
+inline constexpr int64_t kGuessedExtent = 128;     // of a symbolic dim, for costs
+inline constexpr int64_t kUnrolledReduction = 49;  // reduced elements that are unrolled: windows up to 7x7
+inline constexpr int kRowAccumulators = 4;         // partial results of a row reduction, to hide the latency of an add
+inline constexpr int kWindowTile = 6;              // outputs of a window reduction that share the loads of weights
+
+int64_t guess(const Dim& d) { return d.constant().value_or(kGuessedExtent); }
+
+// Lanes of a vector that holds the widest element the body computes with.
+int lanes_for(const Nest& nest, const TargetFacts& facts) {
+  if (facts.vector_bytes == 0) return 1;
+  int bytes = 1;
+  for (const Expr& e : nest.body) {
+    bool strings = false;
+    visit(e, [&](const ExprNode& n) {
+      if (n.op == ScalarOp::Index || n.op == ScalarOp::Const) return;
+      strings |= n.type == DType::String || is_complex(n.type);
+      int b = std::max(bits(n.type) / 8, 1);
+      if (n.type == DType::F16 || n.type == DType::BF16) b = 4;
+      bytes = std::max(bytes, b);
+    });
+    if (strings) return 1;
+    if (e.is(ScalarOp::Const) || e.is(ScalarOp::Index)) bytes = std::max(bytes, std::max(bits(e.type()) / 8, 1));
+  }
+  return std::clamp(facts.vector_bytes / bytes, 1, 32);
+}
+
+class Rows {
+ public:
+  Rows(const k::Program& p, const Storages& s, const TargetFacts& f) : b_(p, s, f), facts_(f) {}
+
+  KernelBuilder& builder() { return b_; }
+
+  void nest(const Nest& n, size_t first) {
+    b_.node = n.node;
+    if (n.kind == k::StageKind::Map) {
+      loops(n, first, n.iters.size(), [&](const Nest& inner) { map(inner); });
+    } else {
+      reduce(n, first);
+    }
+  }
+
+  // A map over [begin, end) of its last iterator.
+  void map_range(const Nest& n, const Dim& begin, const Dim& end) {
+    b_.node = n.node;
+    vector_loop(n.iters.back().symbol, begin, end, lanes_for(n, facts_), [&](const Symbol& v, int lanes, Expr mask) {
+      store_all(n, v, lanes, mask);
+    });
+  }
+
+ private:
+  using Inner = std::function<void(const Nest&)>;
+
+  // Serial loops over iterators [first, last-1), then `inner`, which handles the last one.
+  void loops(const Nest& n, size_t first, size_t last, const Inner& inner) {
+    if (first + 1 >= last) {
+      inner(n);
+      return;
+    }
+    b_.loop(n.iters[first].symbol, 0, n.iters[first].extent, 1, [&] { loops(n, first + 1, last, inner); });
+  }
+
+  void vector_loop(const Symbol& v, const Dim& begin, const Dim& end, int lanes,
+                   const std::function<void(const Symbol&, int lanes, Expr mask)>& f) {
+    Dim extent = end - begin;
+    if (auto n = extent.constant(); n && *n < lanes && !facts_.masked_memory) {
+      while (lanes > *n) lanes /= 2;
+      lanes = std::max(lanes, 1);
+    }
+    if (lanes == 1) {
+      b_.loop(v, begin, end, 1, [&] { f(v, 1, {}); });
+      return;
+    }
+    Dim main = begin + floordiv(extent, lanes) * lanes;
+    if (!known_equal(main, begin)) b_.loop(v, begin, main, lanes, [&] { f(v, lanes, {}); });
+    if (known_equal(main, end)) return;
+    if (!facts_.masked_memory) {
+      Symbol tail = Dim::symbol(v->name, 0);
+      b_.loop(v, main, end, 1, [&] { f(v, 1, {}); });
+      return;
+    }
+    auto tail = [&] {
+      b_.let(v, main);
+      ExprNode ramp{ScalarOp::Ramp, DType::I64};
+      ramp.lanes = lanes;
+      ramp.dim = 0;
+      ExprNode limit{ScalarOp::Splat, DType::I64};
+      limit.lanes = lanes;
+      limit.args = {ex::index(end - main)};
+      ExprNode less{ScalarOp::Lt, DType::Bool};
+      less.lanes = lanes;
+      less.args = {Expr(std::make_shared<const ExprNode>(ramp)), Expr(std::make_shared<const ExprNode>(limit))};
+      f(v, lanes, Expr(std::make_shared<const ExprNode>(less)));
+    };
+    if (known_less(main, end)) {
+      tail();
+    } else {
+      b_.if_then(ex::binary(ScalarOp::Lt, ex::index(main), ex::index(end)), tail);
+    }
+  }
+
+  bool contiguous_store(const Nest& n, const Symbol& v) const {
+    for (const Nest::Result& r : n.results) {
+      auto a = affine_in(r.offset, v);
+      if (!a || !a->coefficient.is(1)) return false;
+    }
+    return true;
+  }
+
+  void store_all(const Nest& n, const Symbol& v, int lanes, const Expr& mask) {
+    ExprLowering x(b_, v, lanes, mask);
+    std::vector<Expr> values;
+    for (const Expr& e : n.body) values.push_back(x.lower(e));
+    for (size_t k = 0; k < n.results.size(); ++k) x.store_at(n.results[k].value, n.results[k].offset, values[k]);
+  }
+
+  void map(const Nest& n) {
+    if (n.iters.empty()) {
+      store_all(n, nullptr, 1, {});
+      return;
+    }
+    const k::Iter& last = n.iters.back();
+    int lanes = contiguous_store(n, last.symbol) ? lanes_for(n, facts_) : 1;
+    vector_loop(last.symbol, 0, last.extent, lanes, [&](const Symbol& v, int l, Expr mask) { store_all(n, v, l, mask); });
+  }
+
+  // How many plain loads the iterator walks by 0 or 1, less those it walks otherwise.
+  int friendliness(const Nest& n, const Symbol& v) const {
+    int score = 0;
+    for (const Expr& e : n.body) {
+      visit(e, [&](const ExprNode& x) {
+        if (x.op == ScalarOp::Load) {
+          auto a = affine_in(x.dim, v);
+          if (a && a->coefficient.is(1)) score += 2;
+          if (!a || (!a->coefficient.is(1) && !a->coefficient.is(0))) score -= 4;
+        }
+        if (x.op == ScalarOp::Read) {
+          for (size_t k = 0; k < b_.storage(static_cast<int>(x.id)).dims.size(); ++k) {
+            auto d = as_dim(x.args[k]);
+            if (!d) score -= 4;
+            if (d && depends_on(*d, v)) {
+              auto a = affine_in(*d * b_.storage(static_cast<int>(x.id)).strides[k], v);
+              score += a && a->coefficient.is(1) ? 2 : -4;
+            }
+          }
+        }
+      });
+    }
+    return score;
+  }
+
+  void reduce(const Nest& n, size_t first) {
+    bool pair = n.body.size() == 2;
+    int lanes = lanes_for(n, facts_);
+    bool has_out = first < n.iters.size(), has_red = !n.reds.empty();
+    int out_score = -100, red_score = -100;
+    if (has_out && lanes > 1) {
+      const k::Iter& last = n.iters.back();
+      out_score = friendliness(n, last.symbol) + (contiguous_store(n, last.symbol) ? 1 : -3);
+      if (auto e = last.extent.constant(); e && *e < 4) out_score = -50;
+    }
+    if (has_red && lanes > 1 && !pair) {
+      red_score = friendliness(n, n.reds.back().symbol);
+      if (auto e = n.reds.back().extent.constant(); e && *e < 4) red_score = -50;
+    }
+    if (out_score >= red_score && out_score > -4) {
+      reduce_across(n, first, lanes);
+    } else if (red_score > -4) {
+      loops_all(n, first, [&] { reduce_along(n, lanes); });
+    } else {
+      loops_all(n, first, [&] { reduce_lanes(n, nullptr, 1, {}, {}); });
+    }
+  }
+
+  void loops_all(const Nest& n, size_t first, const std::function<void()>& inner) {
+    if (first == n.iters.size()) {
+      inner();
+      return;
+    }
+    b_.loop(n.iters[first].symbol, 0, n.iters[first].extent, 1, [&] { loops_all(n, first + 1, inner); });
+  }
+
+  // Lanes along the last output iterator; a few neighbours of the one before share what they load.
+  void reduce_across(const Nest& n, size_t first, int lanes) {
+    size_t last = n.iters.size() - 1;
+    bool tiled = last > first && n.body.size() == 1 && elements(n.reds).constant().value_or(1 << 20) <= kUnrolledReduction;
+    auto inner = [&](const std::vector<Dim>& shifts) {
+      vector_loop(n.iters[last].symbol, 0, n.iters[last].extent, lanes,
+                  [&](const Symbol& v, int l, Expr mask) { reduce_lanes(n, v, l, mask, shifts); });
+    };
+    std::function<void(size_t)> outer = [&](size_t k) {
+      if (k + 1 < last || (k < last && !tiled)) {
+        b_.loop(n.iters[k].symbol, 0, n.iters[k].extent, 1, [&] { outer(k + 1); });
+        return;
+      }
+      if (k == last) {
+        inner({});
+        return;
+      }
+      const k::Iter& row = n.iters[k];
+      int64_t tile = kWindowTile;
+      if (auto e = row.extent.constant()) {
+        int64_t count = (*e + tile - 1) / tile;
+        tile = count ? (*e + count - 1) / count : 1;  // even split
+      }
+      std::vector<Dim> shifts;
+      for (int64_t t = 0; t < tile; ++t) shifts.push_back(Dim(t));
+      tile_symbol_ = row.symbol;
+      Dim main = floordiv(row.extent, tile) * tile;
+      if (!main.is(0)) b_.loop(row.symbol, 0, main, tile, [&] { inner(shifts); });
+      if (!known_equal(main, row.extent)) b_.loop(row.symbol, main, row.extent, 1, [&] { inner({}); });
+    };
+    outer(first);
+  }
+
+  // One reduction per lane (and per shift of the tile's iterator), all reduced iterators in scalar loops.
+  void reduce_lanes(const Nest& n, const Symbol& v, int lanes, const Expr& mask, std::vector<Dim> shifts) {
+    if (shifts.empty()) shifts = {Dim(0)};
+    bool pair = n.body.size() == 2;
+    DType t = n.body[0].type();
+    std::vector<int64_t> acc, position;
+    ExprLowering init(b_, v, lanes, mask);
+    for (size_t k = 0; k < shifts.size(); ++k) {
+      acc.push_back(b_.declare(t, lanes, init.splat(neutral(n.combiner, t))));
+      if (pair) position.push_back(b_.declare(DType::I64, lanes, init.splat(ex::integer(DType::I64, 0))));
+    }
+    auto step = [&](const Nest& at) {
+      for (size_t k = 0; k < shifts.size(); ++k) {
+        Nest shifted = at;
+        if (!shifts[k].is(0)) substitute(shifted, {{tile_symbol_->id, Dim(tile_symbol_) + shifts[k]}});
+        ExprLowering x(b_, v, lanes, mask);
+        Expr value = x.wide(shifted.body[0]);
+        Expr old = KernelBuilder::local(acc[k], t, lanes);
+        if (!pair) {
+          b_.set(acc[k], combine(n.combiner, old, value));
+          continue;
+        }
+        Expr index = x.wide(shifted.body[1]);
+        Expr old_index = KernelBuilder::local(position[k], DType::I64, lanes);
+        Expr better = arg_better(n.combiner, value, old);
+        // The decision is taken once: in a register, since both results depend on the old value.
+        int64_t flag = b_.declare(DType::Bool, lanes, better);
+        Expr take = KernelBuilder::local(flag, DType::Bool, lanes);
+        auto pick = [&](Expr yes, Expr no) {
+          ExprNode s{ScalarOp::Select, yes.type()};
+          s.lanes = lanes;
+          s.args = {take, std::move(yes), std::move(no)};
+          return Expr(std::make_shared<const ExprNode>(std::move(s)));
+        };
+        Expr new_value = pick(value, old), new_index = pick(index, old_index);
+        b_.set(acc[k], new_value);
+        b_.set(position[k], new_index);
+      }
+    };
+    reduced_loops(n, 0, step);
+    for (size_t k = 0; k < shifts.size(); ++k) {
+      Nest shifted = n;
+      if (!shifts[k].is(0)) substitute(shifted, {{tile_symbol_->id, Dim(tile_symbol_) + shifts[k]}});
+      ExprLowering x(b_, v, lanes, mask);
+      x.store_at(shifted.results[0].value, shifted.results[0].offset, KernelBuilder::local(acc[k], t, lanes));
+      if (pair) x.store_at(shifted.results[1].value, shifted.results[1].offset, KernelBuilder::local(position[k], DType::I64, lanes));
+    }
+  }
+
+  // value beats old; the first step always does, since positions start at 0 with the neutral value.
+  Expr arg_better(Combiner c, const Expr& value, const Expr& old) {
+    ScalarOp op = ScalarOp::Gt;
+    switch (c) {
+      case Combiner::ArgMaxLast: op = ScalarOp::Ge; break;
+      case Combiner::ArgMinFirst: op = ScalarOp::Lt; break;
+      case Combiner::ArgMinLast: op = ScalarOp::Le; break;
+      default: break;
+    }
+    auto node = [&](ScalarOp o, std::vector<Expr> args) {
+      ExprNode n{o, DType::Bool};
+      n.lanes = value.lanes();
+      n.args = std::move(args);
+      return Expr(std::make_shared<const ExprNode>(std::move(n)));
+    };
+    Expr better = node(op, {value, old});
+    if (!is_float(value.type())) return better;
+    Expr nan = node(ScalarOp::IsNaN, {value});
+    bool last = c == Combiner::ArgMaxLast || c == Combiner::ArgMinLast;
+    if (!last) nan = node(ScalarOp::And, {nan, node(ScalarOp::Not, {node(ScalarOp::IsNaN, {old})})});
+    return node(ScalarOp::Or, {better, nan});
+  }
+
+  void reduced_loops(const Nest& n, size_t k, const std::function<void(const Nest&)>& step) {
+    if (k == n.reds.size()) {
+      step(n);
+      return;
+    }
+    std::vector<k::Iter> rest(n.reds.begin() + static_cast<long>(k), n.reds.end());
+    auto count = elements(rest).constant();
+    if (count && *count <= kUnrolledReduction) {
+      for (int64_t i = 0; i < *n.reds[k].extent.constant(); ++i) {
+        Nest at = n;
+        substitute(at, {{n.reds[k].symbol->id, Dim(i)}});
+        reduced_loops(at, k + 1, step);
+      }
+      return;
+    }
+    b_.loop(n.reds[k].symbol, 0, n.reds[k].extent, 1, [&] { reduced_loops(n, k + 1, step); });
+  }
+
+  // Lanes along the last reduced iterator; one result.
+  void reduce_along(const Nest& n, int lanes) {
+    DType t = n.body[0].type();
+    const k::Iter& last = n.reds.back();
+    if (auto e = last.extent.constant()) {
+      while (lanes > 2 && *e < lanes) lanes /= 2;
+    }
+    ExprLowering plain(b_, last.symbol, lanes);
+    std::vector<int64_t> acc;
+    int64_t step = lanes * kRowAccumulators;
+    bool many = !last.extent.is_constant() || last.extent.value() >= 2 * step;
+    for (int k = 0; k < (many ? kRowAccumulators : 1); ++k) acc.push_back(b_.declare(t, lanes, plain.splat(neutral(n.combiner, t))));
+    int64_t rest = b_.declare(t, 1, neutral(n.combiner, t));
+    auto add = [&](int64_t into, const Dim& shift, int l, const Expr& mask) {
+      Nest at = n;
+      if (!shift.is(0)) substitute(at, {{last.symbol->id, Dim(last.symbol) + shift}});
+      ExprLowering x(b_, last.symbol, l, mask);
+      Expr value = x.wide(at.body[0]);
+      if (mask) {
+        ExprNode s{ScalarOp::Select, t};
+        s.lanes = l;
+        s.args = {mask, value, x.splat(neutral(n.combiner, t))};
+        value = Expr(std::make_shared<const ExprNode>(std::move(s)));
+      }
+      b_.set(into, combine(n.combiner, KernelBuilder::local(into, t, l), value));
+    };
+    std::function<void(size_t)> outer = [&](size_t k) {
+      if (k + 1 < n.reds.size()) {
+        b_.loop(n.reds[k].symbol, 0, n.reds[k].extent, 1, [&] { outer(k + 1); });
+        return;
+      }
+      Dim begin = 0;
+      if (many) {
+        Dim end = floordiv(last.extent, step) * step;
+        b_.loop(last.symbol, 0, end, step, [&] {
+          for (int j = 0; j < kRowAccumulators; ++j) add(acc[static_cast<size_t>(j)], Dim(j * lanes), lanes, {});
+        });
+        begin = end;
+      }
+      vector_loop(last.symbol, begin, last.extent, lanes, [&](const Symbol&, int l, Expr mask) {
+        if (l == 1) {
+          add(rest, 0, 1, {});
+        } else {
+          add(acc[0], 0, l, mask);
+        }
+      });
+    };
+    outer(0);
+    Expr total = KernelBuilder::local(acc[0], t, lanes);
+    for (size_t k = 1; k < acc.size(); ++k) total = combine(n.combiner, total, KernelBuilder::local(acc[k], t, lanes));
+    Expr scalar = combine(n.combiner, horizontal(n.combiner, total), KernelBuilder::local(rest, t, 1));
+    ExprLowering out(b_);
+    out.store_at(n.results[0].value, n.results[0].offset, scalar);
+  }
+
+  Expr horizontal(Combiner c, Expr v) {
+    ExprNode n{ScalarOp::LaneSum, v.type()};
+    switch (c) {
+      case Combiner::Prod: n.op = ScalarOp::LaneProd; break;
+      case Combiner::Max: case Combiner::Or: n.op = ScalarOp::LaneMax; break;
+      case Combiner::Min: case Combiner::And: n.op = ScalarOp::LaneMin; break;
+      default: break;
+    }
+    if (v.type() != DType::Bool) {
+      n.args = {std::move(v)};
+      return Expr(std::make_shared<const ExprNode>(std::move(n)));
+    }
+    ExprNode wide{ScalarOp::Cast, DType::I32};
+    wide.lanes = v.lanes();
+    wide.args = {std::move(v)};
+    n.type = DType::I32;
+    n.args = {Expr(std::make_shared<const ExprNode>(std::move(wide)))};
+    return ex::binary(ScalarOp::Ne, Expr(std::make_shared<const ExprNode>(std::move(n))), ex::integer(DType::I32, 0));
+  }
+
+  KernelBuilder b_;
+  const TargetFacts& facts_;
+  Symbol tile_symbol_;
+};
+
+// item -> the indices of the iterators, the last one fastest.
+void decode(KernelBuilder& b, const Symbol& item, const std::vector<k::Iter>& iters, size_t count) {
+  Dim rest(item);
+  for (size_t k = count; k-- > 0;) {
+    bool outermost = k == 0;
+    b.let(iters[k].symbol, outermost ? rest : mod(rest, iters[k].extent));
+    if (!outermost) rest = floordiv(rest, iters[k].extent);
+  }
+}
+
+std::string kernel_name(const std::vector<Nest>& nests) {
+  std::string name;
+  for (const Nest& n : nests) {
+    if (!name.empty()) name += "_";
+    std::string_view what = n.kind == k::StageKind::Map ? "map" : k::name(n.combiner);
+    name += what;
+  }
+  if (name.size() > 48) name.resize(48);
+  const Nest& last = nests.back();
+  name += fmt::format("_{}", ingot::name(last.body[0].type()));
+  for (const k::Iter& it : last.iters) name += it.extent.is_constant() ? fmt::format("_{}", it.extent.str()) : "_n";
+  return name;
+}
+
+int64_t item_cost(const std::vector<Nest>& nests, size_t prefix) {
+  int64_t cost = 0;
+  for (const Nest& n : nests) {
+    int64_t c = body_cost(n);
+    for (size_t k = prefix; k < n.iters.size(); ++k) c *= std::clamp<int64_t>(guess(n.iters[k].extent), 1, 1 << 20);
+    for (const k::Iter& r : n.reds) c *= std::clamp<int64_t>(guess(r.extent), 1, 1 << 20);
+    cost = std::min<int64_t>(cost + std::min<int64_t>(c, int64_t{1} << 40), int64_t{1} << 41);
+  }
+  return std::max<int64_t>(cost, 1);
+}
+
+}  // namespace
+
+Launch schedule_rows(const std::vector<Nest>& nests, size_t prefix, const k::Program& p, const Storages& storages,
+                     const TargetFacts& facts) {
+  Rows rows(p, storages, facts);
+  std::vector<k::Iter> shared(nests[0].iters.begin(), nests[0].iters.begin() + static_cast<long>(prefix));
+  Dim items = elements(shared);
+  Symbol item = Dim::iterator("item", items);
+  decode(rows.builder(), item, shared, prefix);
+  for (const Nest& n : nests) {
+    Nest own = n;
+    Substitution unify;
+    for (size_t k = 0; k < prefix; ++k) {
+      if (own.iters[k].symbol->id != shared[k].symbol->id) unify.emplace(own.iters[k].symbol->id, Dim(shared[k].symbol));
+    }
+    substitute(own, unify);
+    if (facts.device == TargetFacts::Device::Cpu) collapse(own, prefix);
+    rows.nest(own, prefix);
+  }
+  Launch launch = rows.builder().finish(kernel_name(nests), item, items);
+  launch.grain = std::max<int64_t>(1, kGrainCost / item_cost(nests, prefix));
+  launch.kernel.schedule = fmt::format("rows: {} stages, {} shared iterators", nests.size(), prefix);
+  return launch;
+}
+
+Launch schedule_single(Nest n, const k::Program& p, const Storages& storages, const TargetFacts& facts) {
+  if (facts.device == TargetFacts::Device::OpenCl) return schedule_rows({n}, n.iters.size(), p, storages, facts);
+  collapse(n, 0);
+  if (n.kind == k::StageKind::Map && n.iters.size() == 1) {
+    Rows rows(p, storages, facts);
+    const k::Iter it = n.iters[0];
+    Dim items = ceildiv(it.extent, kChunk);
+    Symbol item = Dim::iterator("item", items);
+    Dim begin = Dim(item) * kChunk;
+    bool one = it.extent.is_constant() && it.extent.value() <= kChunk;
+    Dim end = one ? it.extent : it.extent.is_constant() && it.extent.value() % kChunk == 0 ? begin + kChunk : min(it.extent, begin + kChunk);
+    if (one) begin = 0;
+    rows.map_range(n, begin, end);
+    Launch launch = rows.builder().finish(kernel_name({n}), item, items);
+    launch.grain = std::max<int64_t>(1, kGrainCost / (kChunk * body_cost(n)));
+    launch.kernel.schedule = "flat map";
+    return launch;
+  }
+  size_t prefix = n.iters.size();
+  if (n.kind == k::StageKind::Map && prefix > 0) --prefix;
+  // A reduction keeps enough inner iterators for its lanes, and its tile of neighbours.
+  if (n.kind == k::StageKind::Reduce && prefix > 0) --prefix;
+  if (n.kind == k::StageKind::Reduce && prefix > 0 && guess(elements(n.reds)) <= kUnrolledReduction) --prefix;
+  // One reduction over everything, or rows along the reduced iterator: the grid is the results.
+  return schedule_rows({n}, prefix, p, storages, facts);
+}
+
+}  // namespace ingot

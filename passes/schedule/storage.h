@@ -1,0 +1,41 @@
+// Where the elements of a value lie: an injection from logical indices to offsets. A property of the value, never of a
+// formula; changing it changes no definition.
+//
+//   row-major f32[N,C,H,W]:        order 0 1 2 3
+//   channels last with a border:   order 0 2 3 1, one extra row and column of `fill` around H and W
+//
+// Offsets count elements from the element with logical index 0, which is where kernels' pointers point.
+#pragma once
+
+#include <optional>
+#include <vector>
+
+#include "ir/kernel/program.h"
+
+namespace ingot {
+
+struct Storage {
+  DType dtype = DType::Invalid;       // of a stored element: 2- and 4-bit types take a byte each
+  std::vector<Dim> dims;              // logical extents
+  std::vector<int> order;             // dims from the outermost to the innermost
+  std::vector<int64_t> before, after; // border, per dim
+  Expr fill;                          // what the border holds; null without a border
+  std::vector<Dim> strides;           // elements, per dim
+  Dim origin;                         // offset of index 0 from the start of the allocation
+  Dim elements;                       // of the allocation
+
+  Dim offset(const std::vector<Dim>& index) const;
+  bool has_border() const { return static_cast<bool>(fill); }
+  bool row_major() const;
+};
+
+DType storage_dtype(DType);
+Storage make_storage(const TensorType&, std::vector<int> order, std::vector<int64_t> before, std::vector<int64_t> after, Expr fill);
+Storage row_major(const TensorType&);
+
+// Storage of every value of a program, and the stages that the choice needed (copies into a border, or into the order
+// that an output must have).
+using Storages = std::vector<Storage>;  // by value id; non-tensors have dtype Invalid
+Storages choose_storage(k::Program&);
+
+}  // namespace ingot

@@ -1,0 +1,20 @@
+// What schedules may know of a target: one page of numbers, filled from the backend's target table.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+namespace ingot {
+
+struct TargetFacts {
+  enum class Device : uint8_t { Cpu, OpenCl } device = Device::Cpu;
+  std::string name = "generic";
+  int vector_bytes = 16;        // 0: schedules use scalars only (OpenCL: one work-item per element)
+  int vector_registers = 16;
+  bool masked_memory = false;   // masked loads and stores cost about as much as plain ones
+  bool dot4 = false;            // u8 x s8 products summed by fours into i32 in one instruction
+  int64_t l1_bytes = 32 << 10;
+  int64_t l2_bytes = 1 << 20;
+};
+
+}  // namespace ingot
