@@ -1,0 +1,117 @@
+// See data_set.h.
+#include "tools/driver/data_set.h"
+
+#include <algorithm>
+#include <filesystem>
+#include <limits>
+
+#include "frontend/onnx/value.h"
+#include "tools/driver/files.h"
+#include "tools/driver/npy.h"
+
+namespace ingot::driver {
+
+namespace fs = std::filesystem;
+
+Result<std::vector<TestCase>> find_tests(const std::string& dir) {
+  if (!is_directory(dir)) return io_error("{} is not a directory", dir);
+  std::vector<TestCase> tests;
+  if (is_file(dir + "/model.onnx")) tests.push_back({base_name(dir), dir});
+  std::error_code ec;
+  for (fs::recursive_directory_iterator it(dir, fs::directory_options::skip_permission_denied, ec), end; !ec && it != end; it.increment(ec)) {
+    if (it->path().filename() != "model.onnx" || it.depth() == 0) continue;
+    const fs::path folder = it->path().parent_path();
+    tests.push_back({folder.lexically_relative(dir).generic_string(), folder.string()});
+  }
+  if (ec) return io_error("cannot list {}: {}", dir, ec.message());
+  std::sort(tests.begin(), tests.end(), [](const TestCase& a, const TestCase& b) { return a.name < b.name; });
+  return tests;
+}
+
+std::vector<std::string> data_sets(const std::string& test_path) {
+  std::vector<std::string> sets;
+  for (const std::string& name : list_directory(test_path))
+    if (name.starts_with("test_data_set_") && is_directory(test_path + "/" + name)) sets.push_back(test_path + "/" + name);
+  return sets;
+}
+
+Result<std::vector<HostValue>> read_values(const std::string& data_set, const std::string& prefix, const std::vector<Port>& ports) {
+  std::vector<HostValue> values(ports.size());
+  std::vector<bool> bound(ports.size(), false);
+  const std::string what = prefix == "output" ? "outputs" : "inputs";
+  for (int k = 0; k < kMaxDataFiles; ++k) {
+    const std::string path = fmt::format("{}/{}_{}.pb", data_set, prefix, k);
+    if (!is_file(path)) break;
+    // The kind of message depends on the port, and the port on the name inside: a tensor's name is where a sequence's is not,
+    // so the port of the same index is tried first and the named one, where its kind differs, read again.
+    const auto index = static_cast<size_t>(k);
+    const Type& guess = index < ports.size() ? ports[index].type : ports.empty() ? Type{} : ports.back().type;
+    auto read = onnx::read_value_file(path, guess);
+    std::string name;
+    if (read) name = read->name;
+    size_t port = index;
+    if (!name.empty()) {
+      const auto it = std::find_if(ports.begin(), ports.end(), [&](const Port& p) { return p.name == name; });
+      if (it != ports.end()) port = static_cast<size_t>(it - ports.begin());
+    }
+    if (port >= ports.size()) return invalid("{} is for {} {}, but the model has {} {}", path, prefix, k, ports.size(), what);
+    if (port != index || !read) {
+      auto again = onnx::read_value_file(path, ports[port].type);
+      if (!again) return std::move(again.error()).context("in " + path);
+      read = std::move(again);
+    }
+    if (bound[port]) return invalid("{}: {} '{}' is given twice", path, prefix, ports[port].name);
+    bound[port] = true;
+    values[port] = std::move(read->value);
+  }
+  return values;
+}
+
+namespace {
+
+// Integers that stand for a type that NumPy lacks.
+Result<HostValue> adapt(TensorRef tensor, const Type& type) {
+  const DType want = type.is_tensor() ? type.tensor.dtype : tensor->dtype;
+  const DType got = tensor->dtype;
+  if (want == got) return HostValue::of(tensor);
+  const bool bits16 = want == DType::BF16 && got == DType::U16;
+  const bool bits8 = is_float(want) && bits(want) == 8 && got == DType::U8;
+  if (bits16 || bits8) {
+    auto same_bits = std::make_shared<TensorData>(*tensor);
+    same_bits->dtype = want;
+    return HostValue::of(TensorRef(same_bits));
+  }
+  if (bits(want) < 8 && want != DType::String && (got == DType::I8 || got == DType::U8)) {
+    const int width = bits(want);
+    const int64_t lowest = want == DType::I4 || want == DType::I2 ? -(1 << (width - 1)) : 0;
+    const int64_t highest = lowest + (1 << width) - 1;
+    auto packed = TensorData::make(want, tensor->dims);
+    for (int64_t i = 0; i < tensor->elements(); ++i) {
+      const int64_t v = tensor->integer(i);
+      if (v < lowest || v > highest) return invalid("element {} is {}, expected {} to {} for {}", i, v, lowest, highest, name(want));
+      const int per_byte = 8 / width;
+      packed->mutable_bytes()[i / per_byte] |= static_cast<uint8_t>((v & ((1 << width) - 1)) << (i % per_byte * width));
+    }
+    return HostValue::of(TensorRef(packed));
+  }
+  return invalid("got {}, expected {}", name(got), type.str());
+}
+
+}  // namespace
+
+Result<HostValue> load_value(const std::string& path, const Type& type) {
+  if (ends_with(path, ".npy")) {
+    TensorRef tensor = TRY(load_npy(path));
+    auto value = adapt(std::move(tensor), type);
+    if (!value) return std::move(value.error()).context("in " + path);
+    return value;
+  }
+  if (ends_with(path, ".pb")) {
+    auto read = onnx::read_value_file(path, type);
+    if (!read) return std::move(read.error()).context("in " + path);
+    return std::move(read->value);
+  }
+  return unsupported("{}: expected a .npy or a .pb file", path);
+}
+
+}  // namespace ingot::driver

@@ -1,0 +1,77 @@
+// A model that can be run, whatever runs it: the reference interpreter, or compiled code in this process.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "ir/graph/graph.h"
+#include "ir/ops/host_value.h"
+#include "support/result.h"
+
+namespace ingot::driver {
+
+struct Port {
+  std::string name;
+  Type type;               // dims may be symbols
+  bool optional = false;   // an input that may stay absent
+};
+
+struct KernelPlacement {
+  std::string name, device;
+  int64_t items = 0;
+};
+
+struct KernelTime {
+  std::string name, node, schedule, flops, bytes;  // flops, bytes: of one call, expressions of dims
+  int64_t calls = 0, items = 0, total_ns = 0;
+};
+
+class Executable {
+ public:
+  virtual ~Executable() = default;
+  const std::vector<Port>& inputs() const { return inputs_; }
+  const std::vector<Port>& outputs() const { return outputs_; }
+
+  // Inputs of kind None stay absent. The values are kept until the next bind.
+  virtual Result<void> bind(std::vector<HostValue> inputs) = 0;
+  virtual Result<void> run() = 0;
+  virtual Result<std::vector<HostValue>> fetch() = 0;   // the outputs of the last run
+  virtual std::vector<KernelTime> profile() const { return {}; }             // where asked for
+  virtual std::vector<KernelPlacement> placement() const { return {}; }
+  virtual std::string description() const = 0;          // "interpreter", "x86-64-v4, 2 threads"
+
+  Result<std::vector<HostValue>> call(std::vector<HostValue> inputs);         // bind, run, fetch
+
+ protected:
+  std::vector<Port> inputs_, outputs_;
+};
+
+enum class Backend { Interpreter, Llvm, OpenCl };
+const char* backend_name(Backend);
+
+struct LoadOptions {
+  Backend backend = Backend::Interpreter;
+  std::vector<std::string> targets = {"host"};
+  std::map<std::string, int64_t> dims;   // fixes named dims
+  int threads = 0;                       // of a run; 0: all
+  bool profile = false;
+};
+
+// Replaces named dims of the inputs; a name that no input has is an error with the nearest one.
+Result<void> fix_dims(Graph&, const std::map<std::string, int64_t>& dims);
+
+Result<std::unique_ptr<Executable>> make_executable(Graph graph, const LoadOptions&);
+// Of a .onnx (compiled in memory, or interpreted) or a .ingot file; errors name the file.
+Result<std::unique_ptr<Executable>> load_executable(const std::string& path, const LoadOptions&);
+
+Result<std::unique_ptr<Executable>> make_interpreter(Graph graph);
+// A compiled file; `bytes` is kept.
+Result<std::unique_ptr<Executable>> load_compiled(const std::string& path, const LoadOptions&);
+Result<std::unique_ptr<Executable>> load_compiled_memory(std::string bytes, const LoadOptions&);
+
+// Checks number, kinds, dtypes and dims of inputs against the ports; named dims must agree with each other.
+Result<void> check_inputs(const std::vector<Port>&, const std::vector<HostValue>&);
+
+}  // namespace ingot::driver

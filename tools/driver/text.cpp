@@ -1,0 +1,115 @@
+// See text.h.
+#include "tools/driver/text.h"
+
+#include <fmt/format.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <numeric>
+
+namespace ingot::driver {
+
+std::string bytes_text(int64_t bytes) {
+  if (bytes < 1000) return fmt::format("{} B", bytes);
+  const char* units[] = {"kB", "MB", "GB", "TB", "PB", "EB"};
+  double value = static_cast<double>(bytes) / 1000;
+  int unit = 0;
+  while (value >= 999.5 && unit < 5) value /= 1000, ++unit;
+  const int decimals = value < 9.995 ? 2 : value < 99.95 ? 1 : 0;
+  return fmt::format("{:.{}f} {}", value, decimals, units[unit]);
+}
+
+std::string duration_text(double seconds) {
+  if (seconds < 1e-3) return fmt::format("{:.1f} us", seconds * 1e6);
+  if (seconds < 1) return fmt::format("{:.2f} ms", seconds * 1e3);
+  return fmt::format("{:.2f} s", seconds);
+}
+
+std::string nearest_name(std::string_view name, const std::vector<std::string>& candidates) {
+  std::string best;
+  size_t best_distance = std::max<size_t>(2, name.size() / 3) + 1;
+  for (const std::string& candidate : candidates) {
+    std::vector<size_t> row(candidate.size() + 1);
+    std::iota(row.begin(), row.end(), size_t{0});
+    for (size_t i = 1; i <= name.size(); ++i) {
+      size_t diagonal = row[0];
+      row[0] = i;
+      for (size_t j = 1; j <= candidate.size(); ++j) {
+        const size_t substituted = diagonal + (name[i - 1] == candidate[j - 1] ? 0 : 1);
+        diagonal = row[j];
+        row[j] = std::min({row[j] + 1, row[j - 1] + 1, substituted});
+      }
+    }
+    if (row.back() < best_distance) best_distance = row.back(), best = candidate;
+  }
+  return best;
+}
+
+std::string one_line(std::string_view text, size_t max) {
+  std::string line;
+  for (size_t i = 0; i < text.size(); ++i) {
+    if (text[i] == '\n') {
+      while (i + 1 < text.size() && (text[i + 1] == ' ' || text[i + 1] == '\n')) ++i;
+      if (i + 1 < text.size()) line += "; ";
+    } else {
+      line += text[i];
+    }
+  }
+  if (line.size() > max) line.resize(max), line += " ...";
+  return printable(line);
+}
+
+std::string printable(std::string_view s) {
+  std::string out;
+  for (size_t i = 0; i < s.size();) {
+    const auto c = static_cast<unsigned char>(s[i]);
+    const size_t length = c < 0x80 ? 1 : c >= 0xc2 && c < 0xe0 ? 2 : c >= 0xe0 && c < 0xf0 ? 3 : c >= 0xf0 && c < 0xf5 ? 4 : 0;
+    bool fine = length > 0 && i + length <= s.size();
+    for (size_t k = 1; fine && k < length; ++k) fine = (static_cast<unsigned char>(s[i + k]) & 0xc0) == 0x80;
+    if (fine && length == 3) {  // no overlong forms, no surrogates
+      const auto d = static_cast<unsigned char>(s[i + 1]);
+      fine = !(c == 0xe0 && d < 0xa0) && !(c == 0xed && d >= 0xa0);
+    } else if (fine && length == 4) {
+      const auto d = static_cast<unsigned char>(s[i + 1]);
+      fine = !(c == 0xf0 && d < 0x90) && !(c == 0xf4 && d >= 0x90);
+    }
+    if (fine && length == 1 && (c < 0x20 || c == 0x7f) && c != '\n' && c != '\t') fine = false;
+    if (fine) {
+      out.append(s.substr(i, length));
+      i += length;
+    } else {
+      out += '?';
+      ++i;
+    }
+  }
+  return out;
+}
+
+double now_seconds() {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+Progress::Progress() : terminal_(isatty(2) == 1), start_(now_seconds()) {}
+Progress::~Progress() { clear(); }
+
+void Progress::show(const std::string& line) {
+  if (!terminal_) return;
+  const double now = now_seconds();
+  if (now - start_ < 1 || now - last_ < 0.1) return;
+  last_ = now;
+  winsize size{};
+  const size_t columns = ioctl(2, TIOCGWINSZ, &size) == 0 && size.ws_col > 8 ? size.ws_col : 80;
+  std::fprintf(stderr, "\r\033[K%s", line.substr(0, columns - 1).c_str());
+  std::fflush(stderr);
+  shown_ = true;
+}
+
+void Progress::clear() {
+  if (shown_) std::fprintf(stderr, "\r\033[K"), std::fflush(stderr);
+  shown_ = false;
+}
+
+}  // namespace ingot::driver

@@ -1,0 +1,35 @@
+// Small helpers of text that several commands share: units, nearest names, the progress line.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace ingot::driver {
+
+std::string bytes_text(int64_t bytes);      // "1.5 MB" (powers of 1000, as file managers and vendors count)
+std::string duration_text(double seconds);  // "12.3 ms"
+// The candidate with the smallest edit distance to `name`; empty where none is near enough to be meant.
+std::string nearest_name(std::string_view name, const std::vector<std::string>& candidates);
+std::string one_line(std::string_view text, size_t max = 400);  // newlines become "; "
+// For JSON and terminals: bytes that are not UTF-8 become '?'.
+std::string printable(std::string_view text);
+
+// A line on a terminal's stderr that is rewritten in place, for work that takes over a second. Silent elsewhere.
+class Progress {
+ public:
+  Progress();
+  ~Progress();
+  void show(const std::string& line);
+  void clear();
+
+ private:
+  bool terminal_ = false;
+  bool shown_ = false;
+  double start_ = 0, last_ = 0;
+};
+
+double now_seconds();  // monotonic
+
+}  // namespace ingot::driver

@@ -1,0 +1,252 @@
+// The command line of `ingot`: flags in, exit status out. What the subcommands do is in tools/driver/.
+//
+// Exit status: 0 fine; 1 the input is at fault, or a test failed; 2 wrong usage.
+#include <signal.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <cstdio>
+#include <new>
+#include <thread>
+
+#include "tools/driver/commands.h"
+#include "tools/driver/conformance.h"
+#include "tools/driver/text.h"
+
+namespace {
+
+using namespace ingot;
+using namespace ingot::driver;
+
+constexpr int kInputAtFault = 1, kWrongUsage = 2;
+
+// A wrong use that the parser does not see.
+struct Usage {
+  std::string message;
+};
+
+int fail(const Error& error) {
+  std::fflush(stdout);
+  fmt::print(stderr, "error: {}\n", printable(error.message));
+  return kInputAtFault;
+}
+int status_of(const Result<void>& result) { return result ? 0 : fail(result.error()); }
+int status_of(const Result<bool>& result) { return result ? (*result ? 0 : kInputAtFault) : fail(result.error()); }
+
+// Flags that several subcommands share, as text until they are checked.
+struct Shared {
+  std::string backend, target = "host", tolerance = "auto";
+  std::vector<std::string> dims;
+  std::optional<double> rtol, atol;
+};
+
+Backend backend_of(const std::string& name) {
+  for (Backend b : {Backend::Interpreter, Backend::Llvm, Backend::OpenCl})
+    if (name == backend_name(b)) return b;
+  throw Usage{fmt::format("--backend: got '{}', expected interpreter, llvm or opencl", name)};
+}
+
+std::map<std::string, int64_t> dims_of(const std::vector<std::string>& texts) {
+  std::map<std::string, int64_t> dims;
+  for (const std::string& text : texts) {
+    const size_t equals = text.find('=');
+    int64_t value = -1;
+    char rest = 0;
+    if (equals == std::string::npos || equals == 0 || std::sscanf(text.c_str() + equals + 1, "%ld%c", &value, &rest) != 1 || value < 0)
+      throw Usage{fmt::format("--dim: got '{}', expected NAME=EXTENT, as in batch=8", text)};
+    dims[text.substr(0, equals)] = value;
+  }
+  return dims;
+}
+
+Tolerance tolerance_of(const Shared& shared) {
+  Tolerance t;
+  const auto profile = tolerance_named(shared.tolerance);
+  if (!profile) throw Usage{fmt::format("--tolerance: got '{}', expected auto, node, model, topology or argmax", shared.tolerance)};
+  t.profile = *profile;
+  t.rtol = shared.rtol, t.atol = shared.atol;
+  return t;
+}
+
+std::vector<std::string> split(const std::string& text) {
+  std::vector<std::string> parts;
+  for (size_t at = 0; at <= text.size();) {
+    const size_t comma = std::min(text.find(',', at), text.size());
+    if (comma > at) parts.push_back(text.substr(at, comma - at));
+    at = comma + 1;
+  }
+  return parts;
+}
+
+LoadOptions load_of(const Shared& shared, const std::string& default_backend) {
+  LoadOptions load;
+  load.backend = backend_of(shared.backend.empty() ? default_backend : shared.backend);
+  load.targets = split(shared.target);
+  load.dims = dims_of(shared.dims);
+  return load;
+}
+
+void add_backend(CLI::App* command, Shared& shared, const char* otherwise) {
+  command->add_option("--backend", shared.backend, fmt::format("interpreter, llvm or opencl (default: {})", otherwise));
+}
+void add_dims(CLI::App* command, Shared& shared) {
+  command->add_option("--dim", shared.dims, "fix a named dimension, as in --dim batch=8; may be repeated")->type_name("NAME=EXTENT");
+}
+void add_inputs(CLI::App* command, InputOptions& inputs) {
+  command->add_option("--input", inputs.files, "an input from a .npy or .pb file; may be repeated")->type_name("NAME=FILE");
+  command->add_option("--data", inputs.data_dir, "inputs from a backend test's directory (input_0.pb, ...)")->type_name("DIR");
+  command->add_option("--random-inputs", inputs.random_seed, "fill the other inputs with random numbers of this seed")->type_name("SEED");
+}
+void add_tolerance(CLI::App* command, Shared& shared) {
+  command->add_option("--tolerance", shared.tolerance,
+                      "node: 1e-7 + 1e-3 |g| per element; model: 1e-3 |g| + 1e-3 max|g|, 4 % of the range where quantized; "
+                      "topology: 1e-2 |g| + 1e-3 std(g); argmax; auto: model for test_data_set_ort_*, node for all others");
+  command->add_option("--rtol", shared.rtol, "replaces the relative part of the tolerance");
+  command->add_option("--atol", shared.atol, "replaces the absolute part (its factor, for model and topology)");
+}
+
+// Examples end each subcommand's help.
+CLI::App* add_command(CLI::App& app, const std::string& name, const std::string& description, const std::string& example) {
+  CLI::App* command = app.add_subcommand(name, description);
+  command->footer("Example:\n  " + example);
+  command->allow_extras();  // checked by refuse_extras, which knows the nearest flag
+  return command;
+}
+
+void refuse_extras(const CLI::App& command) {
+  const std::vector<std::string> extras = command.remaining();
+  if (extras.empty()) return;
+  const std::string& extra = extras.front();
+  if (extra.size() < 2 || extra[0] != '-') throw Usage{fmt::format("unexpected argument '{}'", extra)};
+  std::vector<std::string> flags;
+  for (const CLI::Option* option : command.get_options())
+    for (const std::string& name : option->get_lnames()) flags.push_back("--" + name);
+  const std::string near = nearest_name(extra.substr(0, extra.find('=')), flags);
+  throw Usage{fmt::format("unknown flag {}{}", extra, near.empty() ? "" : ", did you mean " + near + "?")};
+}
+
+struct Command {
+  CLI::App* app;
+  std::function<int()> run;
+};
+
+int processors() { return std::max(1, static_cast<int>(std::thread::hardware_concurrency())); }
+
+Command run_command(CLI::App& app) {
+  static RunOptions o;
+  static Shared shared;
+  CLI::App* c = add_command(app, "run", "run a model once", "ingot run model.ingot --input image=cat.npy --output-dir out");
+  c->add_option("MODEL", o.model, "a .ingot file, or a .onnx file (compiled in memory)")->required();
+  add_inputs(c, o.inputs);
+  c->add_option("--output-dir", o.output_dir, "write each output as NAME.npy")->type_name("DIR");
+  c->add_option("--top", o.top, "print the K largest elements of each row")->type_name("K")->check(CLI::Range(1, 1000));
+  c->add_option("--labels", o.labels_path, "names for --top, one a line")->type_name("FILE");
+  add_dims(c, shared);
+  add_backend(c, shared, INGOT_DEFAULT_BACKEND);
+  c->add_option("--target", shared.target, "of a .onnx file: what to compile for (default: host)");
+  c->add_option("--threads", o.load.threads, "threads at most (default: all)")->check(CLI::Range(1, 1024));
+  c->add_flag("--json", o.json, "print JSON");
+  return {c, [] {
+            const int threads = o.load.threads;
+            o.load = load_of(shared, INGOT_DEFAULT_BACKEND);
+            o.load.threads = threads;
+            o.inputs.dims = o.load.dims;
+            return status_of(run(o));
+          }};
+}
+
+Command conformance_command(CLI::App& app) {
+  static ConformanceOptions o;
+  static Shared shared;
+  static double memory_gib = 4;
+  CLI::App* c = add_command(app, "conformance", "run ONNX backend tests, each isolated",
+                            "ingot conformance tests/node --filter '^test_conv' --jobs 4 --json results.json");
+  c->add_option("DIR", o.dirs, "each directory below it that holds a model.onnx is a test, named by its path from DIR")->required();
+  add_backend(c, shared, INGOT_DEFAULT_BACKEND);
+  o.worker.processes = processors();
+  c->add_option("--jobs", o.worker.processes, "tests at a time (default: one per processor)")->check(CLI::Range(1, 1024));
+  c->add_option("--json", o.json_path, "write the results as JSON; '-': to standard output")->type_name("FILE");
+  c->add_option("--filter", o.filter, "only tests whose name matches this regular expression")->type_name("RE");
+  c->add_option("--timeout", o.worker.timeout_s, "seconds for one test (default: 60)")->check(CLI::PositiveNumber);
+  c->add_option("--memory", memory_gib, "GiB that a worker may allocate (default: 4; 0: no limit)")->check(CLI::NonNegativeNumber);
+  add_tolerance(c, shared);
+  c->add_flag("--kernels", o.kernels, "JSON tells the kernels of each test and where they ran");
+  c->add_flag("--verbose", o.verbose, "list the tests that passed too");
+  return {c, [] {
+            o.load = load_of(shared, INGOT_DEFAULT_BACKEND);
+            o.load.profile = o.kernels;
+            o.load.threads = 1;
+            o.tolerance = tolerance_of(shared);
+            o.worker.memory_bytes = static_cast<int64_t>(memory_gib * (1 << 30));
+            return status_of(conformance(o));
+          }};
+}
+
+Command inspect_command(CLI::App& app) {
+  static InspectOptions o;
+  static Shared shared;
+  CLI::App* c = add_command(app, "inspect", "show any stage of a model, or what a compiled file holds",
+                            "ingot inspect model.onnx --stage kernels");
+  c->add_option("FILE", o.file, "a .onnx or a .ingot file")->required();
+  c->add_option("--stage", o.stage, "graph, kernels, loops, llvm, asm, opencl or file (default: graph of a model, file of a compiled file)");
+  add_dims(c, shared);
+  c->add_option("--target", shared.target, "what to compile for (default: host)");
+  c->add_flag("--json", o.json, "print JSON (stage file)");
+  return {c, [] {
+            o.load = load_of(shared, INGOT_DEFAULT_BACKEND);
+            return status_of(inspect(o));
+          }};
+}
+
+int dispatch(int argc, char** argv) {
+  CLI::App app{"Compiles trained models (ONNX) to native code, and runs them.", "ingot"};
+  app.require_subcommand(1);
+  app.set_version_flag("--version", INGOT_VERSION_TEXT);
+  app.failure_message(CLI::FailureMessage::simple);
+  const std::vector<Command> commands = {run_command(app), inspect_command(app), conformance_command(app)};
+  app.footer("`ingot COMMAND --help` explains a command.");
+
+  // CLI11 takes an unknown subcommand for an extra argument; the nearest name is worth more.
+  std::vector<std::string> names;
+  for (const Command& c : commands) names.push_back(c.app->get_name());
+  if (argc > 1 && argv[1][0] != '-' && std::find(names.begin(), names.end(), argv[1]) == names.end()) {
+    const std::string near = nearest_name(argv[1], names);
+    throw Usage{fmt::format("unknown command '{}'{}; there are: {}", argv[1], near.empty() ? "" : fmt::format(", did you mean '{}'?", near),
+                            fmt::join(names, ", "))};
+  }
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::Success& e) {
+    return app.exit(e);
+  } catch (const CLI::ParseError& e) {
+    throw Usage{e.what()};
+  }
+  for (const Command& c : commands) {
+    if (!c.app->parsed()) continue;
+    refuse_extras(*c.app);
+    return c.run();
+  }
+  return kWrongUsage;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  signal(SIGPIPE, SIG_IGN);
+  try {
+    const int status = dispatch(argc, argv);
+    if (std::fflush(stdout) != 0 && status == 0) return kInputAtFault;
+    return status;
+  } catch (const Usage& usage) {
+    fmt::print(stderr, "error: {}\n  `ingot {}--help` explains the use\n", printable(usage.message),
+               argc > 1 && argv[1][0] != '-' ? std::string(argv[1]) + " " : "");
+    return kWrongUsage;
+  } catch (const std::bad_alloc&) {
+    std::fputs("error: out of memory\n", stderr);
+    return kInputAtFault;
+  } catch (const std::exception& e) {
+    fmt::print(stderr, "error: {}\n", e.what());
+    return kInputAtFault;
+  }
+}
