@@ -22,7 +22,8 @@ namespace ingot {
   X(Index, "index", 0)    /* the value of `dim`, as i64 (cast for others); in L with lanes > 1 only as Ramp     */ \
   X(Read, "read", -1)     /* K: tensor `id` at args[0..rank) (i64 each); `checked`: outside bounds gives args[rank] */ \
   X(Load, "load", -1)     /* L: buffer `id` at offset `dim` (elements), or dim + args[0] (i64) when data-dependent; \
-                             contiguous lanes; stride != 1: lane l at dim + l*stride. Optional last arg: bool mask,  \
+                             lane l is l*stride further. args[0] with lanes: an offset per lane (stride 0). Optional \
+                             last arg: bool mask,                                                               \
                              masked lanes give 0 and do not touch memory                                         */ \
   X(Local, "local", 0)    /* L: register `id`                                                                    */ \
   X(Ramp, "ramp", 0)      /* L: i64 lanes: dim + l*stride                                                        */ \
@@ -113,7 +114,8 @@ Expr lowest(DType);               // -inf, or the smallest integer
 Expr highest(DType);              // +inf, or the largest integer
 }  // namespace ex
 
-// Rebuilds `e` bottom-up: `f` gets each node with rewritten arguments and returns its replacement.
+// Rebuilds `e` bottom-up: `f` gets each node with rewritten arguments, once, and returns its replacement; an empty Expr
+// keeps the node (and folds it, where its arguments changed).
 Expr rewrite(const Expr& e, const std::function<Expr(const ExprNode&)>& f);
 void visit(const Expr& e, const std::function<void(const ExprNode&)>& f);  // each distinct node once, arguments first
 Expr substitute(const Expr& e, const Substitution&);   // in every Dim inside
