@@ -144,7 +144,7 @@ inline Expr operator>(Expr a, Expr b) { return ex::binary(ScalarOp::Gt, std::mov
 inline Expr operator>=(Expr a, Expr b) { return ex::binary(ScalarOp::Ge, std::move(a), std::move(b)); }
 inline Expr operator&&(Expr a, Expr b) { return ex::binary(ScalarOp::And, std::move(a), std::move(b)); }
 inline Expr operator||(Expr a, Expr b) { return ex::binary(ScalarOp::Or, std::move(a), std::move(b)); }
-inline Expr operator!(Expr a) { return ex::unary(ScalarOp::Not, std::move(a)); }
+inline Expr logical_not(Expr a) { return ex::unary(ScalarOp::Not, std::move(a)); }  // `!e` asks whether e is empty
 inline Expr max(Expr a, Expr b) { return ex::binary(ScalarOp::Max, std::move(a), std::move(b)); }
 inline Expr min(Expr a, Expr b) { return ex::binary(ScalarOp::Min, std::move(a), std::move(b)); }
 inline Expr max(Expr a, double b) { auto t = a.type(); return max(std::move(a), ex::number(t, b)); }
