@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <regex>
 #include <set>
@@ -160,6 +161,39 @@ Result<std::vector<TestCase>> selected_tests(const ConformanceOptions& options) 
   return tests;
 }
 
+// Lines "TEST: reason"; empty lines and those that begin with # are left out.
+Result<std::map<std::string, std::string>> read_known(const std::string& path) {
+  std::map<std::string, std::string> known;
+  if (path.empty()) return known;
+  const std::string text = TRY(read_file(path, int64_t{16} << 20));
+  int number = 0;
+  for (size_t at = 0; at < text.size();) {
+    const size_t end = std::min(text.find('\n', at), text.size());
+    const std::string line = text.substr(at, end - at);
+    at = end + 1, ++number;
+    if (line.empty() || line[0] == '#') continue;
+    const size_t colon = line.find(": ");
+    if (colon == std::string::npos || colon + 2 >= line.size()) return invalid("{}:{}: expected 'TEST: reason'", path, number);
+    if (!known.emplace(line.substr(0, colon), line.substr(colon + 2)).second)
+      return invalid("{}:{}: '{}' is listed twice", path, number, line.substr(0, colon));
+  }
+  return known;
+}
+
+void apply_known(const std::map<std::string, std::string>& known, std::vector<TestResult>& results) {
+  for (TestResult& r : results) {
+    const auto it = known.find(r.test);
+    if (it == known.end() || r.status == Status::Skip) continue;
+    if (r.status == Status::Pass) {
+      r.reason = fmt::format("passes, but is listed as a known failure ({})", it->second);
+      r.status = Status::Error;
+    } else {
+      r.reason = fmt::format("known failure ({}): {}", status_name(r.status), it->second);
+      r.status = Status::Skip;
+    }
+  }
+}
+
 void print_results(const std::vector<TestResult>& results, bool verbose) {
   auto list = [&](Status status, const char* title) {
     const auto count = std::count_if(results.begin(), results.end(), [&](const TestResult& r) { return r.status == status; });
@@ -209,6 +243,7 @@ TestResult run_test(const std::string& path, const ConformanceOptions& options) 
 
 Result<bool> conformance(const ConformanceOptions& options) {
   const std::vector<TestCase> tests = TRY(selected_tests(options));
+  const std::map<std::string, std::string> known = TRY(read_known(options.known_path));
   std::vector<TestResult> results(tests.size());
   Progress progress;
   int finished = 0;
@@ -226,6 +261,7 @@ Result<bool> conformance(const ConformanceOptions& options) {
         progress.show(fmt::format("[{}/{}] {}", ++finished, tests.size(), r.test));
       });
   progress.clear();
+  apply_known(known, results);
 
   int64_t passed = 0, skipped = 0;
   for (const TestResult& r : results) {
