@@ -2,6 +2,8 @@
 
 #include <cassert>
 
+#include "ir/numeric.h"
+
 namespace ingot {
 
 // --- Tensor ---------------------------------------------------------------------------------------------------------
@@ -405,7 +407,15 @@ Result<Value*> Expand::op(std::string_view name, std::vector<Value*> inputs, Att
   return TRY(op_n(name, std::move(inputs), 1, std::move(attrs)))[0];
 }
 
+Result<void> Expand::append(std::unique_ptr<Node> node) { return append_inferred(graph_, into_, std::move(node)); }
+
 Value* Expand::constant(TensorRef data) { return graph_.new_constant(node_.name + ".constant", std::move(data)); }
+
+Value* Expand::scalar(DType type, double v) {
+  auto data = TensorData::make(type, {});
+  store_number(type, data->mutable_bytes(), 0, v);
+  return constant(data);
+}
 
 Value* Expand::ints_constant(std::vector<int64_t> values) {
   auto data = TensorData::make(DType::I64, {static_cast<int64_t>(values.size())});

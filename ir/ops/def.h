@@ -176,6 +176,7 @@ class Expand {
   Result<std::vector<Value*>> loop(Value* trip_count, Value* condition, std::vector<Value*> carried, int scanned,
                                    const std::function<Result<std::vector<Value*>>(Expand& body, Value* iteration,
                                        std::vector<Value*> carried)>& body);  // gives carried..., scanned...
+  Result<void> append(std::unique_ptr<Node> node);     // a node built by hand
   void out(Value* v) { results_.push_back(v); }         // in order; null for one that is absent
   const std::vector<Value*>& results() const { return results_; }
   Graph& graph() { return graph_; }
