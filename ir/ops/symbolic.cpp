@@ -204,11 +204,10 @@ class Evaluator {
       bool outside = false;
       for (size_t d = 0; d < s.targets.size(); ++d) {
         MaybeSym t = eval(s.targets[d], where, memo);
-        const auto index = t ? t->num.constant() : std::nullopt;
-        if (!index) return {};
-        const int64_t extent = type.dims[d].value();
-        outside |= *index < 0 || *index >= extent;
-        target = target * extent + *index;
+        if (!t || !t->num.is_constant()) return {};
+        const int64_t index = t->num.value(), extent = type.dims[d].value();
+        outside |= index < 0 || index >= extent;
+        target = target * extent + index;
       }
       if (outside && !s.skip_outside) return {};
       if (outside || target != flat) continue;
@@ -272,14 +271,14 @@ class Evaluator {
     int64_t flat = 0;
     for (int d = 0; d < v.tensor().rank(); ++d) {
       MaybeSym i = eval(e->args[static_cast<size_t>(d)], where, memo);
-      const auto index = i ? i->num.constant() : std::nullopt;
-      const auto extent = v.tensor().dims[static_cast<size_t>(d)].constant();
-      if (!index || !extent) return {};
-      if (*index < 0 || *index >= *extent) {
+      const Dim& extent = v.tensor().dims[static_cast<size_t>(d)];
+      if (!i || !i->num.is_constant() || !extent.is_constant()) return {};
+      const int64_t index = i->num.value();
+      if (index < 0 || index >= extent.value()) {
         if (!e->checked) return {};
         return eval(e->args.back(), where, memo);
       }
-      flat = flat * *extent + *index;
+      flat = flat * extent.value() + index;
     }
     return element(static_cast<int>(e->id), flat);
   }
