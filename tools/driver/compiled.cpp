@@ -1,4 +1,5 @@
 // A compiled file as an Executable: through the runtime's C interface, as any application would use it.
+#include <algorithm>
 #include <cstring>
 #include <deque>
 
@@ -205,9 +206,10 @@ class Compiled final : public Executable {
     return list;
   }
 
+  int threads() const override { return threads_ > 0 ? std::min(threads_, ingot_thread_count()) : ingot_thread_count(); }
+
   std::string description() const override {
-    const int32_t threads = threads_ > 0 ? std::min(threads_, ingot_thread_count()) : ingot_thread_count();
-    return fmt::format("{}, {} thread{}", ingot_model_target(model_), threads, threads == 1 ? "" : "s");
+    return fmt::format("{}, {} thread{}", ingot_model_target(model_), threads(), threads() == 1 ? "" : "s");
   }
 
  private:

@@ -4,7 +4,8 @@
 #include <set>
 
 #include "frontend/onnx/import.h"
-#include "ir/ops/interpreter.h"
+#include "ir/ops/def.h"
+#include "ir/ops/evaluate.h"
 #include "tools/driver/files.h"
 #include "tools/driver/text.h"
 
@@ -14,7 +15,7 @@ namespace {
 
 class Interpreter final : public Executable {
  public:
-  explicit Interpreter(Graph graph) : graph_(std::move(graph)) {
+  Interpreter(Graph graph, k::Program program) : graph_(std::move(graph)), program_(std::move(program)) {
     for (const Value* v : graph_.body.inputs) inputs_.push_back({v->name, v->type, v->type.kind == Type::Kind::Optional});
     for (const Value* v : graph_.body.outputs) outputs_.push_back({v->name, v->type});
   }
@@ -24,7 +25,7 @@ class Interpreter final : public Executable {
     return {};
   }
   Result<void> run() override {
-    results_ = TRY(interpret(graph_, bound_));
+    results_ = TRY(run_program(program_, bound_));
     return {};
   }
   Result<std::vector<HostValue>> fetch() override { return results_; }
@@ -32,6 +33,7 @@ class Interpreter final : public Executable {
 
  private:
   Graph graph_;
+  k::Program program_;
   std::vector<HostValue> bound_, results_;
 };
 
@@ -124,7 +126,9 @@ Result<void> fix_dims(Graph& graph, const std::map<std::string, int64_t>& dims) 
 }
 
 Result<std::unique_ptr<Executable>> make_interpreter(Graph graph) {
-  return std::unique_ptr<Executable>(std::make_unique<Interpreter>(std::move(graph)));
+  TRY(infer_and_expand(graph));
+  k::Program program = TRY(lower_to_kernels(graph));
+  return std::unique_ptr<Executable>(std::make_unique<Interpreter>(std::move(graph), std::move(program)));
 }
 
 Result<std::unique_ptr<Executable>> make_executable(Graph graph, const LoadOptions& options) {
