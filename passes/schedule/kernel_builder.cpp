@@ -90,7 +90,7 @@ void KernelBuilder::fail_unless(Expr condition, int32_t code, std::vector<Expr> 
   if (condition.is(ScalarOp::Const)) {
     if (condition->integer) return;
   }
-  if_then(!condition, [&] {
+  if_then(ex::unary(ScalarOp::Not, condition), [&] {
     l::Stmt s{l::StmtKind::Fail};
     s.code = code;
     s.args = std::move(args);
@@ -399,8 +399,6 @@ Expr ExprLowering::lower_read(const ExprNode& n, const Expr& guard) {
       offset += *d * s.strides[k];
       if (!n.checked) continue;
       int64_t before = border ? s.before[k] : 0, after = border ? s.after[k] : 0;
-      // A border was made wide enough for every window read with its fill.
-      if (border && (before > 0 || after > 0)) continue;
       if (!known_less_equal(-before, *d)) inside = both(inside, op(ScalarOp::Ge, DType::Bool, index(*d), ex::index(-before)));
       if (!known_less(*d, s.dims[k] + after)) inside = both(inside, op(ScalarOp::Lt, DType::Bool, index(*d), ex::index(s.dims[k] + after)));
       continue;

@@ -8,13 +8,16 @@ namespace {
 
 Expr make(ExprNode n) { return Expr(std::make_shared<const ExprNode>(std::move(n))); }
 
-Expr flatten_reads(const Expr& e, const Storages& storages) {
+}  // namespace
+
+Expr flatten_reads(const Expr& e, const k::Stage& stage, const Storages& storages) {
   return rewrite(e, [&](const ExprNode& n) {
-    if (n.op != ScalarOp::Read || n.checked) return make(n);
+    if (n.op != ScalarOp::Read) return make(n);
     const Storage& s = storages[static_cast<size_t>(n.id)];
+    if (n.checked && !border_covers(n, stage, s)) return make(n);
     std::vector<Dim> index;
-    for (const Expr& a : n.args) {
-      auto d = as_dim(a);
+    for (size_t k = 0; k < s.dims.size(); ++k) {
+      auto d = as_dim(n.args[k]);
       if (!d) return make(n);
       index.push_back(*d);
     }
@@ -24,6 +27,8 @@ Expr flatten_reads(const Expr& e, const Storages& storages) {
     return make(std::move(load));
   });
 }
+
+namespace {
 
 // Merging a (outer) and b (inner): every offset walks b's full extent per step of a.
 bool mergeable(const Nest& nest, const k::Iter& a, const k::Iter& b) {
@@ -75,7 +80,7 @@ Nest make_nest(const k::Stage& s, const Storages& storages) {
   n.reds = s.reds;
   const Storage& out = storages[static_cast<size_t>(s.results[0])];
   for (int d : out.order) n.iters.push_back(s.iters[static_cast<size_t>(d)]);
-  for (const Expr& e : s.body) n.body.push_back(flatten_reads(e, storages));
+  for (const Expr& e : s.body) n.body.push_back(flatten_reads(e, s, storages));
   std::vector<Dim> index;
   for (const k::Iter& it : s.iters) index.push_back(Dim(it.symbol));
   if (s.kind == k::StageKind::Map && !s.targets.empty()) {  // a piece of a map, see split_domain
@@ -97,6 +102,7 @@ void for_each_dim(const Nest& nest, const std::function<void(const Dim&, bool)>&
 
 void substitute(Nest& nest, const Substitution& with) {
   for (Expr& e : nest.body) e = substitute(e, with);
+  for (Expr& e : nest.extra) e = substitute(e, with);
   for (Nest::Result& r : nest.results) r.offset = substitute(r.offset, with);
 }
 

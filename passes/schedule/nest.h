@@ -21,11 +21,14 @@ struct Nest {
     Dim offset;
   };
   std::vector<Result> results;
+  std::vector<Expr> extra;     // follows every change of the iterators, and forbids none
   int node = -1;
 
 };
 
 Nest make_nest(const k::Stage&, const Storages&);
+// Plain reads become loads at flat offsets; so do checked ones that the border of their value covers.
+Expr flatten_reads(const Expr&, const k::Stage&, const Storages&);
 // Merges adjacent iterators from `first` on, and reduced ones.
 void collapse(Nest&, size_t first);
 void substitute(Nest&, const Substitution&);

@@ -113,22 +113,26 @@ struct Border {
 };
 
 // The border that would make a checked read unconditional.
-std::optional<Border> border_for(const ExprNode& read, const TensorType& type, const k::Stage& stage) {
+std::optional<Border> border_for(const ExprNode& read, const std::vector<Dim>& dims, const k::Stage& stage) {
   const Expr& fill = read.args.back();
   if (!fill.is(ScalarOp::Const)) return std::nullopt;
-  Border b{std::vector<int64_t>(type.dims.size(), 0), std::vector<int64_t>(type.dims.size(), 0), fill};
-  bool needed = false;
-  for (size_t k = 0; k < type.dims.size(); ++k) {
+  Border b{std::vector<int64_t>(dims.size(), 0), std::vector<int64_t>(dims.size(), 0), fill};
+  for (size_t k = 0; k < dims.size(); ++k) {
     auto index = as_dim(read.args[k]);
     if (!index) return std::nullopt;
-    auto low = bound_above(Dim(0) - *index, stage), high = bound_above(*index - type.dims[k] + 1, stage);
+    auto low = bound_above(Dim(0) - *index, stage), high = bound_above(*index - dims[k] + 1, stage);
     if (!low || !high || *low > kMaxBorder || *high > kMaxBorder) return std::nullopt;
     b.before[k] = std::max<int64_t>(0, *low);
     b.after[k] = std::max<int64_t>(0, *high);
-    needed |= b.before[k] > 0 || b.after[k] > 0;
   }
-  if (!needed) return std::nullopt;
   return b;
+}
+
+bool is_empty(const Border& b) {
+  for (size_t k = 0; k < b.before.size(); ++k) {
+    if (b.before[k] > 0 || b.after[k] > 0) return false;
+  }
+  return true;
 }
 
 bool is_window(const k::Stage& s) { return s.kind == k::StageKind::Reduce && !s.reds.empty(); }
@@ -332,8 +336,8 @@ class Chooser {
             Expr same(std::make_shared<const ExprNode>(r));
             if (r.op != ScalarOp::Read || !r.checked) return same;
             int id = static_cast<int>(r.id);
-            auto b = border_for(r, type(id), s);
-            if (!b) return same;
+            auto b = border_for(r, type(id).dims, s);
+            if (!b || is_empty(*b)) return same;
             bool ours = static_cast<size_t>(id) < made_here.size() && made_here[static_cast<size_t>(id)] && !uses.escapes[static_cast<size_t>(id)];
             auto known = borders_.find(id);
             if (ours && known == borders_.end()) {
@@ -389,6 +393,17 @@ class Chooser {
 };
 
 }  // namespace
+
+bool border_covers(const ExprNode& read, const k::Stage& stage, const Storage& s) {
+  auto need = border_for(read, s.dims, stage);
+  if (!need) return false;
+  if (is_empty(*need)) return true;
+  if (!s.has_border() || !equal(s.fill, need->fill)) return false;
+  for (size_t k = 0; k < s.dims.size(); ++k) {
+    if (need->before[k] > s.before[k] || need->after[k] > s.after[k]) return false;
+  }
+  return true;
+}
 
 Storages choose_storage(k::Program& p) { return Chooser(p).run(); }
 

@@ -33,6 +33,9 @@ DType storage_dtype(DType);
 Storage make_storage(const TensorType&, std::vector<int> order, std::vector<int64_t> before, std::vector<int64_t> after, Expr fill);
 Storage row_major(const TensorType&);
 
+// Whether a checked read never leaves the value and its border, and the border holds the read's fill.
+bool border_covers(const ExprNode& read, const k::Stage&, const Storage&);
+
 // Storage of every value of a program, and the stages that the choice needed (copies into a border, or into the order
 // that an output must have).
 using Storages = std::vector<Storage>;  // by value id; non-tensors have dtype Invalid

@@ -1,0 +1,772 @@
+// How it runs fast (measurements: fractions of the FMA peak on AVX-512, against a tuned library at parity or below):
+//
+//   for panel of NR columns, for tile of MR rows (either order):
+//     acc[MR][NR/V] = 0                                  in registers: MR*nr + nr + 1 <= registers
+//     for k: w[nr] = load packed B; for i in MR: acc[i][:] += splat(A[row i, k]) * w[:]
+//     C tile = epilogue(acc)
+//
+// B is packed in panels [N/NR][K][NR] that are read strictly forward; a constant B is packed when compiling. A is not
+// packed: its rows are scalar loads at constant offsets from one address. The whole K runs in registers: blocking it
+// was slower. Rows are split evenly into tiles, so that at most two kernels are needed (197 = 2x14 + 13x13); a row
+// count that only the run knows gets tiles of MR and smaller ones for the rest. B of up to half the L2 stays there while
+// the tiles pass over it; a larger one is passed over once, panel by panel.
+#include "passes/schedule/contraction.h"
+
+#include <algorithm>
+
+#include "ir/ops/evaluate.h"
+#include "passes/kernels/passes.h"
+
+namespace ingot {
+
+namespace {
+
+inline constexpr int64_t kUnroll = 2;             // steps of the innermost reduced loop
+inline constexpr int64_t kUnrolledWhole = 4;      // an innermost extent up to this is unrolled entirely
+inline constexpr int64_t kPrefetchSteps = 16;     // K steps ahead of the packed panel
+inline constexpr int64_t kHeavyEpilogue = 24;     // scalar operations; beyond, the epilogue is a loop over the tile
+inline constexpr double kGrainFlops = 2e6;        // of a work range that is worth a thread
+
+Expr make(ExprNode n) { return Expr(std::make_shared<const ExprNode>(std::move(n))); }
+
+struct Role {
+  k::Iter iter;
+  bool in_a = false, in_b = false;
+};
+
+bool all_constant(const Expr& e, const k::Program& p) {
+  bool constant = true;
+  visit(e, [&](const ExprNode& n) {
+    if (n.op == ScalarOp::Read || n.op == ScalarOp::Load) constant &= p.values[static_cast<size_t>(n.id)].constant != nullptr;
+  });
+  return constant;
+}
+
+bool depends(const Expr& e, const Symbol& s) {
+  bool found = false;
+  visit(e, [&](const ExprNode& n) {
+    if (n.op == ScalarOp::Index || n.op == ScalarOp::Load || n.op == ScalarOp::Ramp) found |= depends_on(n.dim, s);
+  });
+  return found;
+}
+
+// The one load under casts, or null.
+const ExprNode* only_load(const Expr& e) {
+  Expr x = e;
+  while (x.is(ScalarOp::Cast)) x = x->args[0];
+  return x.is(ScalarOp::Load) ? x.get() : nullptr;
+}
+
+class Contraction {
+ public:
+  Contraction(const k::Stage& reduce, const k::Stage* epilogue, k::Program& p, Storages& s, const TargetFacts& f)
+      : reduce_(reduce), epilogue_(epilogue), p_(p), storages_(s), facts_(f) {}
+
+  Result<std::optional<std::vector<Launch>>> run() {
+    using None = std::optional<std::vector<Launch>>;
+    if (facts_.vector_bytes == 0) return None{};
+    type_ = reduce_.body[0].type();
+    if (type_ != DType::F32 && type_ != DType::F64 && type_ != DType::I32) return None{};
+    lanes_ = facts_.vector_bytes / (bits(type_) / 8);
+    if (!find_operands() || !find_roles()) return None{};
+    choose_tile();
+    if (constant_b_) {
+      TRY(pack_constant());
+    } else if (!b_contiguous_) {
+      launches_.push_back(pack_at_run_time());
+    }
+    launches_.push_back(kernel());
+    return std::optional(std::move(launches_));
+  }
+
+ private:
+  // Splits the product, builds the nest over the final result, and orders the operands so that B is the packed one.
+  bool find_operands() {
+    Expr product = reduce_.body[0];
+    while (product.is(ScalarOp::Cast)) product = product->args[0];
+    if (!product.is(ScalarOp::Mul) || product.type() != type_) return false;
+    Expr a = product->args[0], b = product->args[1];
+    const k::Stage& last = epilogue_ ? *epilogue_ : reduce_;
+    result_ = last.results[0];
+    const Storage& out = storages_[static_cast<size_t>(result_)];
+    // The final result is indexed by the reduction's iterators.
+    Substitution to_reduce;
+    std::vector<k::Iter> by_dim = reduce_.iters;
+    std::vector<Dim> index;
+    for (const k::Iter& it : reduce_.iters) index.push_back(Dim(it.symbol));
+    if (epilogue_) {
+      const ExprNode* acc = find_accumulator(epilogue_->body[0]);
+      index.clear();
+      by_dim.clear();
+      for (const k::Iter& it : epilogue_->iters) {
+        Dim at = 0;
+        k::Iter from{nullptr, 1};
+        for (size_t d = 0; d < reduce_.iters.size(); ++d) {
+          auto i = as_dim(acc->args[d]);
+          if (i && *i == Dim(it.symbol)) at = Dim(reduce_.iters[d].symbol), from = reduce_.iters[d];
+        }
+        to_reduce.emplace(it.symbol->id, at);
+        index.push_back(at);
+        by_dim.push_back(from);
+      }
+    }
+    for (int d : out.order) {
+      if (by_dim[static_cast<size_t>(d)].symbol) nest_.iters.push_back(by_dim[static_cast<size_t>(d)]);
+    }
+    nest_.node = last.node;
+    nest_.kind = k::StageKind::Reduce;
+    nest_.reds = reduce_.reds;
+    nest_.results = {{result_, out.offset(index)}};
+    bool a_constant = all_constant(a, p_), b_constant = all_constant(b, p_);
+    if (a_constant && b_constant) return false;
+    bool swap = a_constant;
+    if (!a_constant && !b_constant) {
+      // The side that owns the contiguous iterator of the result is read in vectors.
+      for (const k::Iter& it : nest_.iters) {
+        auto co = affine_in(nest_.results[0].offset, it.symbol);
+        if (co && co->coefficient.is(1) && !it.extent.is(1)) swap = depends(a, it.symbol) && !depends(b, it.symbol);
+      }
+    }
+    if (swap) std::swap(a, b), std::swap(a_constant, b_constant);
+    constant_b_ = b_constant;
+    nest_.body = {flatten_reads(a, reduce_, storages_)};
+    if (!constant_b_) nest_.body.push_back(flatten_reads(b, reduce_, storages_));
+    nest_.extra = {b};
+    if (epilogue_) nest_.extra.push_back(substitute(flatten_epilogue(), to_reduce));
+    if (!only_load(nest_.body[0])) return false;
+    if (!constant_b_ && !only_load(nest_.body[1])) return false;
+    split_divided();
+    order_reduction();
+    merge();
+    return true;
+  }
+
+  const ExprNode* find_accumulator(const Expr& e) const {
+    const ExprNode* found = nullptr;
+    visit(e, [&](const ExprNode& n) {
+      if (n.op == ScalarOp::Read && n.id == reduce_.results[0]) found = &n;
+    });
+    return found;
+  }
+
+  // Reads of the sums stay reads, so that they are found again.
+  Expr flatten_epilogue() const {
+    return rewrite(epilogue_->body[0], [&](const ExprNode& n) {
+      if (n.op != ScalarOp::Read || n.id == reduce_.results[0]) return make(n);
+      return flatten_reads(make(n), *epilogue_, storages_);
+    });
+  }
+
+  // i -> hi*D + lo where an access contains i div D: grouped convolution, a flattened operand.
+  void split_divided() {
+    for (auto* list : {&nest_.iters, &nest_.reds}) {
+      for (size_t k = 0; k < list->size(); ++k) {
+        const k::Iter it = (*list)[k];
+        if (!it.extent.is_constant()) continue;
+        int64_t divisor = 0;
+        std::function<void(const Dim&)> look = [&](const Dim& d) {
+          for (const Dim::Term& t : d.terms()) {
+            for (const Dim::Atom& a : t.atoms) {
+              if (a.kind == Dim::AtomKind::Symbol) continue;
+              auto s = a.a.as_symbol();
+              if ((a.kind == Dim::AtomKind::FloorDiv || a.kind == Dim::AtomKind::Mod) && s && (*s)->id == it.symbol->id && a.b.is_constant()) {
+                int64_t v = a.b.value();
+                if (v > 1 && v < it.extent.value() && it.extent.value() % v == 0) divisor = std::max(divisor, v);
+              }
+              look(a.a), look(a.b);
+            }
+          }
+        };
+        for_each_dim(nest_, [&](const Dim& d, bool) { look(d); });
+        if (divisor == 0) continue;
+        k::Iter hi{Dim::iterator(it.symbol->name + "o", it.extent.value() / divisor), it.extent.value() / divisor};
+        k::Iter lo{Dim::iterator(it.symbol->name, divisor), divisor};
+        substitute(nest_, {{it.symbol->id, Dim(hi.symbol) * divisor + Dim(lo.symbol)}});
+        (*list)[k] = lo;
+        list->insert(list->begin() + static_cast<long>(k), hi);
+        --k;
+      }
+    }
+  }
+
+  // Innermost: the reduced iterator that A walks in the smallest steps.
+  void order_reduction() {
+    const Dim& a = only_load(nest_.body[0])->dim;
+    auto step = [&](const k::Iter& it) -> int64_t {
+      auto f = affine_in(a, it.symbol);
+      if (!f) return kDimMax;
+      int64_t c = f->coefficient.constant().value_or(kDimMax / 2);
+      return c == 0 ? kDimMax - 1 : std::abs(c);
+    };
+    std::stable_sort(nest_.reds.begin(), nest_.reds.end(), [&](const k::Iter& x, const k::Iter& y) { return step(x) > step(y); });
+  }
+
+  // Neighbours that A (and a B that is not packed) walks as one become one: the filter's row and its channels. A packed B
+  // follows through div and mod.
+  void merge() {
+    collapse_list(nest_.iters, true);
+    collapse_list(nest_.reds, false);
+  }
+
+  void collapse_list(std::vector<k::Iter>& list, bool with_results) {
+    for (size_t k = 0; k < list.size();) {
+      if (list[k].extent.is(1)) {
+        substitute(nest_, {{list[k].symbol->id, Dim(0)}});
+        list.erase(list.begin() + static_cast<long>(k));
+        continue;
+      }
+      ++k;
+    }
+    for (size_t k = 0; k + 1 < list.size();) {
+      const k::Iter a = list[k], b = list[k + 1];
+      bool ok = true;
+      auto check = [&](const Dim& d) {
+        if (!depends_on(d, a.symbol) && !depends_on(d, b.symbol)) return;
+        auto fa = affine_in(d, a.symbol), fb = affine_in(d, b.symbol);
+        ok &= fa && fb && known_equal(fa->coefficient, fb->coefficient * b.extent);
+      };
+      for (const Expr& e : nest_.body) check(only_load(e)->dim);
+      if (with_results) {
+        check(nest_.results[0].offset);
+        for (const Expr& e : nest_.extra) {
+          bool is_b = &e == &nest_.extra[0];
+          if (is_b && !constant_b_) continue;
+          visit(e, [&](const ExprNode& n) {
+            if (n.op == ScalarOp::Load) check(n.dim);
+            if (is_b && n.op == ScalarOp::Index && (depends_on(n.dim, a.symbol) || depends_on(n.dim, b.symbol))) ok = false;
+          });
+          if (!is_b && epilogue_needs(e, a.symbol, b.symbol)) ok = false;
+        }
+      }
+      if (!ok) {
+        ++k;
+        continue;
+      }
+      Dim extent = a.extent * b.extent;
+      k::Iter merged{Dim::iterator(b.symbol->name, extent), extent};
+      substitute(nest_, {{a.symbol->id, floordiv(Dim(merged.symbol), b.extent)}, {b.symbol->id, mod(Dim(merged.symbol), b.extent)}});
+      list[k] = merged;
+      list.erase(list.begin() + static_cast<long>(k) + 1);
+      if (k > 0) --k;
+    }
+  }
+
+  // Whether the epilogue uses one of the iterators other than through flat loads and the sums themselves.
+  bool epilogue_needs(const Expr& e, const Symbol& a, const Symbol& b) const {
+    bool needs = false;
+    std::function<void(const Expr&)> walk = [&](const Expr& x) {
+      if (x.is(ScalarOp::Read) && x->id == reduce_.results[0]) return;
+      if (x.is(ScalarOp::Index)) needs |= depends_on(x->dim, a) || depends_on(x->dim, b);
+      for (const Expr& arg : x->args) walk(arg);
+    };
+    walk(e);
+    return needs;
+  }
+
+  bool find_roles() {
+    const Dim a = only_load(nest_.body[0])->dim;
+    b_expr_ = constant_b_ ? nest_.extra[0] : nest_.body[1];
+    for (const k::Iter& it : nest_.reds) {
+      if (depends_on(a, it.symbol) && !affine_in(a, it.symbol)) return false;
+    }
+    std::vector<k::Iter> columns;
+    for (const k::Iter& it : nest_.iters) {
+      bool in_a = depends_on(a, it.symbol), in_b = depends(b_expr_, it.symbol);
+      if (in_a && !affine_in(a, it.symbol)) return false;
+      if (!affine_in(nest_.results[0].offset, it.symbol)) return false;
+      if (in_b && !in_a) {
+        columns.push_back(it);
+      } else if (in_a && !in_b) {
+        rows_.push_back(it);
+      } else {
+        batch_.push_back({it, in_a, in_b});
+      }
+    }
+    if (columns.empty()) return false;
+    size_t best = columns.size() - 1;
+    for (size_t k = 0; k < columns.size(); ++k) {
+      if (affine_in(nest_.results[0].offset, columns[k].symbol)->coefficient.is(1)) best = k;
+    }
+    column_ = columns[best];
+    for (size_t k = 0; k < columns.size(); ++k) {
+      if (k != best) batch_.push_back({columns[k], false, true});
+    }
+    // A handful of columns leaves most lanes empty.
+    if (column_.extent.is_constant() && column_.extent.value() < 3) return false;
+    if (!constant_b_) {
+      const Dim b = only_load(b_expr_)->dim;
+      auto step = affine_in(b, column_.symbol);
+      b_contiguous_ = step && step->coefficient.is(1);
+      for (const k::Iter& it : nest_.reds) b_contiguous_ &= affine_in(b, it.symbol).has_value();
+      for (const Role& r : batch_) b_contiguous_ &= !r.in_b || affine_in(b, r.iter.symbol).has_value();
+      // Few rows do not pay for a packed copy.
+      if (!b_contiguous_ && elements(rows_).constant().value_or(64) < 4) return false;
+      if (!b_contiguous_ && only_load(b_expr_) == nullptr) return false;
+    }
+    return true;
+  }
+
+  void choose_tile() {
+    int64_t rows = elements(rows_).constant().value_or(kDimMax);
+    bool many_registers = facts_.vector_registers >= 32;
+    if (rows <= 4) {
+      vectors_ = many_registers ? 4 : 2, tile_rows_ = rows;
+    } else if (many_registers) {
+      vectors_ = lanes_ >= 8 ? 2 : 3, tile_rows_ = lanes_ >= 8 ? 14 : 8;
+    } else {
+      vectors_ = 2, tile_rows_ = 6;
+    }
+    if (column_.extent.is_constant()) {
+      int64_t needed = (column_.extent.value() + lanes_ - 1) / lanes_;
+      if (needed < vectors_) {
+        vectors_ = needed;
+        if (vectors_ == 1 && rows > 4) tile_rows_ = many_registers ? 16 : 8;
+      }
+    }
+    columns_per_panel_ = vectors_ * lanes_;
+    panels_ = ceildiv(column_.extent, columns_per_panel_);
+  }
+
+  // --- packing ----------------------------------------------------------------------------------------------------
+
+  // packed[batch of B..., panel, reduced..., lane] = B
+  k::Stage packing_stage(const Expr& b_reads) {
+    k::Stage s;
+    s.node = nest_.node;
+    Expr body = b_reads;
+    Substitution to;
+    auto add = [&](const k::Iter& it) {
+      k::Iter own{Dim::iterator(it.symbol->name, it.extent), it.extent};
+      to.insert_or_assign(it.symbol->id, Dim(own.symbol));
+      s.iters.push_back(own);
+    };
+    for (const Role& r : batch_) {
+      if (r.in_b) add(r.iter);
+    }
+    k::Iter panel{Dim::iterator("panel", panels_), panels_};
+    s.iters.push_back(panel);
+    for (const k::Iter& it : nest_.reds) add(it);
+    k::Iter lane{Dim::iterator("lane", columns_per_panel_), Dim(columns_per_panel_)};
+    s.iters.push_back(lane);
+    Dim column = Dim(panel.symbol) * columns_per_panel_ + Dim(lane.symbol);
+    // Lanes past the last column repeat it: they are computed and not stored.
+    if (!known_divisible(column_.extent, columns_per_panel_)) column = min(column, column_.extent - 1);
+    to.insert_or_assign(column_.symbol->id, column);
+    s.body = {ex::cast(substitute(body, to), type_)};
+    k::Value packed;
+    packed.name = "packed";
+    TensorType t{type_, {}};
+    for (const k::Iter& it : s.iters) t.dims.push_back(it.extent);
+    packed.type = Type::of(t);
+    packed_ = p_.add(std::move(packed));
+    storages_.resize(p_.values.size());
+    storages_[static_cast<size_t>(packed_)] = row_major(t);
+    s.results = {packed_};
+    return s;
+  }
+
+  Result<void> pack_constant() {
+    k::Stage s = packing_stage(nest_.extra[0]);
+    k::Program pack;
+    // The packing program sees the constants it reads under their own ids.
+    std::map<int64_t, int64_t> ids;
+    Expr body = rewrite(s.body[0], [&](const ExprNode& n) {
+      if (n.op != ScalarOp::Read) return make(n);
+      auto [it, fresh] = ids.try_emplace(n.id, 0);
+      if (fresh) it->second = pack.add(p_.values[static_cast<size_t>(n.id)]);
+      ExprNode copy = n;
+      copy.id = it->second;
+      return make(std::move(copy));
+    });
+    k::Value out = p_.values[static_cast<size_t>(packed_)];
+    int id = pack.add(out);
+    s.body = {body};
+    s.results = {id};
+    pack.body.stages.push_back(std::move(s));
+    pack.body.outputs = {id};
+    std::vector<HostValue> made = TRY(run_program(pack, {}));
+    p_.values[static_cast<size_t>(packed_)].constant = made[0].tensor;
+    return {};
+  }
+
+  Launch pack_at_run_time() {
+    k::Stage s = packing_stage(b_expr_);
+    Nest n;
+    n.node = s.node;
+    n.iters = s.iters;
+    n.body = s.body;
+    std::vector<Dim> index;
+    for (const k::Iter& it : s.iters) index.push_back(Dim(it.symbol));
+    n.results = {{packed_, storages_[static_cast<size_t>(packed_)].offset(index)}};
+    Launch l = schedule_single(std::move(n), p_, storages_, facts_);
+    l.kernel.name = "pack_" + l.kernel.name;
+    l.kernel.schedule = "pack";
+    return l;
+  }
+
+  // --- the kernel ---------------------------------------------------------------------------------------------------
+
+  struct Variant {  // rows of one register tile: shifts of the last two row iterators
+    int64_t outer = 1, inner = 1;
+  };
+
+  Launch kernel() {
+    KernelBuilder b(p_, storages_, facts_);
+    b.node = nest_.node;
+    b_ = &b;
+    // Grid: batch (outermost), outer rows, then row tiles and panels in the order that keeps the smaller of weights and
+    // rows in the cache.
+    Symbol panel = Dim::iterator("panel", panels_), tile;
+    Dim tiles = 1;
+    std::vector<k::Iter> outer_rows;
+    Variant big, small;
+    int64_t inner_big = 0;          // tiles of the larger kind come first
+    enum class Split { None, Inner, Outer, Dynamic } split = Split::None;
+    if (!rows_.empty()) {
+      const k::Iter& inner = rows_.back();
+      const k::Iter* above = rows_.size() >= 2 ? &rows_[rows_.size() - 2] : nullptr;
+      auto even = [&](int64_t extent, int64_t most, int64_t& first_count) {
+        int64_t count = (extent + most - 1) / most;
+        first_count = extent % count;
+        tiles = count;
+        return extent / count;
+      };
+      if (!inner.extent.is_constant()) {
+        split = Split::Dynamic;
+        tiles = ceildiv(inner.extent, tile_rows_);
+        outer_rows.assign(rows_.begin(), rows_.end() - 1);
+      } else if (above && above->extent.is_constant() && inner.extent.value() * 2 <= tile_rows_) {
+        split = Split::Outer;
+        int64_t low = even(above->extent.value(), tile_rows_ / inner.extent.value(), inner_big);
+        small = {low, inner.extent.value()};
+        big = {low + 1, inner.extent.value()};
+        outer_rows.assign(rows_.begin(), rows_.end() - 2);
+      } else {
+        split = Split::Inner;
+        int64_t low = even(inner.extent.value(), tile_rows_, inner_big);
+        small = {1, low};
+        big = {1, low + 1};
+        outer_rows.assign(rows_.begin(), rows_.end() - 1);
+      }
+      tile = Dim::iterator("tile", tiles);
+    }
+    Dim k_total = elements(nest_.reds);
+    int64_t b_bytes = (k_total * column_.extent).constant().value_or(0) * (bits(type_) / 8);
+    bool panel_outer = b_bytes > facts_.l2_bytes / 2;
+    std::vector<k::Iter> grid;
+    for (const Role& r : batch_) grid.push_back(r.iter);
+    if (panel_outer) grid.push_back({panel, panels_});
+    for (const k::Iter& it : outer_rows) grid.push_back(it);
+    if (tile) grid.push_back({tile, tiles});
+    if (!panel_outer) grid.push_back({panel, panels_});
+    Dim items = elements(grid);
+    Symbol item = Dim::iterator("item", items);
+    Dim rest(item);
+    for (size_t k = grid.size(); k-- > 0;) {
+      b.let(grid[k].symbol, k == 0 ? rest : mod(rest, grid[k].extent));
+      if (k > 0) rest = floordiv(rest, grid[k].extent);
+    }
+    panel_symbol_ = panel;
+    auto with_columns = [&](const Variant& v) {
+      auto extent = column_.extent.constant();
+      if (extent && *extent % columns_per_panel_ == 0) {
+        emit_tile(v, vectors_, false);
+      } else if (extent && *extent < columns_per_panel_) {
+        emit_tile(v, (*extent + lanes_ - 1) / lanes_, *extent % lanes_ != 0);
+      } else {
+        int64_t last = extent ? (*extent % columns_per_panel_ + lanes_ - 1) / lanes_ : vectors_;
+        b.if_then(ex::binary(ScalarOp::Lt, ex::index(Dim(panel)), ex::index(floordiv(column_.extent, columns_per_panel_))),
+                  [&] { emit_tile(v, vectors_, false); },
+                  [&] { emit_tile(v, last, !extent || *extent % lanes_ != 0); });
+      }
+    };
+    switch (split) {
+      case Split::None:
+        with_columns({1, 1});
+        break;
+      case Split::Inner:
+      case Split::Outer: {
+        bool is_outer = split == Split::Outer;
+        const k::Iter& it = is_outer ? rows_[rows_.size() - 2] : rows_.back();
+        int64_t low = is_outer ? small.outer : small.inner;
+        b.let(it.symbol, Dim(tile) * low + min(Dim(tile), inner_big));
+        if (is_outer) b.let(rows_.back().symbol, 0);
+        if (inner_big == 0) {
+          with_columns(small);
+        } else {
+          b.if_then(ex::binary(ScalarOp::Lt, ex::index(Dim(tile)), ex::index(inner_big)), [&] { with_columns(big); },
+                    [&] { with_columns(small); });
+        }
+        break;
+      }
+      case Split::Dynamic: {
+        const k::Iter& it = rows_.back();
+        Symbol row = Dim::symbol("row");
+        Dim begin = Dim(tile) * tile_rows_;
+        Expr full = ex::binary(ScalarOp::Le, ex::index(begin + tile_rows_), ex::index(it.extent));
+        b.if_then(full, [&] {
+          b.let(it.symbol, begin);
+          with_columns({1, tile_rows_});
+        }, [&] {
+          // The rest, in tiles of 8, 4, 2, 1 rows: one bit of the count each.
+          Dim left = it.extent - begin;
+          Dim done = 0;
+          for (int64_t size = 8; size >= 1; size /= 2) {
+            if (size >= tile_rows_) continue;
+            Dim times = mod(floordiv(left, size), 2);
+            Symbol once = Dim::symbol("part");
+            bool top = size * 2 >= tile_rows_;
+            Dim count = top ? floordiv(left, size) : times;
+            Dim start = top ? Dim(0) : floordiv(left, size * 2) * (size * 2);
+            b.loop(once, 0, count, 1, [&] {
+              b.let(it.symbol, begin + start + Dim(once) * size);
+              with_columns({1, size});
+            });
+          }
+        });
+        break;
+      }
+    }
+    std::string what = rows_.size() >= 2 || nest_.reds.size() >= 2 ? "conv" : "matmul";
+    Launch l = b.finish(fmt::format("{}{}_{}_{}x{}", what, epilogue_ ? "_fused" : "", name(type_), tile_rows_, columns_per_panel_), item, items);
+    Dim flops = elements(nest_.iters) * k_total * 2;
+    l.kernel.flops = flops;
+    double per_item = static_cast<double>(k_total.constant().value_or(256)) * 2.0 * static_cast<double>(tile_rows_ * columns_per_panel_);
+    l.grain = std::max<int64_t>(1, static_cast<int64_t>(kGrainFlops / per_item));
+    l.kernel.schedule = fmt::format("contraction {}x{}, K {}, N {}, {} outer, B {}", tile_rows_, columns_per_panel_, k_total.str(),
+                                    column_.extent.str(), panel_outer ? "panels" : "rows",
+                                    constant_b_ ? "packed constant" : b_contiguous_ ? "in place" : "packed at run time");
+    return l;
+  }
+
+  Expr load(int64_t buffer, DType t, const Dim& offset, int lanes, const Expr& mask = {}) {
+    ExprNode n{ScalarOp::Load, t};
+    n.id = buffer;
+    n.dim = offset;
+    n.lanes = lanes;
+    if (mask) n.args = {mask};
+    return make(std::move(n));
+  }
+
+  Expr splat(Expr e) {
+    ExprNode n{ScalarOp::Splat, e.type()};
+    n.lanes = lanes_;
+    n.args = {std::move(e)};
+    return make(std::move(n));
+  }
+
+  Expr cast_to(Expr e, DType t) {
+    if (e.type() == t) return e;
+    ExprNode n{ScalarOp::Cast, t};
+    n.lanes = e.lanes();
+    n.args = {std::move(e)};
+    return make(std::move(n));
+  }
+
+  Expr column_mask(const Dim& first) {
+    ExprNode ramp{ScalarOp::Ramp, DType::I64};
+    ramp.lanes = lanes_;
+    ramp.dim = 0;
+    ExprNode less{ScalarOp::Lt, DType::Bool};
+    less.lanes = lanes_;
+    less.args = {make(std::move(ramp)), splat(ex::index(column_.extent - first))};
+    return make(std::move(less));
+  }
+
+  // Where row (i, j) of the tile lies relative to the tile's first row.
+  Substitution row_at(const Dim& i, const Dim& j) const {
+    Substitution s;
+    if (rows_.empty()) return s;
+    s.emplace(rows_.back().symbol->id, Dim(rows_.back().symbol) + j);
+    if (rows_.size() >= 2) s.emplace(rows_[rows_.size() - 2].symbol->id, Dim(rows_[rows_.size() - 2].symbol) + i);
+    return s;
+  }
+
+  void emit_tile(const Variant& v, int64_t vectors, bool tail) {
+    KernelBuilder& b = *b_;
+    int64_t rows = v.outer * v.inner;
+    std::vector<int64_t> acc;
+    Expr zero = splat(ex::number(type_, 0));
+    for (int64_t k = 0; k < rows * vectors; ++k) acc.push_back(b.declare(type_, lanes_, zero));
+    const ExprNode& a = *only_load(nest_.body[0]);
+    int64_t a_buffer = b.buffer(static_cast<int>(a.id));
+    DType a_type = b.storage(static_cast<int>(a.id)).dtype;
+    Dim column = Dim(panel_symbol_) * columns_per_panel_;
+    bool packed = constant_b_ || !b_contiguous_;
+    auto step = [&](const Substitution& at) {
+      std::vector<Expr> w;
+      for (int64_t j = 0; j < vectors; ++j) {
+        Expr value;
+        if (packed) {
+          const Storage& s = b.storage(packed_);
+          std::vector<Dim> index;
+          for (const Role& r : batch_) {
+            if (r.in_b) index.push_back(Dim(r.iter.symbol));
+          }
+          index.push_back(Dim(panel_symbol_));
+          for (const k::Iter& it : nest_.reds) index.push_back(substitute(Dim(it.symbol), at));
+          index.push_back(Dim(j * lanes_));
+          int64_t buffer = b.buffer(packed_);
+          Dim offset = s.offset(index);
+          value = load(buffer, type_, offset, lanes_);
+          l::Stmt ahead{l::StmtKind::Prefetch};
+          ahead.id = buffer;
+          ahead.offset = offset + kPrefetchSteps * columns_per_panel_;
+          b.emit(std::move(ahead));
+        } else {
+          const ExprNode& n = *only_load(b_expr_);
+          Dim offset = substitute(substitute(n.dim, {{column_.symbol->id, column + j * lanes_}}), at);
+          Expr mask = tail ? column_mask(column + j * lanes_) : Expr();
+          value = cast_to(load(b.buffer(static_cast<int>(n.id)), n.type, offset, lanes_, mask), type_);
+        }
+        w.push_back(KernelBuilder::local(b.declare(type_, lanes_, value), type_, lanes_));
+      }
+      for (int64_t r = 0; r < rows; ++r) {
+        Dim offset = substitute(substitute(a.dim, row_at(r / v.inner, r % v.inner)), at);
+        Expr x = splat(cast_to(load(a_buffer, a_type, offset, 1), type_));
+        Expr xi = KernelBuilder::local(b.declare(type_, lanes_, x), type_, lanes_);
+        for (int64_t j = 0; j < vectors; ++j) {
+          int64_t id = acc[static_cast<size_t>(r * vectors + j)];
+          Expr old = KernelBuilder::local(id, type_, lanes_);
+          ExprNode product{ScalarOp::Mul, type_};
+          product.lanes = lanes_;
+          product.args = {xi, w[static_cast<size_t>(j)]};
+          b.set(id, combine(Combiner::Sum, old, make(std::move(product))));
+        }
+      }
+    };
+    std::function<void(size_t)> reduction = [&](size_t k) {
+      if (nest_.reds.empty()) {
+        step({});
+        return;
+      }
+      const k::Iter& it = nest_.reds[k];
+      if (k + 1 < nest_.reds.size()) {
+        b.loop(it.symbol, 0, it.extent, 1, [&] { reduction(k + 1); });
+        return;
+      }
+      if (it.extent.is_constant() && it.extent.value() <= kUnrolledWhole) {
+        for (int64_t i = 0; i < it.extent.value(); ++i) step({{it.symbol->id, Dim(i)}});
+        return;
+      }
+      Dim main = floordiv(it.extent, kUnroll) * kUnroll;
+      b.loop(it.symbol, 0, main, kUnroll, [&] {
+        for (int64_t u = 0; u < kUnroll; ++u) step({{it.symbol->id, Dim(it.symbol) + u}});
+      });
+      if (!known_equal(main, it.extent)) b.loop(it.symbol, main, it.extent, 1, [&] { step({}); });
+    };
+    reduction(0);
+    store_tile(v, vectors, tail, acc);
+  }
+
+  void store_tile(const Variant& v, int64_t vectors, bool tail, const std::vector<int64_t>& acc) {
+    KernelBuilder& b = *b_;
+    int64_t rows = v.outer * v.inner;
+    bool heavy = epilogue_ && cost(nest_.extra[1]) > kHeavyEpilogue && rows > 1;
+    Dim column = Dim(panel_symbol_) * columns_per_panel_;
+    auto finish = [&](const Substitution& row, int64_t j, const Expr& sum) {
+      Symbol lane = Dim::symbol(column_.symbol->name);
+      b.let(lane, column + j * lanes_);
+      Expr mask = tail ? column_mask(Dim(lane)) : Expr();
+      ExprLowering x(b, lane, static_cast<int>(lanes_), mask);
+      Substitution at = row;
+      at.insert_or_assign(column_.symbol->id, Dim(lane));
+      Expr value = sum;
+      if (epilogue_) {
+        x.registers.emplace(reduce_.results[0], [&](const ExprNode&) { return sum; });
+        value = x.wide(substitute(nest_.extra[1], at));
+      } else {
+        value = cast_to(sum, b.storage(result_).dtype);
+      }
+      x.store_at(result_, substitute(nest_.results[0].offset, at), value);
+    };
+    if (!heavy) {
+      for (int64_t r = 0; r < rows; ++r) {
+        for (int64_t j = 0; j < vectors; ++j) {
+          finish(row_at(r / v.inner, r % v.inner), j, KernelBuilder::local(acc[static_cast<size_t>(r * vectors + j)], type_, lanes_));
+        }
+      }
+      return;
+    }
+    int64_t scratch = b.scratch(type_, rows * vectors * lanes_);
+    for (int64_t k = 0; k < rows * vectors; ++k) {
+      b.store(scratch, Dim(k * lanes_), KernelBuilder::local(acc[static_cast<size_t>(k)], type_, lanes_));
+    }
+    Symbol row = Dim::iterator("r", Dim(rows));
+    b.loop(row, 0, rows, 1, [&] {
+      Substitution at = row_at(v.outer > 1 ? floordiv(Dim(row), v.inner) : Dim(0), v.outer > 1 ? mod(Dim(row), v.inner) : Dim(row));
+      for (int64_t j = 0; j < vectors; ++j) {
+        finish(at, j, load(scratch, type_, Dim(row) * (vectors * lanes_) + j * lanes_, lanes_));
+      }
+    });
+  }
+
+  static int64_t cost(const Expr& e) {
+    Nest n;
+    n.body = {e};
+    return body_cost(n);
+  }
+
+  const k::Stage& reduce_;
+  const k::Stage* epilogue_;
+  k::Program& p_;
+  Storages& storages_;
+  const TargetFacts& facts_;
+  DType type_ = DType::F32;
+  int64_t lanes_ = 1;
+  Nest nest_;                      // body: {A, [B unless constant]}; extra: {B as reads, [epilogue]}
+  int result_ = -1;
+  bool constant_b_ = false, b_contiguous_ = false;
+  Expr b_expr_;
+  std::vector<k::Iter> rows_;
+  std::vector<Role> batch_;
+  k::Iter column_;
+  int64_t vectors_ = 2, tile_rows_ = 14, columns_per_panel_ = 32;
+  Dim panels_;
+  int packed_ = -1;
+  Symbol panel_symbol_;
+  KernelBuilder* b_ = nullptr;
+  std::vector<Launch> launches_;
+};
+
+}  // namespace
+
+bool can_be_epilogue(const k::Stage& map, const k::Stage& reduce) {
+  if (map.kind != k::StageKind::Map || map.results.size() != 1) return false;
+  bool ok = true, found = false;
+  std::vector<bool> covered(map.iters.size(), false);
+  visit(map.body[0], [&](const ExprNode& n) {
+    if (n.op != ScalarOp::Read || n.id != reduce.results[0]) return;
+    found = true;
+    ok &= !n.checked;
+    std::vector<bool> here(map.iters.size(), false);
+    for (size_t d = 0; d < reduce.iters.size() && ok; ++d) {
+      auto i = as_dim(n.args[d]);
+      if (reduce.iters[d].extent.is(1)) {
+        ok = i && i->is(0);
+        if (!ok && i) {
+          for (size_t k = 0; k < map.iters.size(); ++k) {
+            if (*i == Dim(map.iters[k].symbol)) ok = here[k] = true;
+          }
+        }
+        continue;
+      }
+      bool match = false;
+      for (size_t k = 0; k < map.iters.size() && i; ++k) {
+        if (*i == Dim(map.iters[k].symbol) && known_equal(map.iters[k].extent, reduce.iters[d].extent) && !here[k]) {
+          here[k] = match = true;
+        }
+      }
+      ok = match;
+    }
+    for (size_t k = 0; k < map.iters.size(); ++k) ok &= here[k] || map.iters[k].extent.is(1);
+  });
+  return ok && found;
+}
+
+Result<std::optional<std::vector<Launch>>> schedule_contraction(const k::Stage& reduce, const k::Stage* epilogue, k::Program& p,
+                                                                Storages& s, const TargetFacts& f) {
+  return Contraction(reduce, epilogue, p, s, f).run();
+}
+
+}  // namespace ingot
