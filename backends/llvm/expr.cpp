@@ -1,0 +1,358 @@
+// Scalar and vector expressions. Everything that a legalised program holds is printed as a handful of instructions.
+#include "backends/llvm/printer.h"
+
+#include <llvm/IR/IntrinsicsAArch64.h>
+#include <llvm/IR/IntrinsicsX86.h>
+
+#include <cmath>
+
+namespace ingot::print {
+
+using Op = ScalarOp;
+
+llvm::Type* Printer::element_type(DType t) {
+  switch (t) {
+    case DType::Bool: return b_.getInt1Ty();
+    case DType::F32: return b_.getFloatTy();
+    case DType::F64: return b_.getDoubleTy();
+    case DType::Invalid:
+    case DType::String:
+    case DType::C64:
+    case DType::C128:
+      fail(unsupported("values of type {} in loops", name(t)));
+      return b_.getInt8Ty();
+    default: return b_.getIntNTy(std::max(8, bits(t)));
+  }
+}
+
+llvm::Type* Printer::value_type(DType t, int lanes) {
+  llvm::Type* e = element_type(t);
+  return lanes == 1 ? e : llvm::FixedVectorType::get(e, lanes);
+}
+
+llvm::Type* Printer::memory_type(DType t, int lanes) {
+  llvm::Type* e = t == DType::Bool ? b_.getInt8Ty() : element_type(t);
+  return lanes == 1 ? e : llvm::FixedVectorType::get(e, lanes);
+}
+
+llvm::Value* Printer::value(const Expr& e) {
+  memo_.clear();
+  return emit(e);
+}
+
+llvm::Value* Printer::emit(const Expr& e) {
+  if (auto it = memo_.find(e.get()); it != memo_.end()) return it->second;
+  llvm::Value* v = emit_node(*e);
+  if (!v) {
+    fail(unsupported("expression '{}' of {} reached the printer; it should have been legalised", name(e->op), name(e.type())));
+    v = llvm::PoisonValue::get(value_type(e.type(), e.lanes()));
+  }
+  memo_.emplace(e.get(), v);
+  return v;
+}
+
+llvm::Value* Printer::constant(const ExprNode& n) {
+  llvm::Constant* c;
+  if (n.type == DType::F32) c = llvm::ConstantFP::get(context_, llvm::APFloat(static_cast<float>(n.number)));
+  else if (n.type == DType::F64) c = llvm::ConstantFP::get(context_, llvm::APFloat(n.number));
+  else if (is_float(n.type)) return nullptr;
+  else c = llvm::ConstantInt::get(element_type(n.type), static_cast<uint64_t>(n.integer), false, true);
+  return n.lanes == 1 ? c : llvm::ConstantVector::getSplat(llvm::ElementCount::getFixed(n.lanes), c);
+}
+
+llvm::Value* Printer::compare(Op op, llvm::Value* a, llvm::Value* b, DType t) {
+  using P = llvm::CmpInst;
+  bool f = t == DType::F32 || t == DType::F64, s = is_signed(t);
+  switch (op) {
+    case Op::Eq: return b_.CreateCmp(f ? P::FCMP_OEQ : P::ICMP_EQ, a, b);
+    case Op::Ne: return b_.CreateCmp(f ? P::FCMP_UNE : P::ICMP_NE, a, b);
+    case Op::Lt: return b_.CreateCmp(f ? P::FCMP_OLT : s ? P::ICMP_SLT : P::ICMP_ULT, a, b);
+    case Op::Le: return b_.CreateCmp(f ? P::FCMP_OLE : s ? P::ICMP_SLE : P::ICMP_ULE, a, b);
+    case Op::Gt: return b_.CreateCmp(f ? P::FCMP_OGT : s ? P::ICMP_SGT : P::ICMP_UGT, a, b);
+    case Op::Ge: return b_.CreateCmp(f ? P::FCMP_OGE : s ? P::ICMP_SGE : P::ICMP_UGE, a, b);
+    default: return nullptr;
+  }
+}
+
+// NaN when an operand is NaN. On x86 a compare and a select of the same two values is one instruction that gives the
+// second operand when either is NaN; a constant operand therefore goes first.
+llvm::Value* Printer::min_max(bool is_max, llvm::Value* a, llvm::Value* b, DType t) {
+  if (!is_float(t)) {
+    if (t == DType::Bool) return is_max ? b_.CreateOr(a, b) : b_.CreateAnd(a, b);
+    using I = llvm::Intrinsic::IndependentIntrinsics;
+    I id = is_signed(t) ? (is_max ? llvm::Intrinsic::smax : llvm::Intrinsic::smin)
+                        : (is_max ? llvm::Intrinsic::umax : llvm::Intrinsic::umin);
+    return b_.CreateBinaryIntrinsic(id, a, b);
+  }
+  if (target_.arch == Arch::AArch64)
+    return b_.CreateBinaryIntrinsic(is_max ? llvm::Intrinsic::maximum : llvm::Intrinsic::minimum, a, b);
+  if (llvm::isa<llvm::Constant>(b)) std::swap(a, b);
+  auto better = is_max ? llvm::CmpInst::FCMP_OGT : llvm::CmpInst::FCMP_OLT;
+  llvm::Value* v = b_.CreateSelect(b_.CreateFCmp(better, a, b), a, b);
+  if (llvm::isa<llvm::Constant>(a)) return v;
+  return b_.CreateSelect(b_.CreateFCmpUNO(a, a), a, v);
+}
+
+llvm::Value* Printer::cast(llvm::Value* v, DType from, DType to, int lanes) {
+  if (from == to) return v;
+  auto native = [](DType t) { return t == DType::F32 || t == DType::F64; };
+  llvm::Type* type = value_type(to, lanes);
+  if (to == DType::Bool) {
+    llvm::Constant* zero = llvm::Constant::getNullValue(v->getType());
+    if (native(from)) return b_.CreateFCmpUNE(v, zero);
+    return is_float(from) ? nullptr : b_.CreateICmpNE(v, zero);
+  }
+  if (from == DType::Bool || is_int(from)) {
+    bool s = from != DType::Bool && is_signed(from);
+    if (is_int(to)) return b_.CreateIntCast(v, type, s);
+    if (native(to)) return s ? b_.CreateSIToFP(v, type) : b_.CreateUIToFP(v, type);
+    return nullptr;
+  }
+  if (native(from) && native(to)) return b_.CreateFPCast(v, type);
+  if (from == DType::F32 && to == DType::F16) {
+    llvm::Type* half = lanes == 1 ? b_.getHalfTy() : llvm::FixedVectorType::get(b_.getHalfTy(), lanes);
+    return b_.CreateBitCast(b_.CreateFPTrunc(v, half), type);
+  }
+  if (from == DType::F16 && to == DType::F32) {
+    llvm::Type* half = lanes == 1 ? b_.getHalfTy() : llvm::FixedVectorType::get(b_.getHalfTy(), lanes);
+    return b_.CreateFPExt(b_.CreateBitCast(v, half), type);
+  }
+  if (!native(from) || !is_int(to)) return nullptr;
+  // Float to integer: truncates and saturates, NaN gives 0.
+  int width = std::max(8, bits(to));
+  auto number = [&](double x) { return splat(llvm::ConstantFP::get(element_type(from), x), lanes); };
+  llvm::Value* nan = b_.CreateFCmpUNO(v, v);
+  double low = is_signed(to) ? -std::ldexp(1.0, width - 1) : 0;
+  double high = std::ldexp(1.0, is_signed(to) ? width - 1 : width);  // exclusive
+  if (width <= 16) {
+    llvm::Value* l = number(low);
+    llvm::Value* h = number(high - 1);
+    v = b_.CreateSelect(b_.CreateFCmpOLT(v, l), l, v);
+    v = b_.CreateSelect(b_.CreateFCmpOGT(v, h), h, v);
+    v = b_.CreateSelect(nan, number(0), v);
+    return b_.CreateTrunc(b_.CreateFPToSI(v, value_type(DType::I32, lanes)), type);
+  }
+  llvm::Value* below = b_.CreateFCmpOLT(v, number(low));
+  llvm::Value* above = b_.CreateFCmpOGE(v, number(high));
+  llvm::Value* r = b_.CreateFreeze(is_signed(to) ? b_.CreateFPToSI(v, type) : b_.CreateFPToUI(v, type));
+  llvm::APInt least = is_signed(to) ? llvm::APInt::getSignedMinValue(width) : llvm::APInt::getZero(width);
+  llvm::APInt most = is_signed(to) ? llvm::APInt::getSignedMaxValue(width) : llvm::APInt::getMaxValue(width);
+  r = b_.CreateSelect(above, llvm::ConstantInt::get(type, most), r);
+  r = b_.CreateSelect(b_.CreateOr(below, nan),
+                      is_signed(to) ? b_.CreateSelect(nan, llvm::Constant::getNullValue(type), llvm::ConstantInt::get(type, least))
+                                    : llvm::Constant::getNullValue(type),
+                      r);
+  return r;
+}
+
+llvm::Value* Printer::lane_reduce(Op op, llvm::Value* v, DType t, int lanes) {
+  bool f = t == DType::F32 || t == DType::F64;
+  if (!f && is_float(t)) return nullptr;
+  auto join = [&](llvm::Value* a, llvm::Value* b) -> llvm::Value* {
+    switch (op) {
+      case Op::LaneSum: return f ? b_.CreateFAdd(a, b) : b_.CreateAdd(a, b);
+      case Op::LaneProd: return f ? b_.CreateFMul(a, b) : b_.CreateMul(a, b);
+      case Op::LaneMax: return min_max(true, a, b, t);
+      default: return min_max(false, a, b, t);
+    }
+  };
+  while (lanes > 1 && lanes % 2 == 0) {
+    llvm::SmallVector<int, 64> low(lanes / 2), high(lanes / 2);
+    for (int i = 0; i < lanes / 2; ++i) low[i] = i, high[i] = i + lanes / 2;
+    v = join(b_.CreateShuffleVector(v, low), b_.CreateShuffleVector(v, high));
+    lanes /= 2;
+  }
+  llvm::Value* r = b_.CreateExtractElement(v, uint64_t{0});
+  for (int i = 1; i < lanes; ++i) r = join(r, b_.CreateExtractElement(v, i));
+  return r;
+}
+
+// acc[i] + sum over 4 of u8 x s8, in i32, without saturation on any target.
+llvm::Value* Printer::dot4(llvm::Value* acc, llvm::Value* u, llvm::Value* s, int lanes) {
+  auto vec = [&](llvm::Type* e, int n) { return llvm::FixedVectorType::get(e, n); };
+  int native = target_.vector_bits / 32;
+  if (target_.has_vnni && lanes % native == 0) {
+    auto part = [&](llvm::Value* v, int first, int count) {
+      llvm::SmallVector<int, 256> pick(count);
+      for (int i = 0; i < count; ++i) pick[i] = first + i;
+      return b_.CreateShuffleVector(v, pick);
+    };
+    llvm::Value* result = nullptr;
+    for (int i = 0; i < lanes; i += native) {
+      bool whole = lanes == native;
+      llvm::Value* a = whole ? acc : part(acc, i, native);
+      llvm::Value* x = whole ? u : part(u, 4 * i, 4 * native);
+      llvm::Value* y = whole ? s : part(s, 4 * i, 4 * native);
+      llvm::Value* r;
+      if (target_.arch == Arch::X86_64) {
+        auto id = target_.vector_bits == 512 ? llvm::Intrinsic::x86_avx512_vpdpbusd_512 : llvm::Intrinsic::x86_avx512_vpdpbusd_256;
+        r = b_.CreateIntrinsic(id, {}, {a, x, y});
+      } else {
+        // u = (u xor 128 as s8) + 128, and 128*w = -(-128*w).
+        llvm::Value* top = splat(b_.getInt8(0x80), 4 * native);
+        auto types = llvm::ArrayRef<llvm::Type*>{a->getType(), x->getType()};
+        llvm::Value* shift = b_.CreateIntrinsic(llvm::Intrinsic::aarch64_neon_sdot, types,
+                                                {llvm::Constant::getNullValue(a->getType()), top, y});
+        r = b_.CreateIntrinsic(llvm::Intrinsic::aarch64_neon_sdot, types, {a, b_.CreateXor(x, top), y});
+        r = b_.CreateSub(r, shift);
+      }
+      if (whole) return r;
+      llvm::SmallVector<int, 256> place(lanes);
+      for (int k = 0; k < lanes; ++k) place[k] = k < native ? k : -1;
+      llvm::Value* wide = b_.CreateShuffleVector(r, place);
+      for (int k = 0; k < lanes; ++k) place[k] = k >= i && k < i + native ? lanes + k - i : k;
+      result = result ? b_.CreateShuffleVector(result, wide, place) : wide;
+    }
+    return result;
+  }
+  llvm::Value *x, *y;
+  llvm::Value* sum = nullptr;
+  if (target_.arch == Arch::X86_64 && target_.vector_bits >= 256 && lanes % 4 == 0) {
+    // Products of pairs in 16-bit lanes: pmaddwd gives 2n sums of two, the even and odd of which are added.
+    x = b_.CreateZExt(u, vec(b_.getInt16Ty(), 4 * lanes));
+    y = b_.CreateSExt(s, vec(b_.getInt16Ty(), 4 * lanes));
+    bool wide = target_.vector_bits == 512 && lanes % 8 == 0;
+    int step = wide ? 32 : 16;  // i16 lanes of one instruction
+    llvm::SmallVector<llvm::Value*, 8> pairs;
+    for (int i = 0; i < 4 * lanes; i += step) {
+      llvm::SmallVector<int, 64> pick(step);
+      for (int k = 0; k < step; ++k) pick[k] = i + k;
+      auto id = wide ? llvm::Intrinsic::x86_avx512_pmaddw_d_512 : llvm::Intrinsic::x86_avx2_pmadd_wd;
+      llvm::Value* p = b_.CreateIntrinsic(id, {}, {b_.CreateShuffleVector(x, pick), b_.CreateShuffleVector(y, pick)});
+      llvm::SmallVector<int, 64> even(step / 4), odd(step / 4);
+      for (int k = 0; k < step / 4; ++k) even[k] = 2 * k, odd[k] = 2 * k + 1;
+      pairs.push_back(b_.CreateAdd(b_.CreateShuffleVector(p, even), b_.CreateShuffleVector(p, odd)));
+    }
+    while (pairs.size() > 1) {
+      llvm::SmallVector<llvm::Value*, 8> next;
+      for (size_t i = 0; i + 1 < pairs.size(); i += 2) {
+        int n = llvm::cast<llvm::FixedVectorType>(pairs[i]->getType())->getNumElements();
+        llvm::SmallVector<int, 64> both(2 * n);
+        for (int k = 0; k < 2 * n; ++k) both[k] = k;
+        next.push_back(b_.CreateShuffleVector(pairs[i], pairs[i + 1], both));
+      }
+      if (pairs.size() % 2) return nullptr;
+      pairs = next;
+    }
+    sum = pairs[0];
+    return b_.CreateAdd(acc, sum);
+  }
+  x = b_.CreateZExt(u, vec(b_.getInt32Ty(), 4 * lanes));
+  y = b_.CreateSExt(s, vec(b_.getInt32Ty(), 4 * lanes));
+  llvm::Value* product = b_.CreateMul(x, y);
+  for (int part = 0; part < 4; ++part) {
+    llvm::SmallVector<int, 64> pick(lanes);
+    for (int k = 0; k < lanes; ++k) pick[k] = 4 * k + part;
+    acc = b_.CreateAdd(acc, b_.CreateShuffleVector(product, pick));
+  }
+  return acc;
+}
+
+llvm::Value* Printer::emit_node(const ExprNode& n) {
+  auto arg = [&](int i) { return emit(n.args[i]); };
+  DType t = n.args.empty() ? n.type : n.args[0].type();
+  bool f = t == DType::F32 || t == DType::F64;
+  bool soft = is_float(t) && !f;  // a float format without arithmetic
+  switch (n.op) {
+    case Op::Const: return constant(n);
+    case Op::Index: return splat(cast(dim(n.dim), DType::I64, n.type, 1), n.lanes);
+    case Op::Read: return nullptr;
+    case Op::Load: return load(n);
+    case Op::Local: {
+      auto it = registers_.find(n.id);
+      llvm::Type* type = value_type(n.type, n.lanes);
+      if (it == registers_.end() || it->second.first->getAllocatedType() != type) {
+        fail(invalid("register {} is read before it is declared, or as another type", n.id));
+        return llvm::PoisonValue::get(type);
+      }
+      return b_.CreateLoad(type, it->second.first);
+    }
+    case Op::Ramp: {
+      llvm::SmallVector<llvm::Constant*, 64> lane;
+      for (int i = 0; i < n.lanes; ++i) lane.push_back(b_.getInt64(static_cast<uint64_t>(i * n.stride)));
+      llvm::Value* base = dim(n.dim);
+      if (n.lanes == 1) return base;
+      llvm::Value* r = b_.CreateAdd(splat(base, n.lanes), llvm::ConstantVector::get(lane), "", false, true);
+      return n.type == DType::I64 ? r : cast(r, DType::I64, n.type, n.lanes);
+    }
+    case Op::Splat: return splat(arg(0), n.lanes);
+    case Op::LaneSum:
+    case Op::LaneMax:
+    case Op::LaneMin:
+    case Op::LaneProd: return n.args[0].lanes() == 1 ? arg(0) : lane_reduce(n.op, arg(0), t, n.args[0].lanes());
+    case Op::Cast: return cast(arg(0), t, n.type, n.lanes);
+    case Op::Bitcast: return b_.CreateBitCast(arg(0), value_type(n.type, n.lanes));
+    case Op::Neg: return soft ? nullptr : f ? b_.CreateFNeg(arg(0)) : b_.CreateNeg(arg(0));
+    case Op::Abs:
+      if (soft) return nullptr;
+      if (f) return b_.CreateUnaryIntrinsic(llvm::Intrinsic::fabs, arg(0));
+      return is_signed(t) ? b_.CreateBinaryIntrinsic(llvm::Intrinsic::abs, arg(0), b_.getFalse()) : arg(0);
+    case Op::Not: return b_.CreateNot(arg(0));
+    case Op::Floor:
+    case Op::Ceil:
+    case Op::Trunc:
+    case Op::RoundEven:
+    case Op::Sqrt: {
+      if (!f) return is_int(t) && n.op != Op::Sqrt ? arg(0) : nullptr;
+      auto id = n.op == Op::Floor ? llvm::Intrinsic::floor
+              : n.op == Op::Ceil ? llvm::Intrinsic::ceil
+              : n.op == Op::Trunc ? llvm::Intrinsic::trunc
+              : n.op == Op::Sqrt ? llvm::Intrinsic::sqrt : llvm::Intrinsic::roundeven;
+      return b_.CreateUnaryIntrinsic(id, arg(0));
+    }
+    case Op::IsNaN: return f ? b_.CreateFCmpUNO(arg(0), arg(0)) : nullptr;
+    case Op::IsInf:
+      if (!f) return nullptr;
+      return b_.CreateFCmpOEQ(b_.CreateUnaryIntrinsic(llvm::Intrinsic::fabs, arg(0)),
+                              llvm::ConstantFP::getInfinity(arg(0)->getType()));
+    case Op::PopCount: return b_.CreateUnaryIntrinsic(llvm::Intrinsic::ctpop, arg(0));
+    case Op::Add: return soft ? nullptr : f ? b_.CreateFAdd(arg(0), arg(1)) : b_.CreateAdd(arg(0), arg(1));
+    case Op::Sub: return soft ? nullptr : f ? b_.CreateFSub(arg(0), arg(1)) : b_.CreateSub(arg(0), arg(1));
+    case Op::Mul: return soft ? nullptr : f ? b_.CreateFMul(arg(0), arg(1)) : b_.CreateMul(arg(0), arg(1));
+    case Op::Div:
+      if (soft) return nullptr;
+      return f ? b_.CreateFDiv(arg(0), arg(1)) : is_signed(t) ? b_.CreateSDiv(arg(0), arg(1)) : b_.CreateUDiv(arg(0), arg(1));
+    case Op::Rem:
+      if (f || soft) return nullptr;
+      return is_signed(t) ? b_.CreateSRem(arg(0), arg(1)) : b_.CreateURem(arg(0), arg(1));
+    case Op::Min:
+    case Op::Max: return soft ? nullptr : min_max(n.op == Op::Max, arg(0), arg(1), t);
+    case Op::And: return b_.CreateAnd(arg(0), arg(1));
+    case Op::Or: return b_.CreateOr(arg(0), arg(1));
+    case Op::Xor: return b_.CreateXor(arg(0), arg(1));
+    case Op::Shl: return b_.CreateShl(arg(0), arg(1));
+    case Op::Shr: return is_signed(t) ? b_.CreateAShr(arg(0), arg(1)) : b_.CreateLShr(arg(0), arg(1));
+    case Op::Lt:
+      // A tail mask, ramp(d) < splat(end): 32-bit lanes against the number of lanes left.
+      if (n.lanes > 1 && n.args[0].is(Op::Ramp) && n.args[0]->stride == 1 && n.args[1].is(Op::Splat)) {
+        llvm::Value* left = b_.CreateSub(emit(n.args[1]->args[0]), dim(n.args[0]->dim));
+        left = b_.CreateBinaryIntrinsic(llvm::Intrinsic::smin, left, i64(n.lanes));
+        left = b_.CreateTrunc(b_.CreateBinaryIntrinsic(llvm::Intrinsic::smax, left, i64(0)), b_.getInt32Ty());
+        llvm::SmallVector<llvm::Constant*, 64> lane;
+        for (int i = 0; i < n.lanes; ++i) lane.push_back(b_.getInt32(i));
+        return b_.CreateICmpULT(llvm::ConstantVector::get(lane), splat(left, n.lanes));
+      }
+      [[fallthrough]];
+    case Op::Eq:
+    case Op::Ne:
+    case Op::Le:
+    case Op::Gt:
+    case Op::Ge: return soft ? nullptr : compare(n.op, arg(0), arg(1), t);
+    case Op::Select: {
+      llvm::Value* c = arg(0);
+      return b_.CreateSelect(c, arg(1), arg(2));
+    }
+    case Op::Fma:
+      if (!f) return soft ? nullptr : b_.CreateAdd(b_.CreateMul(arg(0), arg(1)), arg(2));
+      if (!target_.has_fma) return b_.CreateFAdd(b_.CreateFMul(arg(0), arg(1)), arg(2));
+      return b_.CreateIntrinsic(llvm::Intrinsic::fma, {arg(0)->getType()}, {arg(0), arg(1), arg(2)});
+    case Op::Dot4: return dot4(arg(0), arg(1), arg(2), n.lanes);
+    case Op::Exp: case Op::Log: case Op::Expm1: case Op::Log1p: case Op::Sin: case Op::Cos: case Op::Tan:
+    case Op::Asin: case Op::Acos: case Op::Atan: case Op::Sinh: case Op::Cosh: case Op::Tanh: case Op::Asinh:
+    case Op::Acosh: case Op::Atanh: case Op::Erf: case Op::Sigmoid: case Op::Sign: case Op::FloorMod:
+    case Op::Pow: case Op::Atan2: return nullptr;
+  }
+  return nullptr;
+}
+
+}  // namespace ingot::print

@@ -1,0 +1,526 @@
+// `ingot_entry`: binds the symbols of the input shapes, takes the arena, places buffers, launches kernels and algorithms,
+// and holds the model's control flow. What every launch has in common is one internal function, so that the entry of a
+// model with a thousand launches stays small.
+//
+// A host buffer is a pointer: of the arena, the weights or an input it is computed where it is used; of an output or a
+// dynamic buffer it lies in a slot that Place fills. Placing a dynamic buffer again releases what it held.
+#include "backends/llvm/printer.h"
+#include "runtime/abi.h"
+
+namespace ingot::print {
+
+using l::HostBuffer;
+using l::Stmt;
+using l::StmtKind;
+
+namespace {
+
+int32_t dtype_code(DType t) {
+  switch (t) {
+    case DType::Bool: return INGOT_BOOL;
+    case DType::I2: return INGOT_I2;
+    case DType::U2: return INGOT_U2;
+    case DType::I4: return INGOT_I4;
+    case DType::U4: return INGOT_U4;
+    case DType::I8: return INGOT_I8;
+    case DType::U8: return INGOT_U8;
+    case DType::I16: return INGOT_I16;
+    case DType::U16: return INGOT_U16;
+    case DType::I32: return INGOT_I32;
+    case DType::U32: return INGOT_U32;
+    case DType::I64: return INGOT_I64;
+    case DType::U64: return INGOT_U64;
+    case DType::F16: return INGOT_F16;
+    case DType::BF16: return INGOT_BF16;
+    case DType::F32: return INGOT_F32;
+    case DType::F64: return INGOT_F64;
+    case DType::F8E4M3FN: return INGOT_F8E4M3FN;
+    case DType::F8E4M3FNUZ: return INGOT_F8E4M3FNUZ;
+    case DType::F8E5M2: return INGOT_F8E5M2;
+    case DType::F8E5M2FNUZ: return INGOT_F8E5M2FNUZ;
+    case DType::F8E8M0: return INGOT_F8E8M0;
+    case DType::F4E2M1: return INGOT_F4E2M1;
+    case DType::C64: return INGOT_C64;
+    case DType::C128: return INGOT_C128;
+    case DType::String: return INGOT_STRING;
+    case DType::Invalid: return 0;
+  }
+  return 0;
+}
+
+class HostPrinter final : public Printer {
+ public:
+  HostPrinter(llvm::Module& m, const l::Program& p, const std::vector<std::string>& names, const Target& t, bool debug)
+      : Printer(m, t), program_(p), names_(names), debug_(debug) {
+    pointer_ = b_.getPtrTy();
+    word_ = b_.getInt64Ty();
+    int_ = b_.getInt32Ty();
+    view_ = llvm::StructType::get(context_, {pointer_, pointer_, int_, int_});
+  }
+
+  llvm::Function* print() {
+    print_launch();
+    auto* entry = llvm::Function::Create(llvm::FunctionType::get(int_, {pointer_}, false),
+                                         llvm::GlobalValue::ExternalLinkage, "ingot_entry", module_);
+    set_attributes(*entry, target_, debug_);
+    function_ = entry;
+    run_context_ = entry->getArg(0);
+    b_.SetInsertPoint(llvm::BasicBlock::Create(context_, "entry", entry));
+    // Slots go before this block's end; the code begins in the next block.
+    llvm::BasicBlock* start = new_block("start");
+    b_.CreateBr(start);
+    b_.SetInsertPoint(start);
+    for (size_t i = 0; i < program_.buffers.size(); ++i) {
+      auto kind = program_.buffers[i].kind;
+      slots_.push_back(kind == HostBuffer::Kind::Output || kind == HostBuffer::Kind::Dynamic ? entry_slot(pointer_) : nullptr);
+      if (slots_.back()) b_.CreateStore(llvm::ConstantPointerNull::get(pointer_), slots_.back());
+    }
+    weights_ = context_field(kWeights, pointer_);
+    inputs_ = context_field(kInputs, pointer_);
+    bind_inputs();
+    take_arena();
+    block(program_.host);
+    b_.CreateRet(i32(0));
+    return entry;
+  }
+
+ private:
+  const l::Program& program_;
+  const std::vector<std::string>& names_;
+  bool debug_;
+  llvm::PointerType* pointer_;
+  llvm::Type *word_, *int_;
+  llvm::StructType* view_;
+  llvm::Function* launch_ = nullptr;
+  llvm::Value *weights_ = nullptr, *inputs_ = nullptr, *arena_ = nullptr;
+  std::vector<llvm::AllocaInst*> slots_;
+  llvm::AllocaInst *buffer_array_ = nullptr, *scalar_array_ = nullptr;
+  size_t buffer_capacity_ = 0, scalar_capacity_ = 0;
+  int call_number_ = 0;
+
+  void return_if(llvm::Value* condition, llvm::Value* status) {
+    llvm::BasicBlock *leave = new_block("leave"), *next = new_block("next");
+    b_.CreateCondBr(condition, leave, next);
+    b_.SetInsertPoint(leave);
+    b_.CreateRet(status);
+    b_.SetInsertPoint(next);
+  }
+  void report_if(llvm::Value* condition, int node, int32_t code, const std::vector<llvm::Value*>& args) {
+    llvm::BasicBlock *leave = new_block("leave"), *next = new_block("next");
+    b_.CreateCondBr(condition, leave, next);
+    b_.SetInsertPoint(leave);
+    report_and_return(node, code, args);
+    b_.SetInsertPoint(next);
+  }
+  llvm::CallInst* call_context(unsigned field, llvm::Type* result, llvm::ArrayRef<llvm::Value*> args) {
+    std::vector<llvm::Type*> types;
+    for (llvm::Value* a : args) types.push_back(a->getType());
+    return b_.CreateCall(llvm::FunctionType::get(result, types, false), context_field(field, pointer_), args);
+  }
+  llvm::Value* field_of(llvm::Value* base, int64_t offset, llvm::Type* type) {
+    return b_.CreateLoad(type, b_.CreateGEP(b_.getInt8Ty(), base, i64(offset)));
+  }
+  void set_field(llvm::Value* base, int64_t offset, llvm::Value* v) {
+    b_.CreateStore(v, b_.CreateGEP(b_.getInt8Ty(), base, i64(offset)));
+  }
+
+  // A dim with an overflow flag; the flag is null where the dim is a constant.
+  struct Checked {
+    llvm::Value* value;
+    llvm::Value* overflow = nullptr;
+  };
+  Checked checked(const Dim& d) {
+    Dim s = unrolled_.empty() ? d : substitute(d, unrolled_);
+    if (auto c = s.constant()) return {i64(*c), *c >= kDimMax || *c < 0 ? b_.getTrue() : nullptr};
+    llvm::Value* overflow = nullptr;
+    auto step = [&](llvm::Intrinsic::ID id, llvm::Value* a, llvm::Value* b) {
+      llvm::Value* r = b_.CreateBinaryIntrinsic(id, a, b);
+      llvm::Value* flag = b_.CreateExtractValue(r, 1);
+      overflow = overflow ? b_.CreateOr(overflow, flag) : flag;
+      return b_.CreateExtractValue(r, 0);
+    };
+    llvm::Value* sum = nullptr;
+    for (const Dim::Term& t : s.terms()) {
+      llvm::Value* product = i64(t.coefficient);
+      for (const Dim::Atom& a : t.atoms) {
+        llvm::Value* v;
+        if (a.kind == Dim::AtomKind::Symbol) {
+          v = symbol_value(a.symbol);
+        } else {
+          // The parts of a division, minimum or maximum are checked, too; the value itself cannot overflow.
+          for (const Dim* part : {&a.a, &a.b})
+            if (Checked c = checked(*part); c.overflow && !part->is_constant())
+              overflow = overflow ? b_.CreateOr(overflow, magnitude_overflow_) : magnitude_overflow_;
+          v = atom(a);
+        }
+        product = step(llvm::Intrinsic::smul_with_overflow, product, v);
+      }
+      sum = sum ? step(llvm::Intrinsic::sadd_with_overflow, sum, product) : product;
+    }
+    magnitude_overflow_ = overflow ? overflow : b_.getFalse();
+    llvm::Value* negative = b_.CreateICmpSLT(sum, i64(0));
+    llvm::Value* huge = b_.CreateICmpSGE(sum, i64(kDimMax));
+    llvm::Value* flag = b_.CreateOr(negative, huge);
+    return {sum, overflow ? b_.CreateOr(overflow, flag) : flag};
+  }
+  llvm::Value* magnitude_overflow_ = nullptr;  // of the last `checked`: without the test of sign and size
+
+  llvm::Value* checked_size(const Dim& d, int node) {
+    Checked c = checked(d);
+    if (c.overflow) report_if(c.overflow, node, INGOT_RUN_TOO_LARGE, {});
+    return c.value;
+  }
+
+  llvm::Value* shape_of(int input, int dimension) {
+    llvm::Value* shape = field_of(inputs_, input * int64_t{sizeof(ingot_tensor_view)} + 8, pointer_);
+    return b_.CreateLoad(word_, b_.CreateConstGEP1_64(word_, shape, dimension));
+  }
+
+  void bind_inputs() {
+    for (size_t i = 0; i < program_.inputs.size(); ++i) {
+      const l::Port& p = program_.inputs[i];
+      int64_t at = static_cast<int64_t>(i) * int64_t{sizeof(ingot_tensor_view)};
+      int64_t number = static_cast<int64_t>(i);
+      llvm::Value* rank = b_.CreateSExt(field_of(inputs_, at + 16, int_), word_);
+      int64_t expected = static_cast<int64_t>(p.dims.size());
+      llvm::Value* type = b_.CreateSExt(field_of(inputs_, at + 20, int_), word_);
+      report_if(b_.CreateICmpNE(type, i64(dtype_code(p.dtype))), -1, INGOT_RUN_INPUT_DIM, {i64(number), i64(-2), type, i64(dtype_code(p.dtype))});
+      report_if(b_.CreateICmpNE(rank, i64(expected)), -1, INGOT_RUN_INPUT_DIM, {i64(number), i64(-1), rank, i64(expected)});
+    }
+    struct Check {
+      int64_t input, dimension;
+      llvm::Value* got;
+      const Dim* expected;
+    };
+    std::vector<Check> checks;
+    for (size_t i = 0; i < program_.inputs.size(); ++i)
+      for (size_t d = 0; d < program_.inputs[i].dims.size(); ++d) {
+        const Dim& expected = program_.inputs[i].dims[d];
+        int64_t input = static_cast<int64_t>(i), dimension = static_cast<int64_t>(d);
+        llvm::Value* got = shape_of(static_cast<int>(i), static_cast<int>(d));
+        auto s = expected.as_symbol();
+        if (!s || symbols_.count((*s)->id)) {
+          checks.push_back({input, dimension, got, &expected});
+          continue;
+        }
+        report_if(b_.CreateICmpSLT(got, i64((*s)->lo)), -1, INGOT_RUN_INPUT_DIM, {i64(input), i64(dimension), got, i64((*s)->lo)});
+        report_if(b_.CreateICmpSGT(got, i64((*s)->hi)), -1, INGOT_RUN_INPUT_DIM, {i64(input), i64(dimension), got, i64((*s)->hi)});
+        bind(*s, got);
+      }
+    for (const Check& c : checks) {
+      llvm::Value* want = dim(*c.expected);
+      report_if(b_.CreateICmpNE(c.got, want), -1, INGOT_RUN_INPUT_DIM, {i64(c.input), i64(c.dimension), c.got, want});
+    }
+  }
+
+  void take_arena() {
+    if (program_.arena_bytes.is(0)) {
+      arena_ = llvm::ConstantPointerNull::get(pointer_);
+      return;
+    }
+    llvm::Value* size = checked_size(program_.arena_bytes, -1);
+    arena_ = call_context(kArena, pointer_, {run_context_, size});
+    report_if(b_.CreateIsNull(arena_), -1, INGOT_RUN_NO_MEMORY, {size});
+  }
+
+  llvm::Value* buffer_pointer(int64_t id) override {
+    if (id < 0 || id >= static_cast<int64_t>(program_.buffers.size())) {
+      fail(invalid("host uses buffer {}, expected one below {}", id, program_.buffers.size()));
+      return llvm::PoisonValue::get(pointer_);
+    }
+    const HostBuffer& h = program_.buffers[id];
+    llvm::Type* byte = b_.getInt8Ty();
+    switch (h.kind) {
+      case HostBuffer::Kind::Arena: return b_.CreateGEP(byte, arena_, dim(h.offset));
+      case HostBuffer::Kind::Constant: return b_.CreateGEP(byte, weights_, dim(h.offset));
+      case HostBuffer::Kind::Input: return field_of(inputs_, h.index * int64_t{sizeof(ingot_tensor_view)}, pointer_);
+      case HostBuffer::Kind::Output:
+      case HostBuffer::Kind::Dynamic: return b_.CreateLoad(pointer_, slots_[id]);
+      case HostBuffer::Kind::View:
+        // A view of a view ends, because verify() wants views to point at earlier buffers.
+        if (h.index < 0 || h.index >= id) {
+          fail(invalid("view {} points at buffer {}, expected an earlier one", id, h.index));
+          return llvm::PoisonValue::get(pointer_);
+        }
+        return b_.CreateGEP(byte, buffer_pointer(h.index), dim(h.offset));
+    }
+    return nullptr;
+  }
+  DType buffer_dtype(int64_t id) override { return program_.buffers[id].dtype; }
+
+  void poll() override {
+    llvm::Value* flag = b_.CreateAlignedLoad(int_, context_field(kCancel, pointer_), llvm::Align(4), true);
+    return_if(b_.CreateICmpNE(flag, i32(0)), i32(INGOT_RUN_CANCELLED));
+  }
+
+  // launch(context, kernel function, buffers, scalars, count, grain, index): cancel flag, empty and small grids, profile.
+  void print_launch() {
+    auto* type = llvm::FunctionType::get(int_, {pointer_, pointer_, pointer_, pointer_, word_, word_, int_}, false);
+    launch_ = llvm::Function::Create(type, llvm::GlobalValue::InternalLinkage, "ingot_launch", module_);
+    set_attributes(*launch_, target_, debug_);
+    launch_->addFnAttr(llvm::Attribute::NoInline);
+    function_ = launch_;
+    run_context_ = launch_->getArg(0);
+    llvm::Value *kernel = launch_->getArg(1), *buffers = launch_->getArg(2), *scalars = launch_->getArg(3),
+                *count = launch_->getArg(4), *grain = launch_->getArg(5), *index = launch_->getArg(6);
+    b_.SetInsertPoint(llvm::BasicBlock::Create(context_, "entry", launch_));
+    poll();
+    return_if(b_.CreateICmpSLE(count, i64(0)), i32(0));
+    llvm::Value* profile = context_field(kProfile, pointer_);
+    llvm::Value* profiling = b_.CreateIsNotNull(profile);
+    llvm::BasicBlock *clock = new_block("clock"), *run = new_block("run");
+    llvm::BasicBlock* before = b_.GetInsertBlock();
+    b_.CreateCondBr(profiling, clock, run);
+    b_.SetInsertPoint(clock);
+    llvm::Value* now = call_context(kNowNs, word_, {run_context_});
+    llvm::BasicBlock* clocked = b_.GetInsertBlock();
+    b_.CreateBr(run);
+    b_.SetInsertPoint(run);
+    llvm::PHINode* start = b_.CreatePHI(word_, 2, "start");
+    start->addIncoming(now, clocked);
+    start->addIncoming(i64(0), before);
+    llvm::BasicBlock *direct = new_block("direct"), *parallel = new_block("parallel"), *done = new_block("done");
+    llvm::Value* small = b_.CreateOr(b_.CreateICmpSLE(count, i64(1)), b_.CreateICmpSLE(count, grain));
+    b_.CreateCondBr(small, direct, parallel);
+    b_.SetInsertPoint(direct);
+    auto* kernel_type = llvm::FunctionType::get(int_, {pointer_, pointer_, pointer_, word_, word_}, false);
+    llvm::Value* one = b_.CreateCall(kernel_type, kernel, {run_context_, buffers, scalars, i64(0), count});
+    b_.CreateBr(done);
+    b_.SetInsertPoint(parallel);
+    llvm::Value* many = call_context(kParallelFor, int_, {run_context_, kernel, buffers, scalars, count, grain});
+    b_.CreateBr(done);
+    b_.SetInsertPoint(done);
+    llvm::PHINode* status = b_.CreatePHI(int_, 2, "status");
+    status->addIncoming(one, direct);
+    status->addIncoming(many, parallel);
+    llvm::BasicBlock *tell = new_block("tell"), *leave = new_block("leave");
+    b_.CreateCondBr(profiling, tell, leave);
+    b_.SetInsertPoint(tell);
+    llvm::Value* end = call_context(kNowNs, word_, {run_context_});
+    call_context(kProfile, b_.getVoidTy(), {run_context_, index, count, start, end});
+    b_.CreateBr(leave);
+    b_.SetInsertPoint(leave);
+    b_.CreateRet(status);
+  }
+
+  // A stack array that all statements share, grown to the largest use at the end of printing would need a second pass;
+  // one slot per distinct size does as well.
+  llvm::AllocaInst* shared_array(llvm::AllocaInst*& slot, size_t& capacity, llvm::Type* element, size_t n) {
+    if (!slot || n > capacity) {
+      capacity = std::max<size_t>(n, 8);
+      slot = entry_slot(llvm::ArrayType::get(element, capacity));
+    }
+    return slot;
+  }
+
+  void launch(const Stmt& s) {
+    if (s.id < 0 || s.id >= static_cast<int64_t>(program_.kernels.size()))
+      return fail(invalid("launch of kernel {}, expected one below {}", s.id, program_.kernels.size()));
+    const l::Kernel& k = program_.kernels[s.id];
+    if (s.buffers.size() != k.buffers.size() || s.scalars.size() != k.scalars.size())
+      return fail(invalid("launch of '{}' with {} buffers and {} scalars, expected {} and {}", k.name, s.buffers.size(),
+                          s.scalars.size(), k.buffers.size(), k.scalars.size()));
+    Dim grid = unrolled_.empty() ? s.end : substitute(s.end, unrolled_);
+    if (grid.is(0)) return;
+    llvm::AllocaInst* buffers = shared_array(buffer_array_, buffer_capacity_, pointer_, s.buffers.size());
+    llvm::AllocaInst* scalars = shared_array(scalar_array_, scalar_capacity_, word_, s.scalars.size());
+    for (size_t i = 0; i < s.buffers.size(); ++i)
+      b_.CreateStore(buffer_pointer(s.buffers[i]), b_.CreateConstGEP1_64(pointer_, buffers, i));
+    for (size_t i = 0; i < s.scalars.size(); ++i)
+      b_.CreateStore(dim(s.scalars[i]), b_.CreateConstGEP1_64(word_, scalars, i));
+    auto* type = llvm::FunctionType::get(int_, {pointer_, pointer_, pointer_, word_, word_}, false);
+    auto* f = llvm::cast<llvm::Function>(module_.getOrInsertFunction(names_[s.id], type).getCallee());
+    f->setVisibility(llvm::GlobalValue::HiddenVisibility);
+    llvm::Value* status = b_.CreateCall(
+        launch_, {run_context_, f, buffers, scalars, dim(grid), i64(std::max<int64_t>(1, s.grain)), i32(s.id)});
+    return_if(b_.CreateICmpNE(status, i32(0)), status);
+  }
+
+  void release(llvm::Value* p) {
+    llvm::BasicBlock *some = new_block("held"), *done = new_block("released");
+    b_.CreateCondBr(b_.CreateIsNotNull(p), some, done);
+    b_.SetInsertPoint(some);
+    call_context(kRelease, b_.getVoidTy(), {run_context_, p});
+    b_.CreateBr(done);
+    b_.SetInsertPoint(done);
+  }
+
+  void ask_output(int64_t id, int node) {
+    const HostBuffer& h = program_.buffers[id];
+    auto* shape = entry_slot(llvm::ArrayType::get(word_, std::max<size_t>(1, h.dims.size())), "shape");
+    for (size_t i = 0; i < h.dims.size(); ++i)
+      b_.CreateStore(checked_size(h.dims[i], node), b_.CreateConstGEP1_64(word_, shape, i));
+    llvm::Value* p = call_context(kOutput, pointer_, {run_context_, i32(h.index), i32(dtype_code(h.dtype)),
+                                                      i32(static_cast<int64_t>(h.dims.size())), shape});
+    return_if(b_.CreateIsNull(p), i32(INGOT_RUN_NO_MEMORY));
+    b_.CreateStore(p, slots_[id]);
+  }
+
+  void place(const Stmt& s) {
+    if (s.id < 0 || s.id >= static_cast<int64_t>(program_.buffers.size()))
+      return fail(invalid("place of buffer {}, expected one below {}", s.id, program_.buffers.size()));
+    const HostBuffer& h = program_.buffers[s.id];
+    switch (h.kind) {
+      case HostBuffer::Kind::Arena: {
+        if (h.offset.is_constant() && h.size.is_constant() && program_.arena_bytes.is_constant()) return;
+        llvm::Value* end = checked_size(h.offset + h.size, s.node);
+        checked_size(h.size, s.node);
+        report_if(b_.CreateICmpSGT(end, dim(program_.arena_bytes)), s.node, INGOT_RUN_TOO_LARGE, {});
+        return;
+      }
+      case HostBuffer::Kind::Constant:
+      case HostBuffer::Kind::Input:
+      case HostBuffer::Kind::View: return;
+      case HostBuffer::Kind::Output: ask_output(s.id, s.node); return;
+      case HostBuffer::Kind::Dynamic: {
+        llvm::Value* size = checked_size(h.size, s.node);
+        release(b_.CreateLoad(pointer_, slots_[s.id]));
+        llvm::Value* p = call_context(kAllocate, pointer_, {run_context_, size});
+        b_.CreateStore(p, slots_[s.id]);
+        report_if(b_.CreateIsNull(p), s.node, INGOT_RUN_NO_MEMORY, {size});
+        return;
+      }
+    }
+  }
+
+  llvm::Value* text(const std::string& s) {
+    return b_.CreateGlobalString(s, "text", 0, &module_);
+  }
+
+  void call(const Stmt& s) {
+    std::map<int64_t, Symbol> decided;
+    for (const Symbol& d : s.symbols) decided[d->id] = d;
+    auto undecided = [&](const l::Tensor& t) {
+      for (const Dim& d : t.dims) {
+        std::map<int64_t, Symbol> used;
+        collect_symbols(d, used);
+        for (auto& [id, unused] : used)
+          if (decided.count(id)) return true;
+      }
+      return false;
+    };
+    auto array = [&](llvm::Type* element, size_t n, const char* what) {
+      return entry_slot(llvm::ArrayType::get(element, std::max<size_t>(1, n)), what);
+    };
+    auto views = [&](const std::vector<l::Tensor>& tensors, bool results) {
+      llvm::AllocaInst* a = array(view_, tensors.size(), "views");
+      for (size_t i = 0; i < tensors.size(); ++i) {
+        const l::Tensor& t = tensors[i];
+        int64_t at = static_cast<int64_t>(i * sizeof(ingot_tensor_view));
+        llvm::AllocaInst* shape = array(word_, results ? INGOT_MAX_RANK : t.dims.size(), "shape");
+        bool open = results && undecided(t);
+        if (!open)
+          for (size_t d = 0; d < t.dims.size(); ++d) b_.CreateStore(dim(t.dims[d]), b_.CreateConstGEP1_64(word_, shape, d));
+        bool absent = t.buffer < 0 || open;
+        set_field(a, at, absent ? llvm::ConstantPointerNull::get(pointer_) : buffer_pointer(t.buffer));
+        set_field(a, at + 8, shape);
+        set_field(a, at + 16, i32(static_cast<int64_t>(t.dims.size())));
+        set_field(a, at + 20, i32(t.buffer < 0 ? 0 : dtype_code(t.dtype)));
+      }
+      return a;
+    };
+    poll();
+    llvm::AllocaInst* operands = views(s.operands, false);
+    llvm::AllocaInst* results = views(s.results, true);
+    llvm::AllocaInst* ints = array(word_, s.ints.size(), "ints");
+    for (size_t i = 0; i < s.ints.size(); ++i) b_.CreateStore(i64(s.ints[i]), b_.CreateConstGEP1_64(word_, ints, i));
+    llvm::AllocaInst* floats = array(b_.getDoubleTy(), s.floats.size(), "floats");
+    for (size_t i = 0; i < s.floats.size(); ++i)
+      b_.CreateStore(llvm::ConstantFP::get(b_.getDoubleTy(), s.floats[i]), b_.CreateConstGEP1_64(b_.getDoubleTy(), floats, i));
+    llvm::AllocaInst* strings = array(view_, s.strings.size(), "strings");
+    for (size_t i = 0; i < s.strings.size(); ++i) {
+      set_field(strings, static_cast<int64_t>(i) * 16, text(s.strings[i]));
+      set_field(strings, static_cast<int64_t>(i) * 16 + 8, i64(static_cast<int64_t>(s.strings[i].size())));
+    }
+    llvm::AllocaInst* symbols = array(word_, s.symbols.size(), "symbols");
+    for (size_t i = 0; i < s.symbols.size(); ++i) b_.CreateStore(i64(0), b_.CreateConstGEP1_64(word_, symbols, i));
+    llvm::AllocaInst* record = entry_slot(llvm::ArrayType::get(b_.getInt8Ty(), sizeof(ingot_call)), "call");
+    record->setAlignment(llvm::Align(8));
+    set_field(record, 0, run_context_);
+    set_field(record, 8, operands);
+    set_field(record, 16, results);
+    set_field(record, 24, ints);
+    set_field(record, 32, floats);
+    set_field(record, 40, strings);
+    set_field(record, 48, symbols);
+    size_t counts[] = {s.operands.size(), s.results.size(), s.ints.size(), s.floats.size(), s.strings.size(), s.symbols.size()};
+    int64_t at = 56;
+    for (size_t c : counts) set_field(record, at, i32(static_cast<int64_t>(c))), at += 4;
+    set_field(record, at, i32(s.node));
+    static_assert(offsetof(ingot_call, operand_count) == 56 && offsetof(ingot_call, node) == 80);
+
+    llvm::Value* profiling = b_.CreateIsNotNull(context_field(kProfile, pointer_));
+    llvm::AllocaInst* start = entry_slot(word_, "start");
+    auto timed = [&](auto&& action) {
+      llvm::BasicBlock *yes = new_block("clock"), *next = new_block("clocked");
+      b_.CreateCondBr(profiling, yes, next);
+      b_.SetInsertPoint(yes);
+      action();
+      b_.CreateBr(next);
+      b_.SetInsertPoint(next);
+    };
+    timed([&] { b_.CreateStore(call_context(kNowNs, word_, {run_context_}), start); });
+    auto* type = llvm::FunctionType::get(int_, {pointer_}, false);
+    auto* f = llvm::cast<llvm::Function>(module_.getOrInsertFunction("ingot_alg_" + s.name, type).getCallee());
+    llvm::Value* status = b_.CreateCall(f, {record});
+    int number = static_cast<int>(program_.kernels.size()) + call_number_++;
+    timed([&] {
+      llvm::Value* end = call_context(kNowNs, word_, {run_context_});
+      call_context(kProfile, b_.getVoidTy(), {run_context_, i32(number), i64(1), b_.CreateLoad(word_, start), end});
+    });
+    return_if(b_.CreateICmpNE(status, i32(0)), status);
+    for (size_t i = 0; i < s.symbols.size(); ++i)
+      assign(s.symbols[i], b_.CreateLoad(word_, b_.CreateConstGEP1_64(word_, symbols, i)));
+    for (size_t i = 0; i < s.results.size(); ++i) {
+      const l::Tensor& t = s.results[i];
+      if (t.buffer < 0 || !undecided(t)) continue;
+      const HostBuffer& h = program_.buffers[t.buffer];
+      llvm::Value* data = field_of(results, static_cast<int64_t>(i * sizeof(ingot_tensor_view)), pointer_);
+      if (h.kind == HostBuffer::Kind::Dynamic) {
+        release(b_.CreateLoad(pointer_, slots_[t.buffer]));
+        b_.CreateStore(data, slots_[t.buffer]);
+      } else if (h.kind == HostBuffer::Kind::Output) {
+        Dim bytes = floordiv(product(t.dims) * Dim(std::max(1, bits(t.dtype))) + Dim(7), Dim(8));
+        llvm::Value* size = checked_size(bytes, s.node);
+        ask_output(t.buffer, s.node);
+        b_.CreateMemCpy(b_.CreateLoad(pointer_, slots_[t.buffer]), llvm::MaybeAlign(1), data, llvm::MaybeAlign(1), size);
+        release(data);
+      } else {
+        fail(invalid("algorithm '{}' decides the size of buffer '{}', which is neither dynamic nor an output", s.name, h.name));
+      }
+    }
+  }
+
+  void special(const Stmt& s) override {
+    switch (s.kind) {
+      case StmtKind::Launch: launch(s); return;
+      case StmtKind::Place: place(s); return;
+      case StmtKind::Call: call(s); return;
+      case StmtKind::Require: {
+        std::vector<llvm::Value*> args;
+        llvm::Value* ok = b_.CreateICmpNE(dim(s.begin), i64(0));
+        llvm::BasicBlock *leave = new_block("leave"), *next = new_block("next");
+        b_.CreateCondBr(ok, next, leave);
+        b_.SetInsertPoint(leave);
+        memo_.clear();
+        for (const Expr& e : s.args) args.push_back(e.type() == DType::I64 ? emit(e) : cast(emit(e), e.type(), DType::I64, 1));
+        report_and_return(s.node, s.code, args);
+        b_.SetInsertPoint(next);
+        return;
+      }
+      default: fail(invalid("a scratch buffer on the host")); return;
+    }
+  }
+};
+
+}  // namespace
+
+llvm::Function* print_host(llvm::Module& m, const l::Program& program, const std::vector<std::string>& kernel_symbols,
+                           const Target& target, bool debug_names, std::optional<Error>& error) {
+  HostPrinter p(m, program, kernel_symbols, target, debug_names);
+  llvm::Function* f = p.print();
+  if (p.error() && !error) error = Error(*p.error()).context("in the host program");
+  return f;
+}
+
+}  // namespace ingot::print
