@@ -186,30 +186,13 @@ class Evaluation {
     for (size_t i = 0; i < carried; ++i)
       if (s.results[i] >= 0) env_.values[s.results[i]] = std::move(state[i]);
     for (size_t i = 0; i < scanned; ++i)
-      if (const int id = s.results[carried + i]; id >= 0) env_.values[id] = TRY(stack(parts[i], p_.values[static_cast<size_t>(id)].type.tensor));
-    return {};
-  }
-
-  Result<HostValue> stack(const std::vector<TensorRef>& parts, const TensorType& type) {
-    std::vector<int64_t> shape{static_cast<int64_t>(parts.size())};
-    if (!parts.empty()) {
-      shape.insert(shape.end(), parts[0]->dims.begin(), parts[0]->dims.end());
-    } else {
-      for (size_t d = 1; d < type.dims.size(); ++d) shape.push_back(std::max<int64_t>(0, ingot::evaluate(type.dims[d], env_.symbols).value_or(0)));
-    }
-    auto out = TRY(budget_.allocate(parts.empty() ? type.dtype : parts[0]->dtype, shape));
-    const int64_t each = parts.empty() ? 0 : parts[0]->elements();
-    std::vector<uint8_t> registers(static_cast<size_t>(eval::kEvalChunk * eval::register_bytes(out->dtype)));
-    for (size_t i = 0; i < parts.size(); ++i) {
-      if (parts[i]->dims != parts[0]->dims || parts[i]->dtype != out->dtype)
-        return invalid("iteration {} of a loop gives {}, expected {}", i, parts[i]->type().str(), parts[0]->type().str());
-      for (int64_t at = 0; at < each; at += eval::kEvalChunk) {
-        const int64_t n = std::min(eval::kEvalChunk, each - at);
-        eval::load_strided(registers.data(), *parts[i], at, 1, n);
-        eval::store_strided(*out, static_cast<int64_t>(i) * each + at, 1, registers.data(), n);
+      if (const int id = s.results[carried + i]; id >= 0) {
+        TensorType element = p_.values[static_cast<size_t>(id)].type.tensor;
+        if (!element.dims.empty()) element.dims.erase(element.dims.begin());
+        for (Dim& d : element.dims) d = ingot::evaluate(d, env_.symbols).value_or(0);
+        env_.values[id] = HostValue::of(TRY(stack_tensors(parts[i], element, options_.max_bytes)));
       }
-    }
-    return HostValue::of(std::move(out));
+    return {};
   }
 
   const k::Program& p_;
@@ -220,6 +203,30 @@ class Evaluation {
 };
 
 }  // namespace
+
+Result<TensorRef> stack_tensors(const std::vector<TensorRef>& parts, const TensorType& element, int64_t max_bytes) {
+  const DType t = parts.empty() ? element.dtype : parts[0]->dtype;
+  std::vector<int64_t> shape{static_cast<int64_t>(parts.size())};
+  if (parts.empty()) {
+    for (const Dim& d : element.dims) shape.push_back(std::max<int64_t>(0, d.is_constant() ? d.value() : 0));
+  } else {
+    shape.insert(shape.end(), parts[0]->dims.begin(), parts[0]->dims.end());
+  }
+  const int64_t each = parts.empty() ? 0 : parts[0]->elements();
+  if (each > 0 && static_cast<int64_t>(parts.size()) > max_bytes / each) return limit_exceeded("the outputs of a loop need more than {} bytes", max_bytes);
+  auto out = TensorData::make(t, shape);
+  std::vector<uint8_t> registers(static_cast<size_t>(eval::kEvalChunk * eval::register_bytes(t)));
+  for (size_t i = 0; i < parts.size(); ++i) {
+    if (parts[i]->dims != parts[0]->dims || parts[i]->dtype != t)
+      return invalid("iteration {} of a loop gives {}, expected {}", i, parts[i]->type().str(), parts[0]->type().str());
+    for (int64_t at = 0; at < each; at += eval::kEvalChunk) {
+      const int64_t n = std::min(eval::kEvalChunk, each - at);
+      eval::load_strided(registers.data(), *parts[i], at, 1, n);
+      eval::store_strided(*out, static_cast<int64_t>(i) * each + at, 1, registers.data(), n);
+    }
+  }
+  return TensorRef(std::move(out));
+}
 
 Result<void> bind_input(const k::Program& p, int index, HostValue v, Environment& env) {
   if (index < 0 || index >= static_cast<int>(p.inputs.size())) return invalid("got input {}, expected less than {}", index, p.inputs.size());

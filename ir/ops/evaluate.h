@@ -46,4 +46,7 @@ Result<void> evaluate(const k::Program&, Environment&, const EvaluateOptions& = 
 // Both together: the outputs for these inputs.
 Result<std::vector<HostValue>> run_program(const k::Program&, std::vector<HostValue> inputs, const EvaluateOptions& = {});
 
+// The tensors, all of one type, along a new first dimension. `element`: their type, for when there are none.
+Result<TensorRef> stack_tensors(const std::vector<TensorRef>& parts, const TensorType& element, int64_t max_bytes);
+
 }  // namespace ingot
