@@ -1,0 +1,178 @@
+// Concat, Split, Slice, Pad: maps that read at shifted indices. Elements of any type.
+#include <algorithm>
+
+#include "ir/ops/common.h"
+
+namespace ingot {
+
+using namespace ops;
+
+// Concat-13. n tensors that agree but for dim `axis` -> their concatenation.
+Result<void> define_concat(Def& d) {
+  TRY(expect_tensors(d, d.inputs()));
+  Tensor first = d.in(0);
+  int axis = TRY(d.axis(d.i64("axis", 0), first.rank()));
+  Dims dims = first.dims(), ends;
+  Dim total = 0;
+  for (int k = 0; k < d.inputs(); ++k) {
+    Tensor x = d.in(k);
+    TRY(expect_same_dtype(first, x, "inputs"));
+    if (x.rank() != first.rank()) return invalid("input {} has rank {}, expected {}", k, x.rank(), first.rank());
+    for (int a = 0; a < first.rank(); ++a) {
+      if (a == axis) continue;
+      TRY(d.require(equal(x.dim(a), first.dim(a)), fmt::format("dimension {} of input {} has extent {}, expected {}", a, k,
+                                                               x.dim(a).str(), first.dim(a).str())));
+      if (x.dim(a).is_constant()) dims[static_cast<size_t>(a)] = x.dim(a);
+    }
+    total += x.dim(axis);
+    ends.push_back(total);
+  }
+  dims[static_cast<size_t>(axis)] = total;
+  d.out(d.map(dims, [&](Ix i) {
+    const Dim& at = i[static_cast<size_t>(axis)];
+    Expr y;
+    for (int k = d.inputs(); k-- > 0;) {
+      auto u = static_cast<size_t>(k);
+      if (d.in(k).dim(axis).is(0)) continue;
+      Expr e = d.in(k)(replaced(i, axis, k == 0 ? at : at - ends[u - 1]));
+      y = y ? ex::select(lt(at, ends[u]), e, y) : e;
+    }
+    return y ? y : first(i);
+  }));
+  return {};
+}
+
+// Split-18. x: [...], split: [n] extents along `axis`, or num_outputs parts of equal extent, the last one smaller.
+Result<void> define_split(Def& d) {
+  TRY(expect_tensors(d, 1));
+  Tensor x = d.in(0);
+  int axis = TRY(d.axis(d.i64("axis", 0), x.rank()));
+  int n = d.outputs();
+  const Dim& extent = x.dim(axis);
+  Dims parts;
+  if (d.has(1)) {
+    parts = TRY(d.integers(1, 0));
+    if (static_cast<int>(parts.size()) != n) return invalid("split has {} entries, expected {}", parts.size(), n);
+    Dim sum = 0;
+    for (const Dim& p : parts) sum += p;
+    TRY(d.require(equal(sum, extent), fmt::format("split adds up to {}, expected {}", sum.str(), extent.str())));
+  } else {
+    int64_t asked = d.i64("num_outputs", n);
+    if (asked != n) return invalid("num_outputs is {}, expected the number of outputs {}", asked, n);
+    Dim part = ceildiv(extent, n);
+    for (int k = 0; k < n; ++k) {
+      parts.push_back(known_divisible(extent, n) ? floordiv(extent, n) : max(min(part, extent - part * k), 0));
+    }
+  }
+  Dim begin = 0;
+  for (int k = 0; k < n; ++k) {
+    const Dim& part = parts[static_cast<size_t>(k)];
+    d.out(d.wants(k) ? d.map(replaced(x.dims(), axis, part),
+                             [&](Ix i) { return x(replaced(i, axis, i[static_cast<size_t>(axis)] + begin)); })
+                     : Tensor());
+    begin += part;
+  }
+  return {};
+}
+
+// Slice-13. x: [...], starts, ends, axes, steps: [k]. Starts and ends may be computed at run time, axes and steps not.
+Result<void> define_slice(Def& d) {
+  TRY(expect_tensors(d, 3));
+  Tensor x = d.in(0);
+  Dims starts = TRY(d.integers(1)), ends = TRY(d.integers(2));
+  std::vector<int64_t> axes = TRY(known_constants(d, 3, "axes")), steps = TRY(known_constants(d, 4, "steps"));
+  if (!d.has(3)) {
+    for (size_t k = 0; k < starts.size(); ++k) axes.push_back(static_cast<int64_t>(k));
+  }
+  if (!d.has(4)) steps.assign(starts.size(), 1);
+  if (ends.size() != starts.size() || axes.size() != starts.size() || steps.size() != starts.size()) {
+    return invalid("got {} starts, {} ends, {} axes and {} steps, expected as many of each", starts.size(), ends.size(),
+                   axes.size(), steps.size());
+  }
+  TRY(normalized_axes(d, axes, x.rank()));
+  Dims dims = x.dims(), offset(dims.size(), Dim(0));
+  std::vector<int64_t> stride(dims.size(), 1);
+  for (size_t k = 0; k < axes.size(); ++k) {
+    auto a = static_cast<size_t>(TRY(d.axis(axes[k], x.rank())));
+    const Dim& n = x.dims()[a];
+    int64_t step = steps[k];
+    if (step == 0) return invalid("steps has 0, expected another number");
+    step = std::clamp<int64_t>(step, -kDimMax, kDimMax);
+    Dim lowest = step > 0 ? 0 : -1, highest = step > 0 ? n : n - 1;
+    auto position = [&](const Dim& v, bool is_start) -> Dim {
+      if (v.is_constant() && v.value() >= kDimMax) return highest;
+      if (v.is_constant() && v.value() <= -kDimMax) return is_start ? Dim(0) : lowest;
+      Dim wrapped = select(less(v, 0), v + n, v);
+      return max(min(wrapped, highest), is_start && step < 0 ? Dim(0) : lowest);
+    };
+    Dim from = position(starts[k], true), to = position(ends[k], false);
+    dims[a] = step > 0 ? max(ceildiv(to - from, step), 0) : max(ceildiv(from - to, -step), 0);
+    offset[a] = from;
+    stride[a] = step;
+  }
+  d.out(d.map(dims, [&](Ix i) {
+    Dims at;
+    for (size_t k = 0; k < i.size(); ++k) at.push_back(offset[k] + i[k] * stride[k]);
+    return x(at);
+  }));
+  return {};
+}
+
+// Pad-25. x: [...], pads: begins then ends, per axis of `axes` (default all); negative pads crop.
+//   constant: value (default 0) outside;  edge: the nearest element;  reflect: mirrored without repeating the edge;
+//   wrap: periodic.
+Result<void> define_pad(Def& d) {
+  TRY(expect_tensors(d, 2));
+  Tensor x = d.in(0), value = d.in(2);
+  std::string mode = d.str("mode", "constant");
+  if (mode != "constant" && mode != "edge" && mode != "reflect" && mode != "wrap") {
+    return invalid("mode is '{}', expected 'constant', 'edge', 'reflect' or 'wrap'", mode);
+  }
+  Dims pads = TRY(d.integers(1));
+  std::vector<int64_t> axes = TRY(known_constants(d, 3, "axes"));
+  if (!d.has(3)) {
+    for (int k = 0; k < x.rank(); ++k) axes.push_back(k);
+  }
+  TRY(normalized_axes(d, axes, x.rank()));
+  if (pads.size() != 2 * axes.size()) return invalid("pads has {} entries, expected {}", pads.size(), 2 * axes.size());
+  Dims dims = x.dims(), before(dims.size(), Dim(0)), after(dims.size(), Dim(0));
+  bool outside = false;
+  for (size_t k = 0; k < axes.size(); ++k) {
+    auto a = static_cast<size_t>(TRY(d.axis(axes[k], x.rank())));
+    before[a] = pads[k], after[a] = pads[k + axes.size()];
+    dims[a] = max(x.dims()[a] + before[a] + after[a], 0);
+    outside = outside || before[a].upper() > 0 || after[a].upper() > 0;
+    if (mode != "constant") {
+      TRY(d.require(max(less(0, x.dims()[a]), equal(dims[a], 0)), fmt::format("dimension {} is empty, expected an element to copy", a)));
+    }
+  }
+  if (value) TRY(expect_same_dtype(x, value, "x and the constant value"));
+  if (!is_arithmetic(x.dtype()) && outside && mode == "constant" && !value) {
+    return unsupported("padding of {} with the default value", name(x.dtype()));
+  }
+  d.out(d.map(dims, [&](Ix i) {
+    Dims at;
+    for (size_t k = 0; k < i.size(); ++k) {
+      const Dim& n = x.dims()[k];
+      Dim p = i[k] - before[k];
+      bool stays = before[k].upper() <= 0 && after[k].upper() <= 0;
+      if (stays || mode == "constant") {
+        at.push_back(p);
+      } else if (mode == "edge") {
+        at.push_back(min(max(p, 0), n - 1));
+      } else if (mode == "wrap") {
+        at.push_back(mod(p, n));
+      } else if (known_less(before[k], n) && known_less(after[k], n)) {
+        at.push_back((n - 1) - abs((n - 1) - abs(p)));
+      } else {
+        Dim period = max((n - 1) * 2, 1), q = mod(p, period);
+        at.push_back(min(q, max(n - 1, 0) * 2 - q));
+      }
+    }
+    if (mode != "constant" || !outside) return x(at);
+    return x.or_fill(at, value ? scalar_of(value) : zero(x.dtype()));
+  }));
+  return {};
+}
+
+}  // namespace ingot

@@ -1,0 +1,248 @@
+// Movement without arithmetic: each op is one map that reads x at another index. Elements of any type.
+#include <algorithm>
+
+#include "ir/ops/common.h"
+
+namespace ingot {
+
+using namespace ops;
+
+// Reshape-25. x: [...], shape: [r] -> [shape]; 0 keeps a dim (unless allowzero), -1 is inferred.
+Result<void> define_reshape(Def& d) {
+  TRY(expect_tensors(d, 2));
+  Tensor x = d.in(0);
+  Dims shape = TRY(d.integers(1, -1));
+  bool allow_zero = d.i64("allowzero", 0);
+  int inferred = -1;
+  for (size_t k = 0; k < shape.size(); ++k) {
+    if (shape[k].is(0) && !allow_zero) {
+      if (k >= x.dims().size()) return invalid("shape copies dimension {} of an input of rank {}", k, x.rank());
+      shape[k] = x.dims()[k];
+    } else if (shape[k].is(-1)) {
+      if (inferred >= 0) return invalid("shape has more than one -1");
+      inferred = static_cast<int>(k);
+    } else if (shape[k].upper() < 0) {
+      return invalid("shape has the extent {}, expected at least -1", shape[k].str());
+    }
+  }
+  if (inferred >= 0) {
+    // Equal extents cancel; what is left is divided.
+    Dims from = x.dims();
+    Dim divisor = 1;
+    for (size_t k = 0; k < shape.size(); ++k) {
+      if (static_cast<int>(k) == inferred) continue;
+      auto same = std::find(from.begin(), from.end(), shape[k]);
+      if (same != from.end() && !shape[k].is(0)) {
+        from.erase(same);
+      } else {
+        divisor *= shape[k];
+      }
+    }
+    if (divisor.is(0)) return invalid("shape has both 0 and -1, so that -1 cannot be inferred");
+    shape[static_cast<size_t>(inferred)] = floordiv(product(from), divisor);
+  }
+  TRY(d.require(equal(product(shape), product(x.dims())),
+                fmt::format("got {} elements, expected those of {}", product(x.dims()).str(),
+                            TensorType{x.dtype(), shape}.str())));
+  d.out(reshaped(d, x, shape));
+  return {};
+}
+
+// Flatten-25. x: [...] -> [product of the dims before axis, product of the rest]
+Result<void> define_flatten(Def& d) {
+  TRY(expect_tensors(d, 1));
+  Tensor x = d.in(0);
+  int64_t axis = d.i64("axis", 1);
+  if (axis < -x.rank() || axis > x.rank()) {
+    return invalid("axis is {}, expected a value in [{}, {}]", axis, -x.rank(), x.rank());
+  }
+  int split = static_cast<int>(axis < 0 ? axis + x.rank() : axis);
+  d.out(reshaped(d, x, {product(slice_of(x.dims(), 0, split)), product(slice_of(x.dims(), split, x.rank()))}));
+  return {};
+}
+
+// Squeeze-25. Drops the axes given, which have extent 1; all that are known to be 1 where none are given.
+Result<void> define_squeeze(Def& d) {
+  TRY(expect_tensors(d, 1));
+  Tensor x = d.in(0);
+  std::vector<int> axes;
+  if (d.has(1)) {
+    axes = TRY(axes_input(d, 1, x.rank(), false));
+  } else {
+    for (int k = 0; k < x.rank(); ++k) {
+      if (x.dim(k).is(1)) axes.push_back(k);
+    }
+  }
+  for (int a : axes) {
+    TRY(d.require(equal(x.dim(a), 1), fmt::format("dimension {} has extent {}, expected 1", a, x.dim(a).str())));
+  }
+  Dims dims = x.dims();
+  for (size_t k = axes.size(); k-- > 0;) dims = without(dims, axes[k]);
+  d.out(d.map(dims, [&](Ix i) {
+    Dims at = i;
+    for (int a : axes) at = with_inserted(at, a, 0);
+    return x(at);
+  }));
+  return {};
+}
+
+// Unsqueeze-25. Inserts dims of extent 1 at the axes of the result.
+Result<void> define_unsqueeze(Def& d) {
+  TRY(expect_tensors(d, 2));
+  Tensor x = d.in(0);
+  std::vector<int64_t> given = TRY(known_constants(d, 1, "axes"));
+  std::vector<int> axes = TRY(normalized_axes(d, given, x.rank() + static_cast<int>(given.size())));
+  Dims dims = x.dims();
+  for (int a : axes) dims = with_inserted(dims, a, 1);
+  d.out(d.map(dims, [&](Ix i) {
+    Dims at = i;
+    for (size_t k = axes.size(); k-- > 0;) at = without(at, axes[k]);
+    return x(at);
+  }));
+  return {};
+}
+
+// Transpose-25. y[i] = x[i permuted]; dim k of the result is dim perm[k] of x. Reversed where perm is absent.
+Result<void> define_transpose(Def& d) {
+  TRY(expect_tensors(d, 1));
+  Tensor x = d.in(0);
+  std::vector<int64_t> perm = d.ints("perm");
+  if (!d.has_attr("perm")) {
+    for (int k = x.rank(); k-- > 0;) perm.push_back(k);
+  }
+  if (perm.size() != x.dims().size()) return invalid("perm has {} entries, expected {}", perm.size(), x.rank());
+  std::vector<bool> seen(perm.size(), false);
+  Dims dims;
+  for (int64_t& p : perm) {
+    p = TRY(d.axis(p, x.rank()));
+    if (seen[static_cast<size_t>(p)]) return invalid("perm has {} twice", p);
+    seen[static_cast<size_t>(p)] = true;
+    dims.push_back(x.dim(static_cast<int>(p)));
+  }
+  d.out(d.map(dims, [&](Ix i) {
+    Dims at(i.size(), Dim(0));
+    for (size_t k = 0; k < i.size(); ++k) at[static_cast<size_t>(perm[k])] = i[k];
+    return x(at);
+  }));
+  return {};
+}
+
+// Expand-13. x: [...], shape -> the broadcast of both.
+Result<void> define_expand(Def& d) {
+  TRY(expect_tensors(d, 2));
+  Tensor x = d.in(0);
+  Dims shape = TRY(d.integers(1, 0));
+  Dims dims = TRY(d.broadcast_dims(x.dims(), shape));
+  d.out(d.map(dims, [&](Ix i) { return x.broadcast(i); }));
+  return {};
+}
+
+// Tile-13. x: [d...], repeats: [r...] -> [d*r...]
+Result<void> define_tile(Def& d) {
+  TRY(expect_tensors(d, 2));
+  Tensor x = d.in(0);
+  Dims repeats = TRY(d.integers(1, 0));
+  if (repeats.size() != x.dims().size()) return invalid("repeats has {} entries, expected {}", repeats.size(), x.rank());
+  Dims dims;
+  for (size_t k = 0; k < repeats.size(); ++k) {
+    if (repeats[k].upper() < 0) return invalid("repeats has {}, expected no negative number", repeats[k].str());
+    dims.push_back(x.dims()[k] * repeats[k]);
+  }
+  d.out(d.map(dims, [&](Ix i) {
+    Dims at;
+    for (size_t k = 0; k < i.size(); ++k) {
+      const Dim& n = x.dims()[k];
+      at.push_back(repeats[k].is(1) ? i[k] : n.is(1) ? Dim(0) : mod(i[k], n));
+    }
+    return x(at);
+  }));
+  return {};
+}
+
+// SpaceToDepth-13. x: [N, C, H*b, W*b] -> [N, b*b*C, H, W]
+Result<void> define_space_to_depth(Def& d) {
+  TRY(expect_tensors(d, 1));
+  Tensor x = d.in(0);
+  int64_t b = d.i64("blocksize", 0);
+  if (x.rank() != 4) return invalid("input has rank {}, expected 4", x.rank());
+  if (b < 1 || b > (1 << 20)) return invalid("blocksize is {}, expected a positive number", b);
+  for (int k = 2; k < 4; ++k) {
+    TRY(d.require(equal(mod(x.dim(k), b), 0),
+                  fmt::format("dimension {} has extent {}, expected a multiple of blocksize {}", k, x.dim(k).str(), b)));
+  }
+  Dim c = x.dim(1);
+  d.out(d.map({x.dim(0), c * (b * b), floordiv(x.dim(2), b), floordiv(x.dim(3), b)}, [&](Ix i) {
+    Dim block = floordiv(i[1], c);
+    return x(Dims{i[0], mod(i[1], c), i[2] * b + floordiv(block, b), i[3] * b + mod(block, b)});
+  }));
+  return {};
+}
+
+// DepthToSpace-13. x: [N, C*b*b, H, W] -> [N, C, H*b, W*b]; depth is (b, b, C) in mode DCR, (C, b, b) in mode CRD.
+Result<void> define_depth_to_space(Def& d) {
+  TRY(expect_tensors(d, 1));
+  Tensor x = d.in(0);
+  int64_t b = d.i64("blocksize", 0);
+  std::string mode = d.str("mode", "DCR");
+  if (x.rank() != 4) return invalid("input has rank {}, expected 4", x.rank());
+  if (b < 1 || b > (1 << 20)) return invalid("blocksize is {}, expected a positive number", b);
+  if (mode != "DCR" && mode != "CRD") return invalid("mode is '{}', expected 'DCR' or 'CRD'", mode);
+  TRY(d.require(equal(mod(x.dim(1), b * b), 0),
+                fmt::format("got {} channels, expected a multiple of {}", x.dim(1).str(), b * b)));
+  Dim c = floordiv(x.dim(1), b * b);
+  d.out(d.map({x.dim(0), c, x.dim(2) * b, x.dim(3) * b}, [&](Ix i) {
+    Dim block = mod(i[2], b) * b + mod(i[3], b);
+    Dim depth = mode == "DCR" ? block * c + i[1] : i[1] * (b * b) + block;
+    return x(Dims{i[0], depth, floordiv(i[2], b), floordiv(i[3], b)});
+  }));
+  return {};
+}
+
+// CenterCropPad-18. x: [...], shape: one extent per axis in `axes` (default all) -> crops or pads with 0, centred.
+Result<void> define_center_crop_pad(Def& d) {
+  TRY(expect_arithmetic(d, 1));
+  Tensor x = d.in(0);
+  Dims shape = TRY(d.integers(1, 0));
+  std::vector<int64_t> axes = d.ints("axes");
+  if (!d.has_attr("axes")) {
+    for (int k = 0; k < x.rank(); ++k) axes.push_back(k);
+  }
+  if (axes.size() != shape.size()) return invalid("shape has {} entries, expected {}", shape.size(), axes.size());
+  Dims dims = x.dims(), shift(dims.size(), Dim(0));
+  bool pads = false;
+  for (size_t k = 0; k < axes.size(); ++k) {
+    auto a = static_cast<size_t>(TRY(d.axis(axes[k], x.rank())));
+    Dim from = x.dims()[a], to = shape[k];
+    shift[a] = floordiv(max(from - to, 0), 2) - floordiv(max(to - from, 0), 2);
+    dims[a] = to;
+    pads = pads || !known_less_equal(to, from);
+  }
+  d.out(d.map(dims, [&](Ix i) {
+    Dims at;
+    for (size_t k = 0; k < i.size(); ++k) at.push_back(i[k] + shift[k]);
+    return pads ? x.or_fill(at, zero(x.dtype())) : x(at);
+  }));
+  return {};
+}
+
+// Shape-25. x: [...] -> i64 [end - start]; Size-25: the number of elements.
+Result<void> define_shape(Def& d) {
+  TRY(expect_tensors(d, 1));
+  Tensor x = d.in(0);
+  auto clamped = [&](int64_t v) {
+    if (v < 0) v += x.rank();
+    return static_cast<int>(std::clamp<int64_t>(v, 0, x.rank()));
+  };
+  int start = clamped(d.i64("start", 0)), end = clamped(d.i64("end", x.rank()));
+  d.out(d.dims_tensor(slice_of(x.dims(), start, std::max(start, end))));
+  return {};
+}
+
+Result<void> define_size(Def& d) {
+  TRY(expect_tensors(d, 1));
+  Tensor x = d.in(0);
+  d.out(d.map({}, [&](Ix) { return ex::index(product(x.dims())); }));
+  return {};
+}
+
+}  // namespace ingot
