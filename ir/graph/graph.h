@@ -51,6 +51,7 @@ struct Value {
   std::vector<std::pair<int64_t, Symbol>> reads;
 };
 inline constexpr int64_t kMaxSymbolicElements = 64;
+inline constexpr int kMaxRegionDepth = 64;   // of If, Loop, ... inside each other
 
 struct Node {
   const OpDef* def = nullptr;
@@ -84,11 +85,12 @@ struct Graph {
   std::map<std::string, int> names_;
 };
 
-std::string str(const Graph&);
-Result<Graph> parse_graph(std::string_view text);
+// The text form; see ir/graph/text.cpp. `elide_long` leaves out the contents of large constants, for people.
+std::string str(const Graph&, bool elide_long = false);
+Result<Graph> parse_graph(std::string_view text);   // in ir/ops/graph_text.cpp, as it needs the table
 Result<void> verify(const Graph&);  // uses after definitions, arity and attributes as in the op table
 
-// Every node, outer regions first, each region in order.
+// Every node in order, each before the nodes of its regions.
 void for_each_node(Region&, const std::function<void(Node&)>&);
 void for_each_node(const Region&, const std::function<void(const Node&)>&);
 

@@ -20,6 +20,7 @@
 #include <span>
 
 #include "ir/graph/graph.h"
+#include "ir/graph/op_def.h"
 #include "ir/kernel/program.h"
 
 namespace ingot {
@@ -186,14 +187,6 @@ class Expand {
   Region& into_;
   Node& node_;
   std::vector<Value*> results_;
-};
-
-struct OpDef {
-  std::string_view name;                  // snake case of the ONNX name
-  int min_inputs, max_inputs;             // max < 0: any number
-  std::string_view attrs;                 // "axis keepdims": the names that it takes
-  Result<void> (*define)(Def&);           // its meaning; null for a composite and for control flow
-  Result<void> (*expand)(Expand&);
 };
 
 const OpDef* find_op(std::string_view name);           // null: no such op
