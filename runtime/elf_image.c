@@ -84,7 +84,7 @@ static ingot_status check_segments(struct ingot_elf* e, const Elf64_Ehdr* h, Elf
 }
 
 struct dynamic {
-  uint64_t hash, gnu_hash, symbols, names, names_bytes;
+  uint64_t hash, gnu_hash, symbols, names, names_bytes, plt_bytes;
 };
 
 static ingot_status check_dynamic(struct ingot_elf* e, const Elf64_Phdr* p, struct dynamic* d) {
@@ -101,7 +101,7 @@ static ingot_status check_dynamic(struct ingot_elf* e, const Elf64_Phdr* p, stru
       case DT_INIT_ARRAYSZ: case DT_FINI_ARRAYSZ: case DT_PREINIT_ARRAYSZ:
         if (v) BAD("got constructors or destructors, expected none");
         break;
-      case DT_PLTRELSZ: if (v) BAD("got calls to imported functions, expected none"); break;
+      case DT_PLTRELSZ: d->plt_bytes = v; break;
       case DT_RELSZ: if (v) BAD("got relocations without addend, expected RELA"); break;
       case DT_TEXTREL: BAD("got relocations of code, expected none");
       case DT_FLAGS: if (v & DF_TEXTREL) BAD("got relocations of code, expected none"); break;
@@ -224,6 +224,7 @@ ingot_status ingot_elf_check(const uint8_t* data, uint64_t size, uint32_t machin
   ingot_status status = check_segments(e, &h, &dynamic_header);
   if (status == INGOT_OK) status = check_dynamic(e, &dynamic_header, &dynamic);
   if (status == INGOT_OK) status = check_symbols(e, &dynamic);
+  if (status == INGOT_OK && dynamic.plt_bytes) BAD("got relocations of calls, expected none");
   if (status == INGOT_OK) status = check_relocations(e, machine);
   return status;
 }

@@ -105,8 +105,8 @@ static ingot_status choose_image(ingot_model* m, const char* target) {
   if (best >= 0) return INGOT_OK;
   char features[512];
   ingot_cpu_feature_text(ingot_cpu_machine(), ingot_cpu_features(), features, sizeof features);
-  return ingot_fail(INGOT_UNSUPPORTED, "got images for %s, expected one %s%s that this CPU can run; it has %s",
-                    used ? have : "nothing", target ? "named " : "", target ? target : "", features);
+  return ingot_fail(INGOT_UNSUPPORTED, "got images for %s, expected one%s%s that this CPU can run; it has %s",
+                    used ? have : "nothing", target ? " named " : "", target ? target : "", features);
 }
 
 /* Loads a copy of the image in `directory` by dlopen, which debuggers and profilers follow. */
