@@ -1,6 +1,7 @@
 #include "ir/text.h"
 
 #include <cmath>
+#include <cstdlib>
 #include <cstring>
 
 #include "ir/numeric.h"
@@ -111,7 +112,16 @@ std::string element_text(const TensorData& d, int64_t i) {
   if (d.dtype == DType::Bool) return d.integer(i) ? "true" : "false";
   if (d.dtype == DType::U64) return std::to_string(static_cast<uint64_t>(d.integer(i)));
   if (is_int(d.dtype)) return std::to_string(d.integer(i));
-  return bits(d.dtype) <= 32 ? number_text(static_cast<float>(d.number(i))) : number_text(d.number(i));
+  double v = d.number(i);
+  if (bits(d.dtype) == 64) return number_text(v);
+  if (bits(d.dtype) < 32 && std::isfinite(v)) {  // the shortest that rounds to the same value
+    for (int digits = 1; digits < 9; ++digits) {
+      std::string s = fmt::format("{:.{}g}", v, digits);
+      if (round_to(d.dtype, std::strtod(s.c_str(), nullptr), false) == v)
+        return s.find_first_of(".e") == std::string::npos ? s + ".0" : s;
+    }
+  }
+  return number_text(static_cast<float>(v));
 }
 
 Result<void> parse_element(Lexer& lexer, TensorData& d, uint8_t* bytes, int64_t i) {
