@@ -136,6 +136,8 @@ Result<void> infer_region(Graph& graph, Region& region) {
 
 // Merges the types of one value on two paths; extents that differ become `unknown(k)`.
 Result<Type> merge(const Type& a, const Type& b, const std::function<Dim(const Dim&, const Dim&)>& unknown) {
+  if (a.kind == Type::Kind::None) return b;  // of the items of an empty sequence
+  if (b.kind == Type::Kind::None) return a;
   if (a.kind != b.kind) return unsupported("got {} on one path and {} on the other, expected the same kind", a.str(), b.str());
   switch (a.kind) {
     case Type::Kind::None: return a;

@@ -9,6 +9,7 @@ namespace ingot {
 #define COMPOSITE(name, min_inputs, max_inputs, attrs) Result<void> expand_##name(Expand&);
 #include "ir/ops/ops_a.def"
 #include "ir/ops/ops_b.def"
+#include "ir/ops/ops_c.def"
 #undef OP
 #undef COMPOSITE
 
@@ -24,6 +25,7 @@ const std::vector<OpDef>& table() {
 #define COMPOSITE(name, min_inputs, max_inputs, attrs) {#name, min_inputs, max_inputs, attrs, nullptr, expand_##name},
 #include "ir/ops/ops_a.def"
 #include "ir/ops/ops_b.def"
+#include "ir/ops/ops_c.def"
 #undef OP
 #undef COMPOSITE
     };
