@@ -1,0 +1,393 @@
+#include "ir/ops/attention.h"
+
+#include <cmath>
+
+namespace ingot {
+
+using namespace nn;
+
+namespace nn {
+
+AttentionResult attend(Def& d, const AttentionSpec& a) {
+  AttentionResult r;
+  DType t = a.type;
+  Dims dims{a.batch, a.heads, a.queries, a.keys}, rows{a.batch, a.heads, a.queries};
+  auto in_t = [t](Expr e) { return ex::cast(std::move(e), t); };
+  r.scores = d.reduce(Combiner::Sum, dims, {a.head_size}, [&](Ix i, Ix s) {
+    return in_t(a.q(i[0], i[1], i[2], s[0])) * in_t(a.k(i[0], i[1], i[3], s[0]));
+  });
+  if (a.scale != 1) r.scores = d.map(dims, [&, s = r.scores](Ix i) { return s(i) * a.scale; });
+  r.capped = r.scores;
+  if (a.softcap > 0) r.capped = d.map(dims, [&](Ix i) { return tanh(r.scores(i) / a.softcap) * a.softcap; });
+  r.biased = r.capped;
+  Expr minus_infinity = ex::number(t, -INFINITY);
+  if (a.bias) {
+    r.biased = d.map(dims, [&](Ix i) {
+      Expr b = a.bias(i);
+      // A key that is out stays out, whatever its score: inf + -inf is no number.
+      return ex::select(eq(b, minus_infinity), minus_infinity, r.capped(i) + b);
+    });
+  }
+  DType st = a.softmax_type;
+  auto logit = [&](Ix i) { return ex::cast(r.biased(i), st); };
+  auto row = [](Ix i) { return Dims{i[0], i[1], i[2]}; };
+  bool guard = a.bias && a.zero_masked_rows;
+  Tensor m = d.reduce(Combiner::Max, rows, {a.keys}, [&](Ix i, Ix s) { return logit({i[0], i[1], i[2], s[0]}); });
+  Tensor e = d.map(dims, [&](Ix i) {
+    Expr top = m(row(i));
+    if (guard) top = ex::select(eq(top, ex::number(st, -INFINITY)), ex::number(st, 0), top);
+    return exp(logit(i) - top);
+  });
+  Tensor z = d.reduce(Combiner::Sum, rows, {a.keys}, [&](Ix i, Ix s) { return e(i[0], i[1], i[2], s[0]); });
+  r.probabilities = d.map(dims, [&](Ix i) {
+    Expr sum = z(row(i)), zero = ex::number(st, 0);
+    if (guard) sum = ex::select(eq(sum, zero), ex::number(st, 1), sum);
+    return e(i) / sum;
+  });
+  r.y = d.reduce(Combiner::Sum, {a.batch, a.heads, a.queries, a.value_size}, {a.keys}, [&](Ix i, Ix s) {
+    return in_t(r.probabilities(i[0], i[1], i[2], s[0])) * in_t(a.v(i[0], i[1], s[0], i[3]));
+  });
+  return r;
+}
+
+Tensor merge_heads(Def& d, const Tensor& y, DType t) {
+  Dim size = y.dim(3);
+  return d.map({y.dim(0), y.dim(2), y.dim(1) * size},
+               [&](Ix i) { return ex::cast(y(i[0], floordiv(i[2], size), i[1], mod(i[2], size)), t); });
+}
+
+}  // namespace nn
+
+namespace {
+
+// q, k or v as [B, H, L, D], packed in rows [B, L, H*D] or not.
+struct Heads {
+  Tensor x;
+  bool packed = false;
+  Dim heads, length, size;
+
+  Expr operator()(const Dim& b, const Dim& h, const Dim& i, const Dim& d) const {
+    return packed ? x(b, i, h * size + d) : x(b, h, i, d);
+  }
+};
+
+Result<Heads> heads(Def& d, const Tensor& x, int64_t count, const char* what) {
+  if (x.rank() == 4) return Heads{x, false, x.dim(1), x.dim(2), x.dim(3)};
+  if (x.rank() != 3) return invalid("{} has rank {}, expected 3 or 4", what, x.rank());
+  if (count < 1) return invalid("{} has rank 3 and its number of heads is {}, expected at least 1", what, count);
+  TRY(d.require(equal(mod(x.dim(2), count), 0), fmt::format("{} has {} columns, expected a multiple of {} heads", what, x.dim(2).str(), count)));
+  return Heads{x, true, count, x.dim(1), floordiv(x.dim(2), count)};
+}
+
+// The past of a key or value before the new rows: [B, H, P + L, D].
+Tensor with_past(Def& d, const Heads& now, const Tensor& past) {
+  Dim before = past ? past.dim(2) : Dim(0);
+  return d.map({now.x.dim(0), now.heads, before + now.length, now.size}, [&](Ix i) {
+    Dim at = i[2] - before;
+    if (!past) return now(i[0], i[1], i[2], i[3]);
+    Dims in_now = now.packed ? Dims{i[0], at, i[1] * now.size + i[3]} : Dims{i[0], i[1], at, i[3]};
+    Expr zero = ex::number(past.dtype(), 0);
+    return ex::select(as_index(i[2]) < as_index(before), past.or_fill(i, zero), ex::cast(now.x.or_fill(in_now, ex::number(now.x.dtype(), 0)), past.dtype()));
+  });
+}
+
+}  // namespace
+
+// Attention-25. q: [B, Hq, L, D] or [B, L, Hq*D]; k, v: [B, Hkv, S, D] or packed; attn_mask: broadcast to [B, Hq, L, S], its
+// last dim may be shorter; past_key, past_value: [B, Hkv, P, D]; nonpad_kv_seqlen: [B] -> y (packed as q), present_key,
+// present_value, qk_matmul_output.
+Result<void> define_attention(Def& d) {
+  Tensor q = d.in(0), mask = d.in(3), past_k = d.in(4), past_v = d.in(5), nonpad = d.in(6);
+  int64_t q_heads = d.i64("q_num_heads", 0), kv_heads = d.i64("kv_num_heads", 0);
+  Heads hq = TRY(heads(d, q, q_heads, "query")), hk = TRY(heads(d, d.in(1), kv_heads, "key")), hv = TRY(heads(d, d.in(2), kv_heads, "value"));
+  if (bool(past_k) != bool(past_v)) return invalid("got one of past_key and past_value, expected both or neither");
+  if (past_k && (past_k.rank() != 4 || past_v.rank() != 4)) return invalid("past_key has rank {}, expected 4", past_k.rank());
+  TRY(d.require(equal(hq.size, hk.size), fmt::format("query has head size {} and key {}, expected equal ones", hq.size.str(), hk.size.str())));
+  TRY(d.require(equal(mod(hq.heads, max(hk.heads, 1)), 0),
+                fmt::format("query has {} heads, expected a multiple of the key's {}", hq.heads.str(), hk.heads.str())));
+  DType type = q.dtype();
+  bool present = d.wants(1) || d.wants(2) || past_k;
+  Tensor key, value;
+  if (present) {
+    key = with_past(d, hk, past_k);
+    value = with_past(d, hv, past_v);
+  }
+  Dim before = past_k ? past_k.dim(2) : Dim(0), keys = before + hk.length;
+  Dim repeat = floordiv(hq.heads, max(hk.heads, 1));
+  auto kv_head = [&](const Dim& h) { return repeat.is(1) ? h : floordiv(h, repeat); };
+
+  bool causal = d.i64("is_causal", 0) != 0;
+  int64_t left = d.i64("left_window_size", -1), right = d.i64("right_window_size", -1);
+  if (left < -1 || right < -1) return invalid("got window sizes {} and {}, expected at least -1", left, right);
+  int64_t mode = d.i64("qk_matmul_output_mode", 0);
+  if (mode < 0 || mode > 3) return invalid("qk_matmul_output_mode is {}, expected 0 to 3", mode);
+
+  AttentionSpec a{q.dim(0), hq.heads, hq.length, keys, hq.size, hv.size, {}, {}, {}, {}};
+  a.type = accumulator(type);
+  a.softmax_type = a.type;
+  if (int64_t code = d.i64("softmax_precision", 0); code != 0) {
+    a.softmax_type = onnx_dtype(code);
+    if (a.softmax_type != DType::F64 && a.softmax_type != DType::F32 && a.softmax_type != DType::F16 && a.softmax_type != DType::BF16) {
+      return invalid("softmax_precision is {}, expected a float type", code);
+    }
+  }
+  a.softcap = d.f64("softcap", 0);
+  a.q = hq;
+  a.k = [&](const Dim& b, const Dim& h, const Dim& j, const Dim& e) { return key ? key(b, kv_head(h), j, e) : hk(b, kv_head(h), j, e); };
+  a.v = [&](const Dim& b, const Dim& h, const Dim& j, const Dim& e) { return value ? value(b, kv_head(h), j, e) : hv(b, kv_head(h), j, e); };
+  double scale = d.f64("scale", 0);
+  if (scale == 0) {
+    auto size = hq.size.constant();
+    if (!size) return unsupported("the head size {} is known at run time only, expected a constant where scale is absent", hq.size.str());
+    scale = 1 / std::sqrt(static_cast<double>(*size));
+  }
+  a.scale = scale;
+
+  DType t = a.type;
+  if (mask && (mask.rank() < 1 || mask.rank() > 4)) return invalid("attn_mask has rank {}, expected 1 to 4", mask.rank());
+  if (mask || causal || nonpad || left >= 0 || right >= 0) {
+    a.bias = [&, t](Ix i) {
+      Expr out = ex::number(t, -INFINITY), bias = ex::number(t, 0);
+      if (mask) {
+        Dims at;
+        size_t skip = 4 - mask.dims().size();
+        for (size_t n = 0; n + 1 < mask.dims().size(); ++n) {
+          const Dim& extent = mask.dims()[n];
+          at.push_back(extent.is(1) ? Dim(0) : extent.is_constant() || known_less(i[skip + n], extent) ? i[skip + n] : min(i[skip + n], extent - 1));
+        }
+        at.push_back(i[3]);
+        bool full = known_equal(mask.dims().back(), keys);
+        if (mask.dtype() == DType::Bool) {
+          bias = ex::select(full ? mask(at) : mask.or_fill(at, ex::boolean(false)), bias, out);
+        } else {
+          bias = ex::cast(full ? mask(at) : mask.or_fill(at, ex::number(mask.dtype(), -INFINITY)), t);
+        }
+      }
+      // The query's position among the keys.
+      Expr position = as_index(i[2]) + (past_k ? as_index(before) : nonpad ? as_index(nonpad(i[0])) - as_index(hq.length) : as_index(0));
+      Expr j = as_index(i[3]);
+      Expr allowed;
+      auto allow = [&](Expr c) { allowed = allowed ? allowed && c : c; };
+      if (causal) allow(j <= position);
+      if (left >= 0) allow(position - j <= as_index(left));
+      if (right >= 0) allow(j - position <= as_index(right));
+      if (nonpad) allow(j < as_index(nonpad(i[0])));
+      return allowed ? ex::select(allowed, bias, out) : bias;
+    };
+  }
+  AttentionResult r = attend(d, a);
+  d.out(hq.packed ? merge_heads(d, r.y, type) : r.y.dtype() == type ? r.y : d.map(r.y.dims(), [&](Ix i) { return ex::cast(r.y(i), type); }));
+  d.out(key);
+  d.out(value);
+  if (d.wants(3)) {
+    const Tensor& shown = mode == 0 ? r.scores : mode == 1 ? r.capped : mode == 2 ? r.biased : r.probabilities;
+    d.out(d.map(shown.dims(), [&](Ix i) { return ex::cast(shown(i), type); }));
+  }
+  return {};
+}
+
+namespace {
+
+// cos and sin of position `at` and pair `p`, read from caches [positions, half] or [B, L, half].
+struct Rotation {
+  Tensor cos, sin, positions;
+  Expr angle(const Tensor& cache, const Dim& b, const Dim& i, const Dim& p) const {
+    if (!positions) return cache.rank() == 3 ? cache(cache.dim(0).is(1) ? Dim(0) : b, i, p) : cache(i, p);
+    if (one_element(positions) && positions.rank() < 2) return cache(as_index(scalar(positions)) + as_index(i), p);  // an offset
+    return cache(as_index(positions(positions.dim(0).is(1) ? Dim(0) : b, i)), p);
+  }
+};
+
+// x with its first `rotary` columns per head turned.
+Tensor rotate(Def& d, const Heads& x, const Rotation& r, const Dim& rotary, bool interleaved) {
+  Dim half = floordiv(rotary, 2);
+  bool whole = known_equal(rotary, x.size);
+  return d.map(x.x.dims(), [&](Ix i) {
+    Dim b = i[0], h = x.packed ? floordiv(i[2], x.size) : i[1], at = x.packed ? i[1] : i[2], e = x.packed ? mod(i[2], x.size) : i[3];
+    // The pair's number and this element's place in it; columns past `rotary` stay.
+    Dim pair = interleaved ? floordiv(e, 2) : mod(e, half), second = interleaved ? mod(e, 2) : min(floordiv(e, half), 1);
+    if (!whole) pair = min(pair, half - 1);
+    Dim first_at = interleaved ? pair * 2 : pair, second_at = interleaved ? pair * 2 + 1 : pair + half;
+    Expr x1 = widen(x(b, h, at, first_at)), x2 = widen(x(b, h, at, second_at));
+    Expr c = widen(r.angle(r.cos, b, at, pair)), s = widen(r.angle(r.sin, b, at, pair));
+    Expr turned = ex::select(eq(as_index(second), as_index(0)), c * x1 - s * x2, s * x1 + c * x2);
+    turned = ex::cast(turned, x.x.dtype());
+    return whole ? turned : ex::select(as_index(e) < as_index(rotary), turned, x(b, h, at, e));
+  });
+}
+
+}  // namespace
+
+// RotaryEmbedding-23. x: [B, H, L, D] or [B, L, H*D]; cos, sin: [positions, half] with position_ids [B, L], else [B, L, half].
+Result<void> define_rotary_embedding(Def& d) {
+  Heads x = TRY(heads(d, d.in(0), d.i64("num_heads", 0), "input"));
+  int64_t dim = d.i64("rotary_embedding_dim", 0);
+  d.out(rotate(d, x, {d.in(1), d.in(2), d.in(3)}, dim > 0 ? Dim(dim) : x.size, d.i64("interleaved", 0) != 0));
+  return {};
+}
+
+// RotaryEmbedding (com.microsoft). x, position_ids ([B, L], or [1]: the first position), cos, sin: [positions, half].
+Result<void> define_ms_rotary_embedding(Def& d) {
+  Tensor t = d.in(0), cos = d.in(2);
+  int64_t dim = d.i64("rotary_embedding_dim", 0), count = d.i64("num_heads", 0);
+  if (t.rank() == 3 && count == 0) {  // the head size is that of the caches
+    auto columns = t.dim(2).constant(), half = cos.dim(1).constant();
+    if (!columns || !half || *half < 1) return unsupported("the number of heads is not known, expected num_heads");
+    count = *columns / (2 * *half);
+  }
+  Heads x = TRY(heads(d, t, count, "input"));
+  d.out(rotate(d, x, {cos, d.in(3), d.in(1)}, dim > 0 ? Dim(dim) : x.size, d.i64("interleaved", 0) != 0));
+  return {};
+}
+
+// --- com.microsoft ----------------------------------------------------------------------------------------------------
+
+namespace {
+
+// A key mask as transformers' exporters write it: [B] valid lengths, [B, S], [B, L, S] or [B, 1, M, M] of 0 and 1.
+Expr key_mask(const Tensor& mask, Ix i, const Dim& before, const Dim& batch) {
+  Expr zero = ex::integer(mask.dtype(), 0);
+  if (mask.rank() == 1) {
+    if (known_equal(mask.dim(0), batch)) return as_index(i[3]) < as_index(mask(i[0]));
+    // [2B]: ends, then starts.
+    return as_index(i[3]) < as_index(mask(i[0])) && as_index(i[3]) >= as_index(mask(i[0] + batch));
+  }
+  auto nonzero = [&](Expr e) { return ex::binary(ScalarOp::Ne, std::move(e), zero); };
+  if (mask.rank() == 2) return nonzero(mask.or_fill({mask.dim(0).is(1) ? Dim(0) : i[0], i[3]}, zero));
+  if (mask.rank() == 3) return nonzero(mask(mask.dim(0).is(1) ? Dim(0) : i[0], i[2], i[3]));
+  return nonzero(mask(mask.dim(0).is(1) ? Dim(0) : i[0], 0, i[2] + before, i[3]));
+}
+
+}  // namespace
+
+// Attention (com.microsoft). x: [B, L, I], weights: [I, (2)H*D + Hv*Dv], bias, mask_index, past: [2, B, H, P, D],
+// attention_bias: [B|1, H|1, L, S] -> y: [B, L, H*Dv], present: [2, B, H, P+L, D].
+Result<void> define_ms_attention(Def& d) {
+  Tensor x = d.in(0), w = d.in(1), b = d.in(2), mask = d.in(3), past = d.in(4), extra = d.in(5);
+  if (d.has(6)) return unsupported("past_sequence_length is not supported");
+  if (x.rank() != 3 || w.rank() != 2) return invalid("got ranks {} and {}, expected 3 and 2", x.rank(), w.rank());
+  int64_t count = d.i64("num_heads", 0);
+  if (count < 1) return invalid("num_heads is {}, expected at least 1", count);
+  if (d.i64("do_rotary", 0) != 0) return unsupported("do_rotary is 1, expected 0");
+  std::vector<int64_t> sizes = d.ints("qkv_hidden_sizes");
+  Dims hidden;
+  if (sizes.size() == 3) {
+    hidden = Dims(sizes.begin(), sizes.end());
+  } else {
+    hidden.assign(3, floordiv(w.dim(1), 3));
+  }
+  Dim size = floordiv(hidden[0], count), value_size = floordiv(hidden[2], count);
+  Tensor product = d.reduce(Combiner::Sum, {x.dim(0), x.dim(1), w.dim(1)}, {x.dim(2)},
+                            [&](Ix i, Ix r) { return widen(x(i[0], i[1], r[0])) * widen(w(r[0], i[2])); });
+  Tensor qkv = d.map(product.dims(), [&](Ix i) {
+    Expr e = product(i);
+    if (b) e = e + widen(b(i[2]));
+    return ex::cast(e, x.dtype());
+  });
+  Dim before = past ? past.dim(3) : Dim(0), keys = before + x.dim(1);
+  auto cached = [&](int64_t which, const Dim& from, const Dim& width) -> Tensor {
+    return d.map({x.dim(0), count, keys, width}, [&](Ix i) {
+      Expr zero = ex::number(x.dtype(), 0);
+      Expr now = qkv.or_fill({i[0], i[2] - before, from + i[1] * width + i[3]}, zero);
+      if (!past) return now;
+      return ex::select(as_index(i[2]) < as_index(before), past.or_fill({which, i[0], i[1], i[2], i[3]}, zero), now);
+    });
+  };
+  bool keep = past || d.wants(1);
+  Tensor key, value;
+  if (keep) {
+    key = cached(0, hidden[0], size);
+    value = cached(1, hidden[0] + hidden[1], value_size);
+  }
+  AttentionSpec a{x.dim(0), count, x.dim(1), keys, size, value_size, {}, {}, {}, {}};
+  a.type = accumulator(x.dtype());
+  a.softmax_type = a.type;
+  a.zero_masked_rows = false;
+  a.q = [&](const Dim& bb, const Dim& h, const Dim& i, const Dim& e) { return qkv(bb, i, h * size + e); };
+  a.k = [&](const Dim& bb, const Dim& h, const Dim& i, const Dim& e) { return key ? key(bb, h, i, e) : qkv(bb, i, hidden[0] + h * size + e); };
+  a.v = [&](const Dim& bb, const Dim& h, const Dim& i, const Dim& e) {
+    return value ? value(bb, h, i, e) : qkv(bb, i, hidden[0] + hidden[1] + h * value_size + e);
+  };
+  double scale = d.f64("scale", 0);
+  auto known = size.constant();
+  if (scale == 0 && !known) return unsupported("the head size is known at run time only");
+  a.scale = scale != 0 ? scale : 1 / std::sqrt(static_cast<double>(*known));
+  bool causal = d.i64("unidirectional", 0) != 0;
+  double out_value = d.f64("mask_filter_value", -10000);
+  DType t = a.type;
+  if (mask || extra || causal) {
+    a.bias = [&, t](Ix i) {
+      Expr bias = ex::number(t, 0);
+      if (mask) bias = ex::select(key_mask(mask, i, before, x.dim(0)), bias, ex::number(t, out_value));
+      if (causal) bias = bias + ex::select(as_index(i[3]) <= as_index(i[2] + before), ex::number(t, 0), ex::number(t, out_value));
+      if (extra) bias = bias + ex::cast(extra.broadcast(i), t);
+      return bias;
+    };
+  }
+  AttentionResult r = attend(d, a);
+  d.out(merge_heads(d, r.y, x.dtype()));
+  if (keep) {
+    d.out(d.map({2, x.dim(0), count, keys, size}, [&](Ix i) {
+      return ex::select(eq(as_index(i[0]), as_index(0)), key(i[1], i[2], i[3], i[4]), value(i[1], i[2], i[3], i[4]));
+    }));
+  }
+  return {};
+}
+
+// MultiHeadAttention (com.microsoft). query: [B, L, H*D]; key: [B, S, H*D] or [B, H, S, D]; value alike; bias: of all three;
+// key_padding_mask; attention_bias: [B|1, H|1, L, S]; past_key, past_value: [B, H, P, D] -> y: [B, L, H*Dv], present_key,
+// present_value.
+Result<void> define_multi_head_attention(Def& d) {
+  Tensor q = d.in(0), k = d.in(1), v = d.in(2), b = d.in(3), mask = d.in(4), extra = d.in(5), past_k = d.in(6), past_v = d.in(7);
+  if (d.has(8) || d.has(9)) return unsupported("past_sequence_length and cache_indirection are not supported");
+  int64_t count = d.i64("num_heads", 0);
+  if (count < 1) return invalid("num_heads is {}, expected at least 1", count);
+  if (!k || !v) return unsupported("packed query, key and value are not supported");
+  if (q.rank() != 3) return unsupported("query has rank {}, expected 3", q.rank());
+  // The bias is added before heads are split.
+  Dim q_columns = q.dim(2);
+  auto biased = [&](const Tensor& x, const Dim& from) {
+    if (!b) return x;
+    if (x.rank() == 3) return d.map(x.dims(), [&](Ix i) { return x(i) + b(from + i[2]); });
+    return x;  // already [B, H, S, D]: cached with its bias
+  };
+  Heads hq = TRY(heads(d, biased(q, 0), count, "query")), hk = TRY(heads(d, biased(k, q_columns), count, "key"));
+  Heads hv = TRY(heads(d, biased(v, q_columns + q_columns), count, "value"));
+  bool present = past_k || d.wants(1) || d.wants(2);
+  Tensor key, value;
+  if (present) {
+    key = with_past(d, hk, past_k);
+    value = with_past(d, hv, past_v);
+  }
+  Dim before = past_k ? past_k.dim(2) : Dim(0), keys = before + hk.length;
+  AttentionSpec a{q.dim(0), count, hq.length, keys, hq.size, hv.size, {}, {}, {}, {}};
+  a.type = accumulator(q.dtype());
+  a.softmax_type = a.type;
+  a.zero_masked_rows = false;
+  a.q = hq;
+  a.k = [&](const Dim& bb, const Dim& h, const Dim& i, const Dim& e) { return key ? key(bb, h, i, e) : hk(bb, h, i, e); };
+  a.v = [&](const Dim& bb, const Dim& h, const Dim& i, const Dim& e) { return value ? value(bb, h, i, e) : hv(bb, h, i, e); };
+  double scale = d.f64("scale", 0);
+  auto known = hq.size.constant();
+  if (scale == 0 && !known) return unsupported("the head size is known at run time only");
+  a.scale = scale != 0 ? scale : 1 / std::sqrt(static_cast<double>(*known));
+  bool causal = d.i64("unidirectional", 0) != 0;
+  double out_value = d.f64("mask_filter_value", -10000);
+  DType t = a.type;
+  if (mask || extra || causal) {
+    a.bias = [&, t](Ix i) {
+      Expr bias = ex::number(t, 0);
+      if (mask) bias = ex::select(key_mask(mask, i, before, q.dim(0)), bias, ex::number(t, out_value));
+      if (causal) bias = bias + ex::select(as_index(i[3]) <= as_index(i[2] + before), ex::number(t, 0), ex::number(t, out_value));
+      if (extra) bias = bias + ex::cast(extra.broadcast(i), t);
+      return bias;
+    };
+  }
+  AttentionResult r = attend(d, a);
+  d.out(merge_heads(d, r.y, q.dtype()));
+  d.out(key);
+  d.out(value);
+  return {};
+}
+
+}  // namespace ingot
