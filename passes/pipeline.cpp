@@ -1,0 +1,83 @@
+#include "passes/pipeline.h"
+
+#include <algorithm>
+#include <chrono>
+
+#include "ir/ops/def.h"
+#include "passes/kernels/passes.h"
+#include "passes/schedule/host.h"
+
+namespace ingot {
+
+namespace {
+
+struct KernelPass {
+  std::string_view name;
+  Result<void> (*run)(k::Program&);
+};
+
+Result<void> simplify(k::Program& p) {
+  remove_copies_and_dead(p);
+  return {};
+}
+Result<void> inline_all(k::Program& p) {
+  inline_maps(p);
+  return {};
+}
+
+const std::vector<KernelPass>& kernel_passes() {
+  static const std::vector<KernelPass> passes = {
+      {"fold-constants", fold_constants},  // from here on a stage reads at least one value that only the run knows
+      {"simplify", simplify},              // no stage is dead, none is a plain copy
+      {"inline-maps", inline_all},         // maps stand where they are read, unless storing them is cheaper
+      {"fold-again", fold_constants},      // what inlining made constant
+      {"simplify-again", simplify},
+  };
+  return passes;
+}
+
+class Timer {
+ public:
+  double seconds() const { return std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count(); }
+
+ private:
+  std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
+};
+
+}  // namespace
+
+std::vector<std::string> pass_names() {
+  std::vector<std::string> names;
+  for (const KernelPass& p : kernel_passes()) names.emplace_back(p.name);
+  return names;
+}
+
+Result<k::Program> optimize(Graph& graph, const PipelineOptions& options) {
+  auto done = [&](std::string_view name, const Timer& t, const std::function<std::string()>& text) {
+    if (options.after) options.after(name, t.seconds(), text);
+  };
+  Timer infer_time;
+  TRY(infer_and_expand(graph));  // every value has a type; no shape is unknown but for symbols; no composite is left
+  done("infer", infer_time, [&] { return str(graph); });
+  Timer lower_time;
+  k::Program p = TRY(lower_to_kernels(graph));
+  done("lower-to-kernels", lower_time, [&] { return k::str(p); });
+  for (const KernelPass& pass : kernel_passes()) {
+    if (std::find(options.disabled.begin(), options.disabled.end(), pass.name) != options.disabled.end()) continue;
+    Timer t;
+    TRY(pass.run(p));
+    if (auto ok = k::verify(p); !ok) return std::move(ok.error()).context(fmt::format("after pass '{}'", pass.name));
+    done(pass.name, t, [&] { return k::str(p); });
+  }
+  return p;
+}
+
+Result<l::Program> lower_for_target(const k::Program& p, const TargetFacts& facts, const PipelineOptions& options) {
+  Timer t;
+  l::Program loops = TRY(schedule(p, facts));
+  if (auto ok = l::verify(loops); !ok) return std::move(ok.error()).context("after pass 'schedule'");
+  if (options.after) options.after("schedule", t.seconds(), [&] { return l::str(loops); });
+  return loops;
+}
+
+}  // namespace ingot

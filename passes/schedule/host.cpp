@@ -1,0 +1,672 @@
+#include "passes/schedule/host.h"
+
+#include <algorithm>
+#include <set>
+
+#include "passes/kernels/passes.h"
+#include "passes/memory/plan.h"
+#include "passes/schedule/contraction.h"
+#include "passes/schedule/special.h"
+#include "runtime/abi.h"
+
+namespace ingot {
+
+namespace {
+
+inline constexpr int64_t kSerialRowsCost = 400000;  // scalar operations; a chain of stages with fewer may be one work item
+inline constexpr int64_t kWeightAlignment = 64;     // bytes
+
+class Host {
+ public:
+  Host(k::Program p, const TargetFacts& facts) : p_(std::move(p)), facts_(facts) {}
+
+  Result<l::Program> run() {
+    own_outputs();
+    storages_ = choose_storage(p_);
+    out_.name = p_.name;
+    out_.origins = p_.origins;
+    for (size_t k = 0; k < p_.inputs.size(); ++k) {
+      const k::Value& v = value(p_.inputs[k]);
+      if (!v.type.is_tensor()) return unsupported("input '{}' is a {}, expected a tensor", v.name, v.type.str());
+      out_.inputs.push_back({v.name, v.tensor().dtype, v.tensor().dims});
+      l::HostBuffer b{l::HostBuffer::Kind::Input, v.name, storage_dtype(v.tensor().dtype)};
+      b.index = static_cast<int>(k);
+      b.dims = v.tensor().dims;
+      bind(v.id, std::move(b));
+      for (const Dim& d : v.tensor().dims) collect_symbols(d, entry_symbols_);
+    }
+    for (size_t k = 0; k < p_.body.outputs.size(); ++k) {
+      const k::Value& v = value(p_.body.outputs[k]);
+      if (!v.type.is_tensor()) return unsupported("output '{}' is a {}, expected a tensor", v.name, v.type.str());
+      out_.outputs.push_back({v.name, v.tensor().dtype, v.tensor().dims});
+      outputs_.emplace(v.id, static_cast<int>(k));
+    }
+    host_ = &out_.host;
+    TRY(block(p_.body));
+    place_in_arena();
+    return std::move(out_);
+  }
+
+ private:
+  const k::Value& value(int id) const { return p_.values[static_cast<size_t>(id)]; }
+  const Storage& storage(int id) const { return storages_[static_cast<size_t>(id)]; }
+
+  // Every output is made by a map or reduction of the outermost block, and is nothing else.
+  void own_outputs() {
+    std::set<int> taken(p_.inputs.begin(), p_.inputs.end());
+    std::set<int> computed;
+    for (const k::Stage& s : p_.body.stages) {
+      if (s.kind == k::StageKind::Map || s.kind == k::StageKind::Reduce) computed.insert(s.results.begin(), s.results.end());
+    }
+    for (int& id : p_.body.outputs) {
+      if (!value(id).type.is_tensor()) continue;
+      if (computed.count(id) && taken.insert(id).second) continue;
+      k::Value own = value(id);
+      own.constant = nullptr;
+      k::Stage copy;
+      int to = p_.add(std::move(own));
+      copy_into(copy, id, to);
+      p_.body.stages.push_back(std::move(copy));
+      id = to;
+    }
+  }
+
+  void copy_into(k::Stage& copy, int from, int to) {
+    std::vector<Expr> index;
+    for (const Dim& d : value(from).tensor().dims) {
+      copy.iters.push_back({Dim::iterator("i", d), d});
+      index.push_back(ex::index(copy.iters.back().symbol));
+    }
+    copy.body = {ex::read(from, value(from).tensor().dtype, index)};
+    copy.results = {to};
+  }
+
+  // --- buffers ----------------------------------------------------------------------------------------------------
+
+  int bind(int id, l::HostBuffer b) {
+    int buffer = static_cast<int>(out_.buffers.size());
+    out_.buffers.push_back(std::move(b));
+    buffers_[id] = buffer;
+    return buffer;
+  }
+
+  Dim bytes(int id) const {
+    const Storage& s = storage(id);
+    return s.elements * std::max(bits(s.dtype) / 8, s.dtype == DType::String ? 16 : 1);
+  }
+
+  bool known_at_entry(const Dim& d) const {
+    std::map<int64_t, Symbol> used;
+    collect_symbols(d, used);
+    for (auto& [id, s] : used) {
+      if (!entry_symbols_.count(id)) return false;
+    }
+    return true;
+  }
+
+  // The host buffer of a value; made on first use.
+  int buffer(int id) {
+    if (auto it = buffers_.find(id); it != buffers_.end()) return it->second;
+    const k::Value& v = value(id);
+    const Storage& s = storage(id);
+    l::HostBuffer b{l::HostBuffer::Kind::Arena, v.name, s.dtype};
+    if (v.constant) {
+      b.kind = l::HostBuffer::Kind::Constant;
+      b.offset = add_weights(*v.constant);
+      b.size = v.constant->size_bytes;
+      return bind(id, std::move(b));
+    }
+    int64_t element = bits(s.dtype) / 8;
+    b.size = bytes(id);
+    if (auto it = outputs_.find(id); it != outputs_.end()) {
+      b.kind = l::HostBuffer::Kind::Output;
+      b.index = it->second;
+      b.dims = v.tensor().dims;
+    } else if (known_at_entry(b.size)) {
+      b.offset = s.origin * element;  // the plan adds where the allocation lies
+      arena_.push_back(id);
+    } else {
+      b.kind = l::HostBuffer::Kind::Dynamic;
+      b.offset = s.origin * element;
+    }
+    return bind(id, std::move(b));
+  }
+
+  Dim add_weights(const TensorData& data) {
+    std::string_view bytes(reinterpret_cast<const char*>(data.bytes), static_cast<size_t>(data.size_bytes));
+    size_t at = (out_.weights.size() + kWeightAlignment - 1) / kWeightAlignment * kWeightAlignment;
+    if (bytes.size() <= 4096) {  // small constants repeat often
+      auto [it, fresh] = small_weights_.try_emplace(std::string(bytes), at);
+      if (!fresh) return Dim(static_cast<int64_t>(it->second));
+    }
+    out_.weights.resize(at);
+    out_.weights.insert(out_.weights.end(), bytes.begin(), bytes.end());
+    return Dim(static_cast<int64_t>(at));
+  }
+
+  struct Life {
+    int first, last;
+  };
+  void touch(int id) {
+    auto [it, fresh] = lives_.try_emplace(id, Life{position_, position_});
+    it->second.last = std::max(it->second.last, position_);
+  }
+
+  void place_in_arena() {
+    std::vector<PlannedBuffer> plan;
+    for (int id : arena_) {
+      Life life = lives_.at(id);
+      plan.push_back({out_.buffers[static_cast<size_t>(buffers_.at(id))].size, life.first, life.last, {}});
+    }
+    out_.arena_bytes = plan_memory(plan);
+    for (size_t k = 0; k < arena_.size(); ++k) out_.buffers[static_cast<size_t>(buffers_.at(arena_[k]))].offset += plan[k].offset;
+  }
+
+  // --- statements ---------------------------------------------------------------------------------------------------
+
+  l::Stmt& emit(l::StmtKind kind) {
+    host_->push_back({kind});
+    host_->back().node = node_;
+    return host_->back();
+  }
+
+  void place(int id) {
+    int b = buffer(id);
+    touch(id);
+    emit(l::StmtKind::Place).id = b;
+  }
+
+  void emit_launch(Launch l) {
+    ++position_;
+    for (int id : l.values) touch(id);
+    l::Stmt s{l::StmtKind::Launch};
+    s.node = node_;
+    s.id = static_cast<int64_t>(out_.kernels.size());
+    for (int id : l.values) s.buffers.push_back(buffer(id));
+    s.scalars = std::move(l.scalars);
+    s.end = l.items;
+    s.grain = l.grain;
+    l.kernel.node = node_;
+    // A constant's parameter says so even when it was packed after the kernel was begun.
+    out_.kernels.push_back(std::move(l.kernel));
+    host_->push_back(std::move(s));
+  }
+
+  void define(int id) {
+    if (outputs_.count(id) || !buffers_.count(id)) place(id);
+    if (storage(id).has_border() && bordered_.insert(id).second) emit_launch(border_launch(id));
+  }
+
+  Launch border_launch(int id) {
+    const Storage& s = storage(id);
+    std::vector<Nest> slabs;
+    for (size_t slab = 0; slab < s.order.size(); ++slab) {
+      size_t d = static_cast<size_t>(s.order[slab]);
+      for (bool low : {true, false}) {
+        int64_t width = low ? s.before[d] : s.after[d];
+        if (width == 0) continue;
+        Nest n;
+        n.node = node_;
+        Dim offset = 0;
+        for (size_t k = 0; k < s.order.size(); ++k) {
+          size_t e = static_cast<size_t>(s.order[k]);
+          Dim extent = k == slab ? Dim(width) : k < slab ? s.dims[e] : s.dims[e] + s.before[e] + s.after[e];
+          k::Iter it{Dim::iterator("b", extent), extent};
+          Dim shift = k == slab ? (low ? Dim(-width) : s.dims[e]) : k < slab ? Dim(0) : Dim(-s.before[e]);
+          offset += (Dim(it.symbol) + shift) * s.strides[e];
+          n.iters.push_back(it);
+        }
+        n.body = {s.fill};
+        n.results = {{id, offset}};
+        slabs.push_back(std::move(n));
+      }
+    }
+    Launch l = schedule_rows(slabs, 0, p_, storages_, facts_);
+    l.kernel.name = "border_" + std::string(name(s.dtype));
+    l.kernel.schedule = "border";
+    return l;
+  }
+
+  // --- stages -------------------------------------------------------------------------------------------------------
+
+  Result<void> block(const k::Block& b) {
+    Uses uses = count_uses(p_);
+    std::map<int, size_t> defined;  // value -> stage of this block
+    for (size_t k = 0; k < b.stages.size(); ++k) {
+      for (int id : b.stages[k].results) defined[id] = k;
+    }
+    // Contractions wait for the map that follows them.
+    std::vector<int> epilogue_of(b.stages.size(), -1), waits_for(b.stages.size(), -1);
+    for (size_t k = 0; k < b.stages.size(); ++k) {
+      const k::Stage& s = b.stages[k];
+      if (s.kind != k::StageKind::Map) continue;
+      for (int id : k::reads(s)) {
+        auto it = defined.find(id);
+        if (it == defined.end()) continue;
+        const k::Stage& r = b.stages[it->second];
+        size_t v = static_cast<size_t>(id);
+        if (!is_contraction(r) || uses.stages[v] != 1 || uses.escapes[v] || !can_be_epilogue(s, r)) continue;
+        if (epilogue_of[k] >= 0 && static_cast<size_t>(epilogue_of[k]) > it->second) continue;  // the later one
+        if (epilogue_of[k] >= 0) waits_for[static_cast<size_t>(epilogue_of[k])] = -1;
+        epilogue_of[k] = static_cast<int>(it->second);
+        waits_for[it->second] = static_cast<int>(k);
+      }
+    }
+    for (size_t k = 0; k < b.stages.size(); ++k) {
+      const k::Stage& s = b.stages[k];
+      node_ = s.node;
+      if (waits_for[k] >= 0) continue;
+      bool plain = s.kind == k::StageKind::Map || s.kind == k::StageKind::Reduce;
+      if (plain && (epilogue_of[k] >= 0 || is_contraction(s))) {
+        const k::Stage& reduce = epilogue_of[k] >= 0 ? b.stages[static_cast<size_t>(epilogue_of[k])] : s;
+        const k::Stage* after = epilogue_of[k] >= 0 ? &s : nullptr;
+        auto launches = TRY(schedule_contraction(reduce, after, p_, storages_, facts_));
+        if (launches) {
+          for (int id : s.results) define(id);
+          for (Launch& l : *launches) {
+            for (int id : l.values) {
+              if (!value(id).constant && !buffers_.count(id)) define(id);
+            }
+            emit_launch(std::move(l));
+          }
+          continue;
+        }
+        if (after) {
+          rows({&reduce, &s});
+          continue;
+        }
+      }
+      if (plain) {
+        // Stages that hand each other rows run as one kernel.
+        std::vector<const k::Stage*> group = {&s};
+        size_t next = k + 1;
+        while (next < b.stages.size() && waits_for[next] < 0 && epilogue_of[next] < 0 && !is_contraction(b.stages[next])) {
+          group.push_back(&b.stages[next]);
+          if (shared_prefix(group) == 0) {
+            group.pop_back();
+            break;
+          }
+          ++next;
+        }
+        rows(group);
+        k = next - 1;
+        continue;
+      }
+      TRY(special(s));
+    }
+    return {};
+  }
+
+  // The number of outermost iterators that all stages share, every stage reading the others' results only in its own row;
+  // 0 where they are better apart.
+  size_t shared_prefix(const std::vector<const k::Stage*>& group) const {
+    if (facts_.device == TargetFacts::Device::OpenCl) return 0;
+    std::vector<std::vector<size_t>> order;
+    size_t prefix = SIZE_MAX;
+    for (const k::Stage* s : group) {
+      if (s->kind != k::StageKind::Map && s->kind != k::StageKind::Reduce) return 0;
+      std::vector<size_t> o;
+      for (int d : storage(s->results[0]).order) o.push_back(static_cast<size_t>(d));
+      order.push_back(o);
+      prefix = std::min(prefix, o.size());
+    }
+    const k::Stage& last = *group.back();
+    bool related = false;
+    for (size_t g = 0; g < group.size(); ++g) {
+      const k::Stage& s = *group[g];
+      size_t same = 0;
+      while (same < prefix && known_equal(s.iters[order[g][same]].extent, last.iters[order.back()[same]].extent)) ++same;
+      prefix = same;
+      if (g + 1 == group.size()) break;
+      for (int id : s.results) {
+        if (storage(id).has_border()) return 0;
+        for (const Expr& e : last.body) {
+          visit(e, [&](const ExprNode& n) {
+            if (n.op != ScalarOp::Read || n.id != id) return;
+            related = true;
+            size_t k = 0;
+            while (k < prefix) {
+              auto d = as_dim(n.args[order[g][k]]);
+              if (!d || *d != Dim(last.iters[order.back()[k]].symbol)) {
+                bool both_one = s.iters[order[g][k]].extent.is(1) && d && d->is(0);
+                if (!both_one) break;
+              }
+              ++k;
+            }
+            prefix = k;
+          });
+        }
+      }
+    }
+    if (!related) return 0;
+    Dim items = 1, work = 1;
+    for (size_t k = 0; k < last.iters.size(); ++k) work *= last.iters[k].extent;
+    for (size_t k = 0; k < prefix; ++k) items *= last.iters[order.back()[k]].extent;
+    if (items.constant().value_or(64) <= 1 && work.constant().value_or(kSerialRowsCost) >= kSerialRowsCost) return 0;
+    return prefix;
+  }
+
+  void rows(const std::vector<const k::Stage*>& group) {
+    for (const k::Stage* s : group) {
+      for (int id : s->results) define(id);
+    }
+    size_t prefix = group.size() > 1 ? shared_prefix(group) : 0;
+    if (group.size() > 1 && prefix > 0) {
+      std::vector<Nest> nests;
+      for (const k::Stage* s : group) nests.push_back(make_nest(*s, storages_));
+      emit_launch(schedule_rows(nests, prefix, p_, storages_, facts_));
+      return;
+    }
+    for (const k::Stage* s : group) {
+      node_ = s->node;
+      for (const k::Stage& piece : split_domain(*s, p_)) emit_launch(schedule_single(make_nest(piece, storages_), p_, storages_, facts_));
+    }
+  }
+
+  Result<void> special(const k::Stage& s) {
+    switch (s.kind) {
+      case k::StageKind::Map:
+      case k::StageKind::Reduce: return {};
+      case k::StageKind::Scan:
+        for (int id : s.results) define(id);
+        emit_launch(schedule_scan(s, p_, storages_, facts_));
+        return {};
+      case k::StageKind::Scatter: {
+        for (int id : s.results) define(id);
+        k::Stage copy;
+        copy.node = s.node;
+        copy_into(copy, s.operands[0], s.results[0]);
+        emit_launch(schedule_single(make_nest(copy, storages_), p_, storages_, facts_));
+        emit_launch(schedule_scatter(s, p_, storages_, facts_));
+        return {};
+      }
+      case k::StageKind::Walk:
+        for (int id : s.results) define(id);
+        emit_launch(schedule_walk(s, p_, storages_, facts_));
+        return {};
+      case k::StageKind::Call: return call(s);
+      case k::StageKind::Read: return read(s);
+      case k::StageKind::Check: {
+        l::Stmt& r = emit(l::StmtKind::Require);
+        r.begin = s.condition_dim;
+        r.code = INGOT_RUN_CHECK;
+        r.message = s.message;
+        return {};
+      }
+      case k::StageKind::If: return branch(s);
+      case k::StageKind::Loop: return loop(s);
+    }
+    return {};
+  }
+
+  l::Tensor tensor(int id) {
+    if (id < 0) return {};
+    return {buffer(id), storage(id).dtype, value(id).tensor().dims};
+  }
+
+  Result<void> call(const k::Stage& s) {
+    l::Stmt c{l::StmtKind::Call};
+    c.node = s.node;
+    c.name = s.algorithm;
+    ++position_;
+    for (int id : s.operands) {
+      if (id >= 0 && !value(id).type.is_tensor()) return unsupported("operand of '{}' is a {}, expected a tensor", s.algorithm, value(id).type.str());
+      c.operands.push_back(tensor(id));
+      if (id >= 0) touch(id);
+    }
+    for (int id : s.results) {
+      if (!value(id).type.is_tensor()) return unsupported("result of '{}' is a {}, expected a tensor", s.algorithm, value(id).type.str());
+      bool decided = false;
+      for (const Symbol& symbol : s.symbols) {
+        for (const Dim& d : value(id).tensor().dims) decided |= depends_on(d, symbol);
+      }
+      c.results.push_back(tensor(id));
+      touch(id);
+      if (!decided) place(id);
+    }
+    c.ints = s.ints;
+    c.floats = s.floats;
+    c.strings = s.strings;
+    c.symbols = s.symbols;
+    host_->push_back(std::move(c));
+    return {};
+  }
+
+  Expr host_load(int id, const Dim& element) {
+    ++position_;
+    touch(id);
+    ExprNode n{ScalarOp::Load, storage(id).dtype};
+    n.id = buffer(id);
+    n.dim = element;
+    return Expr(std::make_shared<const ExprNode>(std::move(n)));
+  }
+
+  Expr as_i64(Expr e) {
+    if (e.type() == DType::I64) return e;
+    ExprNode n{ScalarOp::Cast, DType::I64};
+    n.args = {std::move(e)};
+    return Expr(std::make_shared<const ExprNode>(std::move(n)));
+  }
+
+  void let(const Symbol& symbol, Expr e) {
+    l::Stmt& s = emit(l::StmtKind::Let);
+    s.symbol = symbol;
+    s.expr = std::move(e);
+  }
+
+  Result<void> read(const k::Stage& s) {
+    for (size_t k = 0; k < s.symbols.size(); ++k) {
+      const Symbol& symbol = s.symbols[k];
+      let(symbol, as_i64(host_load(s.operands[0], Dim(s.elements[k]))));
+      if (symbol->lo <= -kDimMax && symbol->hi >= kDimMax) continue;
+      l::Stmt& r = emit(l::StmtKind::Require);
+      // As text, the bounds are no facts yet: the comparison is made on a fresh symbol without them.
+      Symbol raw = Dim::symbol(symbol->name, -kDimMax, kDimMax);
+      r.kind = l::StmtKind::Let;
+      r.symbol = raw;
+      r.expr = host_->at(host_->size() - 2).expr;
+      l::Stmt& check = emit(l::StmtKind::Require);
+      check.begin = (Dim(1) - less(Dim(raw), symbol->lo)) * (Dim(1) - less(Dim(symbol->hi), Dim(raw)));
+      check.code = INGOT_RUN_VALUE;
+      check.args = {ex::index(Dim(raw))};
+      check.message = fmt::format("expected a value in [{}, {}]", symbol->lo, symbol->hi);
+    }
+    return {};
+  }
+
+  int64_t declare(DType t, Expr init) {
+    l::Stmt& s = emit(l::StmtKind::Declare);
+    s.id = next_local_++;
+    s.dtype = t;
+    s.expr = std::move(init);
+    return s.id;
+  }
+  void set(int64_t local, Expr e) {
+    l::Stmt& s = emit(l::StmtKind::Set);
+    s.id = local;
+    s.dtype = e.type();
+    s.expr = std::move(e);
+  }
+
+  void copy(int from, int to, const Dim& shift = 0) {
+    k::Stage s;
+    s.node = node_;
+    copy_into(s, from, to);
+    Nest n;
+    n.node = node_;
+    std::vector<Dim> index;
+    for (const k::Iter& it : s.iters) {
+      n.iters.push_back(it);
+      index.push_back(Dim(it.symbol));
+    }
+    n.body = {flatten_reads(s.body[0], s, storages_)};
+    Dim offset = shift;
+    const Storage& target = storage(to);
+    size_t skip = target.strides.size() - index.size();  // a slice of a value with one more leading dim
+    for (size_t k = 0; k < index.size(); ++k) offset += index[k] * target.strides[skip + k];
+    n.results = {{to, offset}};
+    emit_launch(schedule_single(std::move(n), p_, storages_, facts_));
+  }
+
+  // Runs f with statements going into `list`.
+  Result<void> inside(std::vector<l::Stmt>& list, const std::function<Result<void>()>& f) {
+    std::vector<l::Stmt>* saved = host_;
+    host_ = &list;
+    Result<void> r = f();
+    host_ = saved;
+    return r;
+  }
+
+  Result<void> branch(const k::Stage& s) {
+    for (int id : s.results) {
+      if (!value(id).type.is_tensor()) return unsupported("a result of If is a {}, expected a tensor", value(id).type.str());
+    }
+    std::vector<int64_t> locals;
+    for (size_t k = 0; k < s.symbols.size(); ++k) locals.push_back(declare(DType::I64, ex::index(0)));
+    l::Stmt i{l::StmtKind::If};
+    i.node = s.node;
+    i.expr = host_load(s.operands[0], 0);
+    for (int side = 0; side < 2; ++side) {
+      const k::Block& b = s.blocks[static_cast<size_t>(side)];
+      TRY(inside(side == 0 ? i.body : i.otherwise, [&]() -> Result<void> {
+        TRY(block(b));
+        node_ = s.node;
+        for (size_t k = 0; k < s.symbols.size(); ++k) {
+          set(locals[k], ex::index(b.symbols[k]));
+          let(s.symbols[k], ex::index(b.symbols[k]));
+        }
+        for (size_t k = 0; k < s.results.size(); ++k) {
+          place(s.results[k]);
+          copy(b.outputs[k], s.results[k]);
+        }
+        return {};
+      }));
+    }
+    host_->push_back(std::move(i));
+    for (size_t k = 0; k < s.symbols.size(); ++k) let(s.symbols[k], KernelBuilder::local(locals[k], DType::I64, 1));
+    return {};
+  }
+
+  Result<void> loop(const k::Stage& s) {
+    const k::Block& b = s.blocks[0];
+    for (int id : s.results) {
+      if (!value(id).type.is_tensor()) return unsupported("a result of Loop is a {}, expected a tensor", value(id).type.str());
+    }
+    size_t carried = s.operands.size() - 2, scanned = s.results.size() - carried;
+    int begin = position_;
+    // Trip count and condition.
+    Symbol trip = Dim::symbol("trip", -kDimMax, kDimMax);
+    let(trip, s.operands[0] >= 0 ? as_i64(host_load(s.operands[0], 0)) : ex::index(kDimMax));
+    int64_t going = declare(DType::Bool, s.operands[1] >= 0 ? host_load(s.operands[1], 0) : ex::boolean(true));
+    int64_t count = declare(DType::I64, ex::index(0));
+    std::vector<int64_t> extents;
+    for (size_t k = 0; k < s.carried_symbols.size(); ++k) extents.push_back(declare(DType::I64, ex::index(s.symbol_init[k])));
+    auto let_carried = [&] {
+      for (size_t k = 0; k < s.carried_symbols.size(); ++k) let(s.carried_symbols[k], KernelBuilder::local(extents[k], DType::I64, 1));
+    };
+    let_carried();
+    for (int id : {b.params[0], b.params[1]}) place(id);
+    for (size_t k = 0; k < carried; ++k) {
+      place(b.params[k + 2]);
+      copy(s.operands[k + 2], b.params[k + 2]);
+    }
+    // Scanned results have room for every iteration that the trip count allows.
+    bool unknown_count = scanned > 0 && s.symbols.size() > s.carried_symbols.size();
+    if (unknown_count) {
+      if (s.operands[0] < 0) return unsupported("a Loop with scanned outputs has no trip count, expected one");
+      let(s.symbols.back(), ex::index(max(Dim(trip), 0)));
+    }
+    for (size_t k = 0; k < scanned; ++k) place(s.results[carried + k]);
+    l::Stmt w{l::StmtKind::While};
+    w.node = s.node;
+    Expr more = ex::binary(ScalarOp::Lt, KernelBuilder::local(count, DType::I64, 1), ex::index(Dim(trip)));
+    w.expr = ex::binary(ScalarOp::And, more, KernelBuilder::local(going, DType::Bool, 1));
+    TRY(inside(w.body, [&]() -> Result<void> {
+      Symbol iteration = Dim::symbol("iteration");
+      let(iteration, KernelBuilder::local(count, DType::I64, 1));
+      let_carried();
+      auto put = [&](int id, Expr e) {
+        ++position_;
+        touch(id);
+        l::Stmt& st = emit(l::StmtKind::Store);
+        st.id = buffer(id);
+        st.dtype = e.type();
+        st.expr = std::move(e);
+      };
+      put(b.params[0], ex::index(Dim(iteration)));
+      put(b.params[1], KernelBuilder::local(going, DType::Bool, 1));
+      TRY(block(b));
+      node_ = s.node;
+      set(going, host_load(b.outputs[0], 0));
+      for (size_t k = 0; k < scanned; ++k) {
+        int to = s.results[carried + k];
+        copy(b.outputs[carried + 1 + k], to, Dim(iteration) * storage(to).strides[0]);
+      }
+      for (size_t k = 0; k < extents.size(); ++k) set(extents[k], ex::index(b.symbols[k]));
+      // Outputs that are parameters of this iteration move through a copy, since their place is overwritten.
+      std::vector<int> from(b.outputs.begin() + 1, b.outputs.begin() + 1 + static_cast<long>(carried));
+      for (size_t k = 0; k < carried; ++k) {
+        bool param = std::find(b.params.begin(), b.params.end(), from[k]) != b.params.end();
+        if (!param || from[k] == b.params[k + 2]) continue;
+        k::Value temporary = value(from[k]);
+        temporary.name += ".next";
+        int t = p_.add(std::move(temporary));
+        storages_.resize(p_.values.size());
+        storages_[static_cast<size_t>(t)] = row_major(value(t).tensor());
+        place(t);
+        copy(from[k], t);
+        from[k] = t;
+      }
+      let_carried();
+      for (size_t k = 0; k < carried; ++k) {
+        int to = b.params[k + 2];
+        if (from[k] == to) continue;
+        if (out_.buffers[static_cast<size_t>(buffer(to))].kind == l::HostBuffer::Kind::Dynamic) place(to);
+        copy(from[k], to);
+      }
+      set(count, ex::index(Dim(iteration) + 1));
+      return {};
+    }));
+    host_->push_back(std::move(w));
+    ++position_;
+    // What lives across iterations lives through the whole loop.
+    for (auto& [id, life] : lives_) {
+      bool param = std::find(b.params.begin(), b.params.end(), id) != b.params.end();
+      bool outside = life.first <= begin && life.last > begin;
+      if (param || outside) life.last = std::max(life.last, position_);
+    }
+    for (size_t k = 0; k < s.results.size(); ++k) {
+      if (k >= carried) touch(s.results[k]);
+    }
+    for (size_t k = 0; k < s.carried_symbols.size(); ++k) let(s.symbols[k], KernelBuilder::local(extents[k], DType::I64, 1));
+    if (unknown_count) let(s.symbols.back(), KernelBuilder::local(count, DType::I64, 1));
+    let_carried();
+    for (size_t k = 0; k < carried; ++k) {
+      place(s.results[k]);
+      copy(b.params[k + 2], s.results[k]);
+    }
+    return {};
+  }
+
+  k::Program p_;
+  const TargetFacts& facts_;
+  Storages storages_;
+  l::Program out_;
+  std::vector<l::Stmt>* host_ = nullptr;
+  std::map<int, int> buffers_;             // value -> host buffer
+  std::map<int, int> outputs_;             // value -> output
+  std::map<int64_t, Symbol> entry_symbols_;
+  std::vector<int> arena_;                 // values
+  std::map<int, Life> lives_;
+  std::set<int> bordered_;
+  std::map<std::string, size_t> small_weights_;
+  int position_ = 0;
+  int node_ = -1;
+  int64_t next_local_ = 0;
+};
+
+}  // namespace
+
+Result<l::Program> schedule(k::Program program, const TargetFacts& facts) { return Host(std::move(program), facts).run(); }
+
+}  // namespace ingot
