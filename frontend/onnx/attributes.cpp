@@ -45,7 +45,7 @@ constexpr Kind kKinds[] = {
      "directions ends imputed_value_int64s inputdimensions int64_vocabulary kernel_shape keys_int64s leaf_targetids "
      "ngram_counts ngram_indexes nodes_falseleafs nodes_falsenodeids nodes_featureids nodes_missing_value_tracks_true "
      "nodes_nodeids nodes_treeids nodes_trueleafs nodes_truenodeids output_padding output_shape paddings pads perm "
-     "pool_int64s pooled_shape scan_input_axes scan_input_directions scan_output_axes scan_output_directions shape split "
+     "pool_int64s pooled_shape border scale scan_input_axes scan_input_directions scan_output_axes scan_output_directions shape split "
      "starts strides target_ids target_nodeids target_treeids tree_roots value_ints values_int64s vectors_per_class"},
     {A::kTensor,
      "base_values_as_tensor class_weights_as_tensor default_tensor keys_tensor leaf_weights membership_values "

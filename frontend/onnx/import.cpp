@@ -273,7 +273,7 @@ void Importer::drop_unread_outputs() {
 
 Result<void> Importer::report_unsupported() const {
   if (unsupported_.empty()) return {};
-  std::string text = fmt::format("{} of operator {} not supported:", unsupported_.size(), unsupported_.size() == 1 ? "kind is" : "kinds are");
+  std::string text = fmt::format("{} of node {} not supported:", unsupported_.size() == 1 ? "one kind" : fmt::format("{} kinds", unsupported_.size()), unsupported_.size() == 1 ? "is" : "are");
   for (const auto& [key, found] : unsupported_) {
     std::string domain = key.domain.empty() ? "" : fmt::format(" of domain {}", quoted(key.domain));
     text += fmt::format("\n  {}{}: {} ({} {}, first {})", key.op_type, domain, key.reason, found.first,
@@ -285,6 +285,36 @@ Result<void> Importer::report_unsupported() const {
 }  // namespace ingot::onnx
 
 namespace ingot {
+
+Result<OnnxSummary> summarize_onnx(onnx::Bytes bytes) {
+  onnx::ModelProto model = TRY(onnx::decode_model(bytes));
+  if (!model.graph) return invalid("the model has no graph");
+  OnnxSummary s;
+  s.ir_version = model.ir_version;
+  s.producer = std::string(model.producer_name);
+  if (!model.producer_version.empty()) s.producer += " " + std::string(model.producer_version);
+  for (const auto& o : model.opset_import) s.opsets.emplace_back(std::string(o.domain), o.version);
+  std::set<std::string_view> initializers;
+  for (const auto& t : model.graph->initializer) initializers.insert(t.name);
+  for (const auto& t : model.graph->sparse_initializer) initializers.insert(t.values.name);
+  ImportOptions none;
+  onnx::InputTypes types(none);
+  for (const auto& v : model.graph->input) types.collect(v);
+  auto read = [&](const std::vector<onnx::ValueInfoProto>& list, std::vector<OnnxSummary::Input>& out) -> Result<void> {
+    for (const auto& v : list) {
+      OnnxSummary::Input input{std::string(v.name), {}, true, initializers.count(v.name) != 0};
+      if (v.type.kind == onnx::TypeProto::Kind::None)
+        input.has_shape = false;
+      else
+        input.type = TRY(types.type_or_rank_0(v, input.has_shape));
+      out.push_back(std::move(input));
+    }
+    return {};
+  };
+  TRY(read(model.graph->input, s.inputs));
+  TRY(read(model.graph->output, s.outputs));
+  return s;
+}
 
 Result<Graph> import_onnx(onnx::Bytes bytes, std::shared_ptr<const void> owner, const ImportOptions& options) {
   auto model = onnx::decode_model(bytes);

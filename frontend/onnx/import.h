@@ -24,7 +24,7 @@ namespace ingot {
 namespace onnx {
 
 inline constexpr int64_t kMinOpset = 1, kMaxOpset = 28, kMaxMlOpset = 5;
-inline constexpr int64_t kMaxNodes = int64_t{1} << 20;  // imported, after expansion of functions
+inline constexpr int64_t kMaxNodes = int64_t{1} << 18;  // imported, after expansion of functions
 inline constexpr int kMaxNesting = 100;                 // graphs in graphs and functions in functions, together
 
 }  // namespace onnx
@@ -36,6 +36,22 @@ struct ImportOptions {
   std::string model_dir;                   // where external data may lie; import_onnx_file sets it
   std::function<const OpDef*(std::string_view)> find_op;  // the op table by default
 };
+
+// What a model declares, without importing it: for listings, and for tools that must know the kinds of the inputs before
+// they can give the shapes that the model leaves out.
+struct OnnxSummary {
+  struct Input {
+    std::string name;
+    Type type;              // free extents are symbols; a tensor without a shape has rank 0 and `has_shape` false
+    bool has_shape = true;
+    bool is_initializer = false;
+  };
+  int64_t ir_version = 0;
+  std::string producer;
+  std::vector<std::pair<std::string, int64_t>> opsets;
+  std::vector<Input> inputs, outputs;
+};
+Result<OnnxSummary> summarize_onnx(onnx::Bytes bytes);
 
 Result<Graph> import_onnx_file(const std::string& path, const ImportOptions& options = {});
 // `owner` keeps `bytes` alive: the constants of the graph point into them.

@@ -52,7 +52,8 @@ Result<int64_t> Importer::version_of(const NodeProto& n, const Frame& frame) con
     return std::max<int64_t>(version, 1);
   }
   if (domain == kMicrosoftDomain || domain == "ai.onnx.preview") return std::max<int64_t>(version, 1);
-  if (domain == "ai.onnx.preview.training" || domain == "ai.onnx.training") return unsupported("training is not supported");
+  if (domain == "ai.onnx.preview.training") return std::max<int64_t>(version, 1);  // the optimizers are plain operators
+  if (domain == "ai.onnx.training") return unsupported("training is not supported");
   return unsupported("unknown domain");
 }
 
@@ -133,12 +134,10 @@ Result<void> Importer::constant_node(const NodeProto& n, const Attrs& attrs, Sco
     if (auto* v = std::get_if<std::vector<std::string>>(&value)) data = strings(*v, {size(*v)});
   }
   if (!data) return invalid("attribute {} is not a constant's value", quoted(name));
-  if (Value* prepared = output(n.output[0], scope, frame)) {
-    prepared->constant = data;
-    prepared->type = Type::of(data->type());
-    return define(n.output[0], prepared, scope);
-  }
-  return {};
+  Value* v = output(n.output[0], scope, frame);
+  v->constant = data;
+  v->type = Type::of(data->type());
+  return define(n.output[0], v, scope);
 }
 
 Result<void> Importer::node(const NodeProto& n, Region& region, Scope& scope, const Frame& frame) {

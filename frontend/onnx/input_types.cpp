@@ -18,14 +18,6 @@ bool identifier(std::string_view s) {
   return !s.empty() && letter(s[0]) && std::all_of(s.begin(), s.end(), [](char c) { return letter(c) || digit(c); });
 }
 
-// A name as a symbol of the text form.
-std::string symbol_name(std::string_view s) {
-  std::string out;
-  for (char c : s.substr(0, 60)) out += letter(c) || digit(c) ? c : '_';
-  if (out.empty() || !letter(out[0])) out = "d" + out;
-  return out;
-}
-
 constexpr int kMaxExpressionDepth = 32;
 
 class DimParser {
@@ -119,9 +111,9 @@ Result<Dim> InputTypes::named(const std::string& name, bool positional) {
     if (it->second < 0 || it->second > kDimMax) return invalid("extent {} is fixed to {}, expected at least 0", quoted(name), it->second);
     d = Dim(it->second);
   } else {
-    std::string base = symbol_name(name), symbol = base;
-    for (int k = 2; symbol_names_.count(symbol); ++k) symbol = fmt::format("{}_{}", base, k);
-    symbol_names_[symbol] = name;
+    std::string symbol = name;
+    for (int k = 2; symbol_names_.count(symbol); ++k) symbol = fmt::format("{}_{}", name, k);
+    symbol_names_.insert(symbol);
     d = Dim(Dim::symbol(symbol));
   }
   dims_.emplace(key, d);
@@ -153,6 +145,10 @@ Result<Type> InputTypes::convert(const TypeProto& proto, std::string_view input,
     case Kind::Tensor: {
       TensorType t{dtype_of(proto.elem_type), {}};
       if (t.dtype == DType::Invalid) return invalid("input {} has unknown element type {}", quoted(input), proto.elem_type);
+      if (!proto.shape && has_shape_) {
+        *has_shape_ = false;
+        return Type::of(std::move(t));
+      }
       if (!proto.shape) return unsupported("input {} has no shape; give it one", quoted(input));
       if (proto.shape->dim.size() > kMaxTensorRank)
         return limit_exceeded("input {} has rank {}, expected at most {}", quoted(input), proto.shape->dim.size(), kMaxTensorRank);
@@ -181,6 +177,13 @@ Result<Type> InputTypes::type(const ValueInfoProto& input) {
   if (auto it = options_.input_types.find(std::string(input.name)); it != options_.input_types.end()) return it->second;
   int axis = 0;
   return convert(input.type, input.name, axis);
+}
+
+Result<Type> InputTypes::type_or_rank_0(const ValueInfoProto& input, bool& has_shape) {
+  has_shape_ = &has_shape;
+  auto t = type(input);
+  has_shape_ = nullptr;
+  return t;
 }
 
 Result<void> InputTypes::check_all_used() const {

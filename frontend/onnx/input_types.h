@@ -1,6 +1,8 @@
 // The types of a graph's inputs: extents that are numbers, names, expressions of names, or nothing.
 #pragma once
 
+#include <set>
+
 #include "frontend/onnx/import.h"
 #include "frontend/onnx/proto.h"
 #include "ir/types.h"
@@ -14,6 +16,7 @@ class InputTypes {
   // Finds the names that stand alone as an extent; expressions may use these only. Call for all inputs first.
   void collect(const ValueInfoProto& input);
   Result<Type> type(const ValueInfoProto& input);
+  Result<Type> type_or_rank_0(const ValueInfoProto& input, bool& has_shape);
   Result<void> check_all_used() const;  // an override that names no extent is an error
 
  private:
@@ -22,9 +25,10 @@ class InputTypes {
   Result<Dim> named(const std::string& name, bool positional = false);
 
   const ImportOptions& options_;
+  bool* has_shape_ = nullptr;  // where set: cleared for a tensor without a shape, instead of an error
   std::map<std::string, bool, std::less<>> plain_;      // names that stand alone
   std::map<std::string, Dim, std::less<>> dims_;        // what each name became
-  std::map<std::string, std::string> symbol_names_;     // symbol's name -> the model's
+  std::set<std::string> symbol_names_;
 };
 
 // `text` as a sum of products of names and numbers with // ; none where it is anything else.

@@ -124,7 +124,7 @@ UpgradeFn find_upgrade(std::string_view domain, std::string_view op) {
   };
   if (domain == kMlDomain) return in(ml_upgrades());
   if (!domain.empty()) return nullptr;
-  for (auto list : {elementwise_upgrades(), movement_upgrades(), nn_upgrades()})
+  for (auto list : {elementwise_upgrades(), movement_upgrades(), nn_upgrades(), experimental_upgrades()})
     if (UpgradeFn f = in(list)) return f;
   return nullptr;
 }

@@ -73,6 +73,7 @@ UpgradeFn find_upgrade(std::string_view domain, std::string_view op);
 std::span<const UpgradeEntry> elementwise_upgrades();
 std::span<const UpgradeEntry> movement_upgrades();
 std::span<const UpgradeEntry> nn_upgrades();
+std::span<const UpgradeEntry> experimental_upgrades();
 std::span<const UpgradeEntry> ml_upgrades();
 
 }  // namespace ingot::onnx
