@@ -47,7 +47,7 @@ std::vector<uint8_t> bytes_of(const ModelFile& file) {
 ingot_status load_status(const std::vector<uint8_t>& bytes, uint32_t flags = 0) {
   // In a buffer of exactly this size, so that a sanitizer sees reads past it.
   std::unique_ptr<uint8_t[]> exact(new uint8_t[bytes.size()]);
-  std::memcpy(exact.get(), bytes.data(), bytes.size());
+  if (!bytes.empty()) std::memcpy(exact.get(), bytes.data(), bytes.size());
   ingot_load_options options = {sizeof options, flags};
   ingot_model* model = nullptr;
   ingot_status status = ingot_model_load_memory(exact.get(), bytes.size(), &options, &model);

@@ -75,6 +75,9 @@ TEST(Threads, ThreadsOfTheCaller) {
 }
 
 TEST(Threads, AfterFork) {
+#if defined(__SANITIZE_THREAD__)
+  GTEST_SKIP() << "ThreadSanitizer cannot follow a fork of threads";
+#endif
   auto model = load_file(static_add());
   auto s = session(model);
   run_and_check(s, 0);
