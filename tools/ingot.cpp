@@ -10,6 +10,7 @@
 #include <new>
 #include <thread>
 
+#include "passes/pipeline.h"
 #include "tools/driver/commands.h"
 #include "tools/driver/conformance.h"
 #include "tools/driver/text.h"
@@ -131,6 +132,15 @@ struct Command {
   std::function<int()> run;
 };
 
+void check_passes(const CompileCommand& o) {
+  std::vector<std::string> names = pass_names();
+  for (const std::string& name : o.disabled_passes) {
+    if (std::find(names.begin(), names.end(), name) != names.end()) continue;
+    const std::string near = nearest_name(name, names);
+    throw Usage{fmt::format("--disable-pass: no pass '{}'{}; there are: {}", name, near.empty() ? "" : fmt::format(", did you mean '{}'", near), fmt::join(names, ", "))};
+  }
+}
+
 int processors() { return std::max(1, static_cast<int>(std::thread::hardware_concurrency())); }
 
 Command run_command(CLI::App& app) {
@@ -200,12 +210,84 @@ Command inspect_command(CLI::App& app) {
           }};
 }
 
+Command compile_command(CLI::App& app) {
+  static CompileCommand o;
+  static Shared shared;
+  CLI::App* c = add_command(app, "compile", "compile a model to one file", "ingot compile model.onnx -o model.ingot --target x86-64-v3,aarch64 --dim batch=8");
+  c->add_option("MODEL", o.model, "a .onnx file")->required();
+  c->add_option("-o,--output", o.output, "the file to write")->required()->type_name("FILE");
+  c->add_option("--target", shared.target, "names, separated by commas; host: this machine (default: a set for this architecture, see `ingot targets`)")->type_name("NAME[,NAME...]");
+  add_dims(c, shared);
+  c->add_option("--backend", shared.backend, "llvm or opencl (default: llvm)");
+  c->add_option("--jobs", o.jobs, "threads (default: one per processor)")->check(CLI::Range(1, 1024));
+  c->add_option("--disable-pass", o.disabled_passes, "leave this pass out; may be repeated")->type_name("PASS");
+  c->add_option("--dump-after", o.dump_after, "print what this pass made to stderr; all: after each")->type_name("PASS");
+  c->add_flag("--json", o.json, "print the summary as JSON");
+  return {c, [c] {
+            o.load = load_of(shared, "llvm");
+            if (c->count("--target") == 0) o.load.targets.clear();
+            check_passes(o);
+            return status_of(compile(o));
+          }};
+}
+
+Command bench_command(CLI::App& app) {
+  static BenchOptions o;
+  static Shared shared;
+  CLI::App* c = add_command(app, "bench", "measure latency, throughput, load time and memory", "ingot bench model.ingot --threads 1 --per-kernel");
+  c->add_option("MODEL", o.model, "a .ingot file, or a .onnx file (compiled in memory)")->required();
+  add_inputs(c, o.inputs);
+  add_dims(c, shared);
+  add_backend(c, shared, INGOT_DEFAULT_BACKEND);
+  c->add_option("--target", shared.target, "of a .onnx file: what to compile for (default: host)");
+  c->add_option("--threads", o.load.threads, "threads at most (default: all)")->check(CLI::Range(1, 1024));
+  c->add_option("--min-time", o.min_time_s, "seconds to measure for, at least (default: 1)")->check(CLI::NonNegativeNumber);
+  c->add_flag("--per-kernel", o.per_kernel, "a table of kernels: time, GFLOP/s, GB/s, share of this machine's measured peak");
+  c->add_flag("--json", o.json, "print JSON");
+  return {c, [] {
+            const int threads = o.load.threads;
+            o.load = load_of(shared, INGOT_DEFAULT_BACKEND);
+            o.load.threads = threads;
+            o.inputs.dims = o.load.dims;
+            if (!o.inputs.random_seed) o.inputs.random_seed = 0;
+            return status_of(bench(o));
+          }};
+}
+
+Command diff_command(CLI::App& app) {
+  static DiffOptions o;
+  static Shared shared;
+  CLI::App* c = add_command(app, "diff", "compare compiled code with the reference, and find the first node that differs", "ingot diff model.onnx --data test_data_set_0");
+  c->add_option("MODEL", o.model, "a .onnx file")->required();
+  add_inputs(c, o.inputs);
+  add_dims(c, shared);
+  add_backend(c, shared, "llvm");
+  c->add_option("--target", shared.target, "what to compile for (default: host)");
+  add_tolerance(c, shared);
+  c->add_flag("--json", o.json, "print JSON");
+  return {c, [] {
+            o.load = load_of(shared, "llvm");
+            o.inputs.dims = o.load.dims;
+            if (!o.inputs.random_seed) o.inputs.random_seed = 0;
+            o.tolerance = tolerance_of(shared);
+            return status_of(diff(o));
+          }};
+}
+
+Command targets_command(CLI::App& app) {
+  static TargetsOptions o;
+  CLI::App* c = add_command(app, "targets", "the machines that models can be compiled for, and which can run here", "ingot targets --json");
+  c->add_flag("--json", o.json, "print JSON");
+  return {c, [] { return status_of(targets(o)); }};
+}
+
 int dispatch(int argc, char** argv) {
   CLI::App app{"Compiles trained models (ONNX) to native code, and runs them.", "ingot"};
   app.require_subcommand(1);
   app.set_version_flag("--version", INGOT_VERSION_TEXT);
   app.failure_message(CLI::FailureMessage::simple);
-  const std::vector<Command> commands = {run_command(app), inspect_command(app), conformance_command(app)};
+  const std::vector<Command> commands = {compile_command(app), run_command(app),  bench_command(app),      inspect_command(app),
+                                         diff_command(app),    conformance_command(app), targets_command(app)};
   app.footer("`ingot COMMAND --help` explains a command.");
 
   // CLI11 takes an unknown subcommand for an extra argument; the nearest name is worth more.

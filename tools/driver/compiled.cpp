@@ -128,9 +128,9 @@ class Compiled final : public Executable {
       return runtime_error(s, ingot_last_error());
     return open(options);
   }
-  Result<void> load_bytes(std::string bytes, const LoadOptions& options) {
+  Result<void> load_bytes(std::span<const uint8_t> bytes, const LoadOptions& options) {
     bytes_ = TensorData::make(DType::U8, {static_cast<int64_t>(bytes.size())});
-    std::memcpy(bytes_->mutable_bytes(), bytes.data(), bytes.size());
+    if (!bytes.empty()) std::memcpy(bytes_->mutable_bytes(), bytes.data(), bytes.size());
     if (const ingot_status s = ingot_model_load_memory(bytes_->bytes, bytes.size(), nullptr, &model_); s != INGOT_OK)
       return runtime_error(s, ingot_last_error());
     return open(options);
@@ -242,9 +242,9 @@ Result<std::unique_ptr<Executable>> load_compiled(const std::string& path, const
   return std::unique_ptr<Executable>(std::move(compiled));
 }
 
-Result<std::unique_ptr<Executable>> load_compiled_memory(std::string bytes, const LoadOptions& options) {
+Result<std::unique_ptr<Executable>> load_compiled_memory(std::span<const uint8_t> bytes, const LoadOptions& options) {
   auto compiled = std::make_unique<Compiled>();
-  TRY(compiled->load_bytes(std::move(bytes), options));
+  TRY(compiled->load_bytes(bytes, options));
   return std::unique_ptr<Executable>(std::move(compiled));
 }
 

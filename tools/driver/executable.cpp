@@ -4,8 +4,8 @@
 #include <set>
 
 #include "frontend/onnx/import.h"
-#include "ir/ops/def.h"
-#include "ir/ops/evaluate.h"
+#include "ir/ops/interpreter.h"
+#include "tools/driver/compile.h"
 #include "tools/driver/files.h"
 #include "tools/driver/text.h"
 
@@ -13,9 +13,9 @@ namespace ingot::driver {
 
 namespace {
 
-class Interpreter final : public Executable {
+class Interpreted final : public Executable {
  public:
-  Interpreter(Graph graph, k::Program program) : graph_(std::move(graph)), program_(std::move(program)) {
+  explicit Interpreted(Graph graph) : graph_(std::move(graph)) {
     for (const Value* v : graph_.body.inputs) inputs_.push_back({v->name, v->type, v->type.kind == Type::Kind::Optional});
     for (const Value* v : graph_.body.outputs) outputs_.push_back({v->name, v->type});
   }
@@ -25,7 +25,7 @@ class Interpreter final : public Executable {
     return {};
   }
   Result<void> run() override {
-    results_ = TRY(run_program(program_, bound_));
+    results_ = TRY(Interpreter().run(graph_, bound_));
     return {};
   }
   Result<std::vector<HostValue>> fetch() override { return results_; }
@@ -33,7 +33,6 @@ class Interpreter final : public Executable {
 
  private:
   Graph graph_;
-  k::Program program_;
   std::vector<HostValue> bound_, results_;
 };
 
@@ -126,14 +125,18 @@ Result<void> fix_dims(Graph& graph, const std::map<std::string, int64_t>& dims) 
 }
 
 Result<std::unique_ptr<Executable>> make_interpreter(Graph graph) {
-  TRY(infer_and_expand(graph));
-  k::Program program = TRY(lower_to_kernels(graph));
-  return std::unique_ptr<Executable>(std::make_unique<Interpreter>(std::move(graph), std::move(program)));
+  return std::unique_ptr<Executable>(std::make_unique<Interpreted>(std::move(graph)));
 }
 
 Result<std::unique_ptr<Executable>> make_executable(Graph graph, const LoadOptions& options) {
   if (options.backend == Backend::Interpreter) return make_interpreter(std::move(graph));
-  return unsupported("the {} backend is not built in", backend_name(options.backend));
+  if (options.backend == Backend::OpenCl) return unsupported("the opencl backend is not built in");
+  CompileModelOptions compile;
+  compile.targets = options.targets;
+  compile.jobs = options.jobs;
+  auto model = TRY(compile_model(std::move(graph), compile));
+  const std::vector<uint8_t> bytes = TRY(ingot_bytes(model->file));
+  return load_compiled_memory(bytes, options);
 }
 
 Result<std::unique_ptr<Executable>> load_executable(const std::string& path, const LoadOptions& options) {

@@ -3,6 +3,7 @@
 
 #include <map>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -57,6 +58,7 @@ struct LoadOptions {
   std::vector<std::string> targets = {"host"};
   std::map<std::string, int64_t> dims;   // fixes named dims
   int threads = 0;                       // of a run; 0: all
+  int jobs = 0;                          // of a compilation; 0: one per processor
   bool profile = false;
 };
 
@@ -68,9 +70,9 @@ Result<std::unique_ptr<Executable>> make_executable(Graph graph, const LoadOptio
 Result<std::unique_ptr<Executable>> load_executable(const std::string& path, const LoadOptions&);
 
 Result<std::unique_ptr<Executable>> make_interpreter(Graph graph);
-// A compiled file; `bytes` is kept.
+// A compiled file, on disk or in memory (copied).
 Result<std::unique_ptr<Executable>> load_compiled(const std::string& path, const LoadOptions&);
-Result<std::unique_ptr<Executable>> load_compiled_memory(std::string bytes, const LoadOptions&);
+Result<std::unique_ptr<Executable>> load_compiled_memory(std::span<const uint8_t> bytes, const LoadOptions&);
 
 // Checks number, kinds, dtypes and dims of inputs against the ports; named dims must agree with each other.
 Result<void> check_inputs(const std::vector<Port>&, const std::vector<HostValue>&);

@@ -74,6 +74,12 @@ bool is_file(const std::string& path) {
   return fs::is_regular_file(path, ec);
 }
 
+int64_t file_bytes(const std::string& path) {
+  std::error_code ec;
+  const auto size = fs::file_size(path, ec);
+  return ec ? 0 : static_cast<int64_t>(size);
+}
+
 std::vector<std::string> list_directory(const std::string& path) {
   std::vector<std::string> names;
   std::error_code ec;

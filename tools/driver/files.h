@@ -16,6 +16,7 @@ Result<void> write_file(const std::string& path, std::string_view bytes);  // th
 Result<void> make_directory(const std::string& path);                      // and its parents
 bool is_directory(const std::string& path);
 bool is_file(const std::string& path);
+int64_t file_bytes(const std::string& path);                               // 0 where there is none
 // Names of the entries of a directory, sorted; empty where it cannot be read.
 std::vector<std::string> list_directory(const std::string& path);
 std::string base_name(std::string_view path);   // "a/b.onnx" -> "b.onnx"; trailing slashes are ignored

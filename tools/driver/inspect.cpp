@@ -1,9 +1,16 @@
-// `ingot inspect`.
+// `ingot inspect`: the stages of a model on its way down, or what a compiled file holds.
+#include <algorithm>
 #include <cstdio>
+#include <nlohmann/json.hpp>
 
+#include "backends/llvm/emit.h"
 #include "frontend/onnx/import.h"
 #include "ir/ops/def.h"
+#include "passes/loops/legalize.h"
+#include "runtime/cpu.h"
+#include "runtime/ingot.h"
 #include "tools/driver/commands.h"
+#include "tools/driver/compile.h"
 #include "tools/driver/files.h"
 #include "tools/driver/text.h"
 
@@ -11,23 +18,115 @@ namespace ingot::driver {
 
 namespace {
 
+using Json = nlohmann::ordered_json;
+const std::vector<std::string> kStages = {"import", "graph", "kernels", "loops", "llvm", "asm", "file"};
+
+Result<std::string> code_text(l::Program program, const Target& target, const std::string& stage) {
+  TRY(l::legalize(program, legalize_options_for(target)));
+  CompileOptions options;
+  options.target = &target;
+  std::string text;
+  for (int k = 0; k < static_cast<int>(program.kernels.size()); ++k) {
+    text += fmt::format("{} {}: {}\n", stage == "asm" ? "#" : ";", k, program.kernels[static_cast<size_t>(k)].name);
+    text += TRY(stage == "asm" ? asm_text(program, k, options) : llvm_text(program, k, options));
+  }
+  text += stage == "asm" ? "# the host program\n" : "; the host program\n";
+  return text + TRY(stage == "asm" ? asm_text(program, -1, options) : llvm_text(program, -1, options));
+}
+
 Result<std::string> stage_text(const InspectOptions& options, const std::string& stage) {
   Graph graph = TRY(import_onnx_file(options.file));
   TRY(fix_dims(graph, options.load.dims));
   if (stage == "import") return str(graph);
-  TRY(infer_and_expand(graph));
-  if (stage == "graph") return str(graph);
-  const k::Program program = TRY(lower_to_kernels(graph));
+  if (stage == "graph") {
+    TRY(infer_and_expand(graph));
+    return str(graph);
+  }
+  const k::Program program = TRY(optimize(graph));
   if (stage == "kernels") return str(program);
-  const std::vector<std::string> stages = {"import", "graph", "kernels"};
-  const std::string near = nearest_name(stage, stages);
-  return invalid("no stage '{}'{}; there are: {}", stage, near.empty() ? "" : fmt::format(", did you mean '{}'", near), fmt::join(stages, ", "));
+  const std::vector<const Target*> targets = TRY(targets_named(options.load.targets));
+  if (targets.size() != 1) return invalid("stage '{}' is of one target, got {}", stage, targets.size());
+  l::Program loops = TRY(lower_for_target(program, facts_of(*targets[0])));
+  if (stage == "loops") return l::str(loops);
+  return code_text(std::move(loops), *targets[0], stage);
+}
+
+struct ModelHandle {
+  ingot_model* model = nullptr;
+  ~ModelHandle() { ingot_model_free(model); }
+};
+
+Json port_json(const ingot_port& p) { return {{"name", printable(p.name)}, {"type", printable(p.type)}}; }
+
+Result<Json> file_json(const std::string& path) {
+  ModelHandle handle;
+  ingot_load_options load{};
+  load.size_bytes = sizeof load;
+  load.flags = INGOT_LOAD_INSPECT | INGOT_LOAD_VERIFY_WEIGHTS;
+  if (ingot_model_load(path.c_str(), &load, &handle.model) != INGOT_OK) return invalid("{}", ingot_last_error());
+  const ingot_model* m = handle.model;
+  Json j{{"file", path}, {"bytes", file_bytes(path)}, {"name", printable(ingot_model_name(m))}, {"producer", printable(ingot_model_producer(m))}};
+  j["inputs"] = Json::array(), j["outputs"] = Json::array(), j["images"] = Json::array();
+  for (int32_t i = 0; i < ingot_model_input_count(m); ++i) j["inputs"].push_back(port_json(*ingot_model_input(m, i)));
+  for (int32_t i = 0; i < ingot_model_output_count(m); ++i) j["outputs"].push_back(port_json(*ingot_model_output(m, i)));
+  for (int32_t i = 0; i < ingot_model_image_count(m); ++i) {
+    ingot_image_info info{};
+    if (ingot_model_image(m, i, &info) != INGOT_OK) return invalid("{}", ingot_last_error());
+    char features[1024] = "";
+    ingot_cpu_feature_text(info.machine, info.features, features, sizeof features);
+    j["images"].push_back({{"target", printable(info.target)}, {"opencl", info.kind == 2}, {"features", features},
+                           {"arena_bytes", info.arena_bytes}, {"code_bytes", info.code_bytes}, {"weights_bytes", info.weights_bytes},
+                           {"usable_here", info.usable != 0}});
+  }
+  for (int32_t i = 0;; ++i) {
+    const char* value = nullptr;
+    const char* key = ingot_model_metadata(m, i, &value);
+    if (!key) break;
+    j["metadata"][printable(key)] = printable(value);
+  }
+  size_t size = 0;
+  const char* manifest = ingot_model_manifest(m, &size);
+  j["manifest"] = Json::parse(std::string(manifest, size), nullptr, false);
+  if (j["manifest"].is_discarded()) j["manifest"] = nullptr;
+  return j;
+}
+
+std::string file_text(const Json& j) {
+  std::string text = fmt::format("{}: model '{}' by {}, {}\n", j["file"].get<std::string>(), j["name"].get<std::string>(),
+                                 j["producer"].get<std::string>(), bytes_text(j["bytes"]));
+  for (const char* kind : {"inputs", "outputs"}) {
+    text += fmt::format("{}:\n", kind);
+    for (const auto& p : j[kind]) text += fmt::format("  {}: {}\n", p["name"].get<std::string>(), p["type"].get<std::string>());
+  }
+  text += "images:\n";
+  for (const auto& i : j["images"]) {
+    const auto arena = i["arena_bytes"].get<int64_t>();
+    text += fmt::format("  {}: code {}, weights {}, arena {}, {}; needs {}\n", i["target"].get<std::string>(), bytes_text(i["code_bytes"]),
+                        bytes_text(i["weights_bytes"]), arena < 0 ? "known when run" : bytes_text(arena),
+                        i["usable_here"].get<bool>() ? "runs here" : "does not run here", i["features"].get<std::string>());
+  }
+  if (j.contains("metadata"))
+    for (const auto& [key, value] : j["metadata"].items()) text += fmt::format("{}: {}\n", key, value.get<std::string>());
+  return text;
 }
 
 }  // namespace
 
 Result<void> inspect(const InspectOptions& options) {
-  const std::string stage = options.stage.empty() ? "graph" : options.stage;
+  const bool is_model = ends_with(options.file, ".onnx");
+  const std::string stage = !options.stage.empty() ? options.stage : is_model ? "graph" : "file";
+  if (std::find(kStages.begin(), kStages.end(), stage) == kStages.end()) {
+    const std::string near = nearest_name(stage, kStages);
+    return invalid("no stage '{}'{}; there are: {}", stage, near.empty() ? "" : fmt::format(", did you mean '{}'", near), fmt::join(kStages, ", "));
+  }
+  if (stage == "file") {
+    if (is_model) return invalid("stage 'file' is of a compiled file, got {}", options.file);
+    auto j = file_json(options.file);
+    if (!j) return std::move(j.error()).context("in " + options.file);
+    fmt::print("{}", options.json ? j->dump(1) + "\n" : file_text(*j));
+    return {};
+  }
+  if (!is_model) return invalid("stage '{}' is of a .onnx file, got {}", stage, options.file);
   auto text = stage_text(options, stage);
   if (!text) return std::move(text.error()).context("in " + options.file);
   fmt::print("{}", *text);

@@ -1,0 +1,222 @@
+// See compile.h.
+#include "tools/driver/compile.h"
+
+#include <sys/resource.h>
+
+#include <algorithm>
+#include <limits>
+#include <nlohmann/json.hpp>
+#include <set>
+#include <thread>
+
+#include "backends/llvm/emit.h"
+#include "frontend/onnx/dtype.h"
+#include "passes/loops/legalize.h"
+#include "runtime/abi.h"
+#include "runtime/cpu.h"
+#include "tools/driver/text.h"
+
+namespace ingot::driver {
+
+namespace {
+
+uint64_t feature_bits(const Target& t) {
+  uint32_t machine = t.arch == Arch::X86_64 ? INGOT_MACHINE_X86_64 : INGOT_MACHINE_AARCH64;
+  uint64_t bits = 0;
+  std::string_view rest = t.cpu_features;
+  while (!rest.empty()) {
+    size_t space = rest.find(' ');
+    std::string word(rest.substr(0, space));
+    if (!word.empty()) bits |= ingot_cpu_feature_set(machine, word.c_str());
+    rest = space == std::string_view::npos ? "" : rest.substr(space + 1);
+  }
+  return bits;
+}
+
+// `type`: of the inferred graph, since loops know tensors only.
+ModelFile::Port port_of(const Value& value, bool may_be_absent) {
+  ModelFile::Port port;
+  port.name = value.name;
+  port.may_be_absent = may_be_absent;
+  port.levels.clear();
+  const Type* t = &value.type;
+  for (;; t = t->element.get()) {
+    switch (t->kind) {
+      case Type::Kind::None: break;
+      case Type::Kind::Tensor: port.levels.push_back(ModelFile::Level::Tensor); break;
+      case Type::Kind::Sequence: port.levels.push_back(ModelFile::Level::Sequence); break;
+      case Type::Kind::Optional: port.levels.push_back(ModelFile::Level::Optional); break;
+      case Type::Kind::Map:
+        port.levels.push_back(ModelFile::Level::Map);
+        port.key_dtype = onnx::data_type_of(t->tensor.dtype);
+        break;
+    }
+    if (!t->element) break;
+  }
+  port.dtype = onnx::data_type_of(t->tensor.dtype);
+  for (const Dim& d : t->tensor.dims) {
+    if (auto c = d.constant()) {
+      port.dims.push_back({*c, ""});
+    } else {
+      port.dims.push_back({-1, d.str()});
+    }
+  }
+  return port;
+}
+
+std::vector<ModelFile::Symbol> symbol_table(const Graph& graph) {
+  std::vector<ModelFile::Symbol> symbols;
+  std::set<std::string> seen;
+  for (const Value* v : graph.body.inputs)
+    for (const Dim& d : v->type.tensor.dims)
+      if (auto s = d.as_symbol(); s && seen.insert((*s)->name).second)
+        symbols.push_back({(*s)->name, (*s)->lo, (*s)->hi >= kDimMax ? std::numeric_limits<int64_t>::max() : (*s)->hi});
+  return symbols;
+}
+
+template <class F>
+void each_stmt(const std::vector<l::Stmt>& body, const F& f) {
+  for (const l::Stmt& s : body) {
+    f(s);
+    each_stmt(s.body, f);
+    each_stmt(s.otherwise, f);
+  }
+}
+
+// A kernel's work is written in its scalars; its launch says what these are in dims of the model. Algorithms follow the
+// kernels, in the order of their calls, as the printed code numbers them.
+std::vector<ModelFile::Kernel> kernel_table(const l::Program& program) {
+  std::vector<ModelFile::Kernel> table, calls;
+  for (const l::Kernel& k : program.kernels) table.push_back({k.name, k.schedule, "", "", k.node});
+  std::vector<int> launches(table.size(), 0);
+  each_stmt(program.host, [&](const l::Stmt& s) {
+    if (s.kind == l::StmtKind::Call) calls.push_back({s.name, "algorithm", "", "", s.node});
+    if (s.kind != l::StmtKind::Launch || s.id < 0 || s.id >= static_cast<int64_t>(table.size())) return;
+    const auto id = static_cast<size_t>(s.id);
+    const l::Kernel& k = program.kernels[id];
+    Substitution scalars;
+    for (size_t i = 0; i < std::min(k.scalars.size(), s.scalars.size()); ++i) scalars[k.scalars[i]->id] = s.scalars[i];
+    const std::string flops = substitute(k.flops, scalars).str(), bytes = substitute(k.bytes, scalars).str();
+    if (launches[id]++ == 0) table[id].flops = flops, table[id].bytes = bytes;
+    else if (table[id].flops != flops || table[id].bytes != bytes) table[id].flops = table[id].bytes = "";  // no one answer
+  });
+  table.insert(table.end(), calls.begin(), calls.end());
+  return table;
+}
+
+}  // namespace
+
+int64_t peak_memory_bytes() {
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  return static_cast<int64_t>(usage.ru_maxrss) * 1024;
+}
+
+TargetFacts facts_of(const Target& t) {
+  TargetFacts f;
+  f.name = t.name;
+  f.vector_bytes = t.vector_bits / 8;
+  f.vector_registers = t.vector_registers;
+  f.masked_memory = t.has_masks && t.vector_bits >= 512;
+  f.dot4 = t.has_vnni;
+  f.l1_bytes = t.l1_bytes;
+  f.l2_bytes = t.l2_bytes;
+  return f;
+}
+
+Result<std::vector<const Target*>> targets_named(const std::vector<std::string>& names) {
+  if (names.empty()) return default_targets(host_arch());
+  std::vector<const Target*> targets;
+  for (const std::string& n : names) {
+    const Target* t = n == "host" ? &host_target() : find_target(n);
+    if (!t) {
+      std::vector<std::string> known = {"host"};
+      for (const Target& k : all_targets()) known.emplace_back(k.name);
+      const std::string near = nearest_name(n, known);
+      return invalid("unknown target '{}'{}; there are: {}", n, near.empty() ? "" : fmt::format(", did you mean '{}'", near),
+                     fmt::join(known, ", "));
+    }
+    if (std::find(targets.begin(), targets.end(), t) == targets.end()) targets.push_back(t);
+  }
+  return targets;
+}
+
+Result<std::unique_ptr<CompiledModel>> compile_model(Graph graph, const CompileModelOptions& options) {
+  double start = now_seconds();
+  auto model = std::make_unique<CompiledModel>();
+  std::vector<const Target*> targets = TRY(targets_named(options.targets));
+  auto say = [&](const std::string& line) {
+    if (options.progress) options.progress(line);
+  };
+  std::map<std::string, std::string> ops;
+  for_each_node(graph.body, [&](const Node& n) {
+    ++model->nodes;
+    ops[n.name] = n.source.substr(0, n.source.find(','));
+  });
+  say("optimising");
+  k::Program kernels = TRY(optimize(graph, options.pipeline));
+  model->stages = kernels.body.stages.size();
+  int jobs = options.jobs > 0 ? options.jobs : static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
+  model->programs.reserve(targets.size());
+  model->code.reserve(targets.size());
+  for (size_t k = 0; k < targets.size(); ++k) {
+    const Target& t = *targets[k];
+    TargetStatistics stats;
+    stats.target = t.name;
+    say(fmt::format("compiling for {}", t.name));
+    double before = now_seconds();
+    model->programs.push_back(TRY(lower_for_target(kernels, facts_of(t), options.pipeline)));
+    l::Program& program = model->programs.back();
+    TRY(l::legalize(program, legalize_options_for(t)));
+    stats.schedule_s = now_seconds() - before;
+    before = now_seconds();
+    CompileOptions backend;
+    backend.target = &t;
+    backend.jobs = jobs;
+    backend.debug_names = options.debug_names;
+    ingot::Image image = TRY(ingot::compile(program, backend));
+    stats.codegen_s = now_seconds() - before;
+    model->code.push_back(std::move(image.elf));
+    stats.kernels = program.kernels.size();
+    stats.weight_bytes = static_cast<int64_t>(program.weights.size());
+    stats.arena_bytes = program.arena_bytes.constant().value_or(-1);
+    stats.code_bytes = image.code_bytes;
+    model->targets.push_back(stats);
+
+    ModelFile::Image out;
+    out.target = t.name;
+    out.features = feature_bits(t);
+    out.elf = model->code.back();
+    out.arena_bytes = stats.arena_bytes;
+    out.priority = static_cast<int>(k);
+    for (const std::string& name : program.origins) out.nodes.push_back({name, ops.count(name) ? ops[name] : ""});
+    out.kernels = kernel_table(program);
+    out.messages = program.messages;
+    if (!program.weights.empty()) {
+      // Images with the same weights share them.
+      for (size_t w = 0; w < model->file.weights.size() && out.weights < 0; ++w) {
+        const auto& piece = model->file.weights[w].pieces[0];
+        if (std::equal(piece.begin(), piece.end(), program.weights.begin(), program.weights.end())) out.weights = static_cast<int>(w);
+      }
+      if (out.weights < 0) {
+        out.weights = static_cast<int>(model->file.weights.size());
+        model->file.weights.push_back({{std::span<const uint8_t>(program.weights)}});
+      }
+    }
+    model->file.images.push_back(std::move(out));
+  }
+  ModelFile& file = model->file;
+  file.name = graph.name;
+  file.producer = "ingot " INGOT_VERSION_TEXT;
+  for (const Value* v : graph.body.inputs) file.inputs.push_back(port_of(*v, v->type.kind == Type::Kind::Optional));
+  for (const Value* v : graph.body.outputs) file.outputs.push_back(port_of(*v, false));
+  file.symbols = symbol_table(graph);
+  nlohmann::ordered_json manifest{{"disabled_passes", options.pipeline.disabled}, {"targets", nlohmann::ordered_json::array()}};
+  for (const TargetStatistics& t : model->targets)
+    manifest["targets"].push_back({{"name", t.target}, {"kernels", t.kernels}, {"code_bytes", t.code_bytes}, {"weight_bytes", t.weight_bytes}});
+  file.manifest = manifest.dump();
+  model->seconds = now_seconds() - start;
+  return model;
+}
+
+}  // namespace ingot::driver

@@ -1,0 +1,147 @@
+// `ingot compile` and `ingot targets`.
+#include <algorithm>
+#include <cstdio>
+#include <nlohmann/json.hpp>
+
+#include "frontend/onnx/import.h"
+#include "runtime/cpu.h"
+#include "tools/driver/commands.h"
+#include "tools/driver/compile.h"
+#include "tools/driver/files.h"
+#include "tools/driver/text.h"
+
+namespace ingot::driver {
+
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+struct Summary {
+  size_t kernels = 0;                              // of the image that has most
+  int64_t weight_bytes = 0, arena_bytes = 0, code_bytes = 0;   // arena: the largest; -1: known when run
+  std::string targets;
+};
+
+Summary summarize(const CompiledModel& model) {
+  Summary s;
+  for (const auto& w : model.file.weights) s.weight_bytes += static_cast<int64_t>(w.pieces.front().size());
+  for (const TargetStatistics& t : model.targets) {
+    s.kernels = std::max(s.kernels, t.kernels);
+    s.arena_bytes = t.arena_bytes < 0 || s.arena_bytes < 0 ? -1 : std::max(s.arena_bytes, t.arena_bytes);
+    s.code_bytes += t.code_bytes;
+    s.targets += (s.targets.empty() ? "" : ", ") + t.target;
+  }
+  return s;
+}
+
+using PassTimes = std::vector<std::pair<std::string, double>>;
+
+void print_summary(const CompileCommand& options, const CompiledModel& model) {
+  const Summary s = summarize(model);
+  fmt::print("{}: {} ({})\n", options.output, bytes_text(file_bytes(options.output)), s.targets);
+  fmt::print("  ops          {}\n  kernels      {}\n  weights      {}\n  arena        {}\n  code         {}\n", model.nodes, s.kernels,
+             bytes_text(s.weight_bytes), s.arena_bytes < 0 ? "known when run" : bytes_text(s.arena_bytes), bytes_text(s.code_bytes));
+  fmt::print("  time         {}\n  peak memory  {}\n", duration_text(model.seconds), bytes_text(peak_memory_bytes()));
+}
+
+void print_json(const CompileCommand& options, const CompiledModel& model, const PassTimes& passes) {
+  const Summary s = summarize(model);
+  Json j{{"model", options.model}, {"output", options.output}, {"file_bytes", file_bytes(options.output)}, {"ops", model.nodes},
+         {"kernels", s.kernels}, {"weight_bytes", s.weight_bytes}};
+  j["arena_bytes"] = s.arena_bytes < 0 ? Json(nullptr) : Json(s.arena_bytes);
+  j["code_bytes"] = s.code_bytes, j["seconds"] = model.seconds, j["peak_memory_bytes"] = peak_memory_bytes();
+  j["targets"] = Json::array(), j["passes"] = Json::array();
+  for (const TargetStatistics& t : model.targets)
+    j["targets"].push_back({{"name", t.target}, {"kernels", t.kernels}, {"code_bytes", t.code_bytes}, {"schedule_s", t.schedule_s}, {"codegen_s", t.codegen_s}});
+  for (const auto& [name, seconds] : passes) j["passes"].push_back({{"name", name}, {"seconds", seconds}});
+  fmt::print("{}\n", j.dump(1));
+}
+
+}  // namespace
+
+Result<void> compile(const CompileCommand& options) {
+  if (options.load.backend == Backend::OpenCl) return unsupported("OpenCL images are not made yet");
+  Progress progress;
+  progress.show("reading " + options.model);
+  PassTimes passes;
+  CompileModelOptions settings;
+  settings.targets = options.load.targets;
+  settings.jobs = options.jobs;
+  settings.progress = [&](const std::string& line) { progress.show(line); };
+  settings.pipeline.disabled = options.disabled_passes;
+  settings.pipeline.after = [&](std::string_view pass, double seconds, const std::function<std::string()>& text) {
+    passes.emplace_back(pass, seconds);
+    if (options.dump_after == "all" || options.dump_after == pass) fmt::print(stderr, "# after {}\n{}\n", pass, text());
+  };
+  auto compiled = [&]() -> Result<std::unique_ptr<CompiledModel>> {
+    Graph graph = TRY(import_onnx_file(options.model));
+    TRY(fix_dims(graph, options.load.dims));
+    return compile_model(std::move(graph), settings);
+  }();
+  if (!compiled) return std::move(compiled.error()).context("in " + options.model);
+  progress.show("writing " + options.output);
+  TRY(write_ingot(options.output, (*compiled)->file));
+  progress.clear();
+  if (options.json) print_json(options, **compiled, passes);
+  else print_summary(options, **compiled);
+  return {};
+}
+
+namespace {
+
+// What runs an image of another machine here, if anything.
+std::string emulator_of(Arch arch) {
+  const char* names[] = {"qemu-x86_64", "qemu-aarch64"};
+  const std::string name = names[arch == Arch::X86_64 ? 0 : 1];
+  for (const char* dir : {"/usr/bin/", "/usr/local/bin/"})
+    if (is_file(dir + name)) return dir + name;
+  return "";
+}
+
+struct Row {
+  std::string name, machine, vectors, runs, evidence;
+};
+
+Row row_of(const Target& t, bool is_default) {
+  const bool x86 = t.arch == Arch::X86_64;
+  Row row{std::string(t.name) + (is_default ? " *" : ""), x86 ? "x86-64" : "AArch64", fmt::format("{} x {} bit", t.vector_registers, t.vector_bits), "", ""};
+  if (t.arch != host_arch()) {
+    const std::string emulator = emulator_of(t.arch);
+    row.runs = emulator.empty() ? "no" : "emulated";
+    row.evidence = emulator.empty() ? "another architecture, and no qemu-user" : emulator;
+    return row;
+  }
+  uint64_t needs = 0;
+  const std::string names(t.cpu_features);
+  for (size_t at = 0; at < names.size();) {
+    const size_t space = std::min(names.find(' ', at), names.size());
+    needs |= ingot_cpu_feature_set(ingot_cpu_machine(), names.substr(at, space - at).c_str());
+    at = space + 1;
+  }
+  const uint64_t lacking = needs & ~ingot_cpu_features();
+  char text[512] = "";
+  ingot_cpu_feature_text(ingot_cpu_machine(), lacking, text, sizeof text);
+  row.runs = lacking ? "no" : "yes";
+  row.evidence = lacking ? fmt::format("this CPU lacks {}", text) : fmt::format("this CPU has {}", names);
+  return row;
+}
+
+}  // namespace
+
+Result<void> targets(const TargetsOptions& options) {
+  const std::vector<const Target*> defaults = default_targets(host_arch());
+  Json list = Json::array();
+  std::string text = fmt::format("{:<18} {:<8} {:<14} {:<9} {}\n", "target", "machine", "vectors", "runs here", "evidence");
+  for (const Target& t : all_targets()) {
+    const bool is_default = std::find(defaults.begin(), defaults.end(), &t) != defaults.end();
+    const Row row = row_of(t, is_default);
+    list.push_back({{"name", std::string(t.name)}, {"machine", row.machine}, {"vector_bits", t.vector_bits}, {"vector_registers", t.vector_registers},
+                    {"default", is_default}, {"runs_here", row.runs}, {"evidence", row.evidence}});
+    text += fmt::format("{:<18} {:<8} {:<14} {:<9} {}\n", row.name, row.machine, row.vectors, row.runs, row.evidence);
+  }
+  if (options.json) fmt::print("{}\n", list.dump(1));
+  else fmt::print("{}\n* compiled for when no --target is given; --target host is {}\n", text, host_target().name);
+  return {};
+}
+
+}  // namespace ingot::driver
