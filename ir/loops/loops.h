@@ -120,6 +120,7 @@ struct Program {
   Dim arena_bytes;                    // in the symbols of the inputs; each size is checked for overflow
   std::vector<uint8_t> weights;       // the weights section
   std::vector<std::string> origins;   // names of the model's nodes
+  std::vector<std::string> messages;  // of Require with code INGOT_RUN_CHECK: args[0] is the number
 };
 
 std::string str(const Program&);

@@ -1,0 +1,37 @@
+// The scalar functions as branch-free arithmetic on f32 and f64, for vectors and scalars alike.
+//
+// Infinities, NaN, signed zeros and denormals are right in all of them. Error bounds, over the whole range unless said
+// (measured by tests/backends/math_test.cpp, which fails above them):
+//   f32 [ulp]: exp 1.5, expm1 2, log 1.5, log1p 2, sin cos 1.5, tan 3, tanh 6, erf 6, sigmoid 3; all others 1
+//   f64 [relative]: 1e-13; sin, cos, tan for |x| <= 1e9; pow 3e-13
+// Sources: fdlibm for the f64 kernels of log, sin, cos, asin, atan; Eigen for the rational f32 tanh and erf; the other
+// coefficients are Chebyshev fits in quad precision. Without fma the f64 bounds grow to 1e-12.
+#pragma once
+
+#include "passes/loops/build.h"
+
+namespace ingot::l::math {
+
+V exp(const V&);
+V expm1(const V&);
+V log(const V&);
+V log1p(const V&);
+V sin(const V&);
+V cos(const V&);
+V tan(const V&);
+V asin(const V&);
+V acos(const V&);
+V atan(const V&);
+V sinh(const V&);
+V cosh(const V&);
+V tanh(const V&);
+V asinh(const V&);
+V acosh(const V&);
+V atanh(const V&);
+V erf(const V&);
+V sigmoid(const V&);
+V pow(const V& x, const V& y);
+V atan2(const V& y, const V& x);
+V fmod(const V& a, const V& b);  // exact with fma; without, for quotients below 2^29 (f32) and 2^1 (f64)
+
+}  // namespace ingot::l::math
