@@ -76,7 +76,7 @@ int DimAccess::size(const Dim& d) { return d.node_ ? d.node_->size : 1; }
 
 void normalise(DimTerms& terms) {
   auto before = [](const Term& a, const Term& b) { return compare_atoms(a.atoms, b.atoms) < 0; };
-  if (!std::is_sorted(terms.begin(), terms.end(), before)) std::stable_sort(terms.begin(), terms.end(), before);
+  if (!std::is_sorted(terms.begin(), terms.end(), before)) std::sort(terms.begin(), terms.end(), before);
   size_t n = 0;
   for (size_t i = 0; i < terms.size(); ++i) {
     if (n > 0 && compare_atoms(terms[n - 1].atoms, terms[i].atoms) == 0) {

@@ -217,7 +217,9 @@ class Prover {
       else if (!inside.contains(a.symbol->id))
         ranked.emplace_back(-1000 - a.symbol->id - (a.symbol->extent ? INT64_MAX / 2 : 0), a);
     }
-    std::stable_sort(ranked.begin(), ranked.end(), [](const auto& x, const auto& y) { return x.first < y.first; });
+    std::sort(ranked.begin(), ranked.end(), [](const auto& x, const auto& y) {
+      return x.first != y.first ? x.first < y.first : compare(x.second, y.second) < 0;
+    });
     std::vector<Atom> out;
     for (auto& [rank, a] : ranked) out.push_back(std::move(a));
     return out;
