@@ -209,63 +209,6 @@ Result<void> define_fused_gemm(Def& d) {
   return {};
 }
 
-// MatMulNBits (com.microsoft). a: [..., K], b: u8 [N, blocks, bytes], scales: [N * blocks], zero_points: packed u8, or of a's
-// type; bias: [N]. Values of `bits` lie from the low bits up. The unpacked weight is a stage of its own.
-Result<void> define_mat_mul_nbits(Def& d) {
-  Tensor a = d.in(0), b = d.in(1), scales = d.in(2), zeros = d.in(3), bias = d.in(5);
-  if (d.has(4)) return unsupported("g_idx is not supported");
-  int64_t k = d.i64("K", 0), n = d.i64("N", 0), width = d.i64("bits", 4), block = d.i64("block_size", 32);
-  if (k < 1 || n < 1 || k > kMaxWindowAttribute || n > kMaxWindowAttribute || block < 16 || block > kMaxWindowAttribute ||
-      (width != 2 && width != 4 && width != 8)) {
-    return invalid("got K {}, N {}, bits {}, block_size {}, expected positive extents and 2, 4 or 8 bits", k, n, width, block);
-  }
-  int64_t per_byte = 8 / width, blocks = (k + block - 1) / block, zero_bytes = (blocks + per_byte - 1) / per_byte;
-  TRY(d.require(equal(b.type().numel(), n * blocks * (block / per_byte)),
-                fmt::format("b has type {}, expected {} x {} x {} bytes", b.type().str(), n, blocks, block / per_byte)));
-  if (a.rank() < 1) return invalid("a has rank 0, expected at least 1");
-  TRY(d.require(equal(a.dims().back(), k), fmt::format("a has {} columns, expected {}", a.dims().back().str(), k)));
-  auto unpack = [&](Expr byte, const Dim& at) {
-    Expr shift = ex::cast(as_index(mod(at, per_byte) * width), DType::I32);
-    Expr v = ex::binary(ScalarOp::Shr, ex::cast(std::move(byte), DType::I32), shift);
-    return ex::binary(ScalarOp::And, v, ex::integer(DType::I32, (int64_t{1} << width) - 1));
-  };
-  auto flat = [](const Tensor& t, const Dim& at) {  // element `at` of a contiguous tensor of any rank
-    Dims index(t.dims().size());
-    Dim rest = at;
-    for (size_t q = t.dims().size(); q-- > 0;) {
-      index[q] = q == 0 ? rest : mod(rest, t.dims()[q]);
-      rest = floordiv(rest, t.dims()[q]);
-    }
-    return t(index);
-  };
-  DType t = accumulator(a.dtype());
-  Tensor w = d.map({n, k}, [&](Ix i) {
-    Dim g = floordiv(i[1], block), in = mod(i[1], block);
-    Expr v = unpack(flat(b, (i[0] * blocks + g) * (block / per_byte) + floordiv(in, per_byte)), in);
-    Expr centred;
-    if (zeros && is_float(zeros.dtype())) {
-      centred = ex::cast(v, t) - ex::cast(flat(zeros, i[0] * blocks + g), t);
-    } else {
-      Expr z = zeros ? unpack(flat(zeros, i[0] * zero_bytes + floordiv(g, per_byte)), g) : ex::integer(DType::I32, int64_t{1} << (width - 1));
-      centred = ex::cast(v - z, t);
-    }
-    return centred * ex::cast(flat(scales, i[0] * blocks + g), t);
-  });
-  Dims dims = a.dims();
-  dims.back() = n;
-  Tensor acc = d.reduce(Combiner::Sum, dims, {k}, [&](Ix i, Ix r) {
-    Dims at = i;
-    at.back() = r[0];
-    return widen(a(at)) * w(i.back(), r[0]);
-  });
-  d.out(d.map(dims, [&](Ix i) {
-    Expr e = acc(i);
-    if (bias) e = e + widen(bias(i.back()));
-    return ex::cast(e, a.dtype());
-  }));
-  return {};
-}
-
 // --- linear attention -------------------------------------------------------------------------------------------------
 
 // One step of LinearAttention at time t. q: [B, T, Hq*D], k: [B, T, H*D], v: [B, T, H*M], t: i64 [], state: f32 [B, H, D, M],
