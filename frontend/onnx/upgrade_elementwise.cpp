@@ -79,9 +79,8 @@ Result<void> clip(Upgrade& u) {
   return {};
 }
 
-// Cast-1: the type by name.
+// Cast-1: the type by name; some wrote it so at 6 too.
 Result<void> cast(Upgrade& u) {
-  if (u.version >= 6) return {};
   std::string to = u.str("to", "");
   if (to.empty()) return {};
   DType t = dtype_of_name(to);

@@ -31,6 +31,12 @@ Result<void> instance_normalization(Upgrade& u) {
   return {};
 }
 
+// Some exporters misspell epsilon, and every runtime that reads their models takes the default.
+Result<void> layer_normalization(Upgrade& u) {
+  u.erase({"epsion"});
+  return {};
+}
+
 // GroupNormalization-18: scale and bias per group; since 21 per channel. [G] -> [G, C/G] -> [C]
 Result<void> group_normalization(Upgrade& u) {
   if (u.version >= 21) return {};
@@ -132,7 +138,7 @@ Result<void> scan(Upgrade& u) {
 
 constexpr UpgradeEntry kEntries[] = {
     {"batch_normalization", batch_normalization}, {"instance_normalization", instance_normalization},
-    {"group_normalization", group_normalization}, {"dropout", dropout}, {"lp_pool", lp_pool}, {"global_lp_pool", lp_pool},
+    {"layer_normalization", layer_normalization}, {"group_normalization", group_normalization}, {"dropout", dropout}, {"lp_pool", lp_pool}, {"global_lp_pool", lp_pool},
     {"gemm", gemm}, {"lstm", recurrent}, {"gru", recurrent}, {"rnn", recurrent}, {"roi_align", roi_align},
     {"mean_variance_normalization", mean_variance_normalization}, {"scan", scan},
 };

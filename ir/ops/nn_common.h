@@ -10,7 +10,7 @@ namespace ingot::nn {
 DType accumulator(DType);
 Expr widen(Expr e);  // cast to its accumulator
 
-inline Expr rsqrt(Expr e) { return ex::number(e.type(), 1) / sqrt(std::move(e)); }
+inline Expr rsqrt(const Expr& e) { return ex::number(e.type(), 1) / sqrt(e); }
 inline Expr round_even(Expr e) { return ex::unary(ScalarOp::RoundEven, std::move(e)); }
 inline Expr sigmoid(Expr e) { return ex::unary(ScalarOp::Sigmoid, std::move(e)); }
 inline Expr pow(Expr a, double p) {
