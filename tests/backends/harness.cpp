@@ -148,10 +148,14 @@ Image build(const l::Program& p, const std::string& target, bool legalise) {
   o.target = find_target(target);
   o.jobs = 2;
   l::Program program = p;
+  auto checked = l::verify(program);
+  EXPECT_TRUE(checked) << (checked ? "" : checked.error().message);
   if (legalise) {
     auto done = l::legalize(program, legalize_options_for(*o.target));
     EXPECT_TRUE(done) << (done ? "" : done.error().message);
   }
+  checked = l::verify(program);
+  EXPECT_TRUE(checked) << "after legalisation: " << (checked ? "" : checked.error().message);
   auto image = compile(program, o);
   EXPECT_TRUE(image) << (image ? "" : image.error().message);
   return image ? std::move(*image) : Image{};
