@@ -119,9 +119,8 @@ Result<Tensors> run_map(const k::Stage& s, const Code::Lookup& tensor, const Bin
 
 // ---- Combining. Sum and Prod of floats accumulate in double; the other combiners in the register's type.
 
-DType accumulator_type(Combiner c, DType t) {
-  return (c == Combiner::Sum || c == Combiner::Prod) && is_float(t) ? DType::F64 : t;
-}
+bool in_double(Combiner c, DType t) { return (c == Combiner::Sum || c == Combiner::Prod) && is_float(t); }
+DType accumulator_type(Combiner c, DType t) { return in_double(c, t) ? DType::F64 : t; }
 
 ScalarOp combine_op(Combiner c) {
   switch (c) {
@@ -161,7 +160,7 @@ void accumulate_double(double* __restrict acc, const T* v, int64_t n) {
   }
 }
 void accumulate(void* acc, const void* v, Combiner c, DType t, int64_t n) {
-  if (accumulator_type(c, t) == DType::F64) {
+  if (in_double(c, t)) {
     double* a = static_cast<double*>(acc);
     const bool product = c == Combiner::Prod;
     if (t == DType::F64) product ? accumulate_double<double, true>(a, static_cast<const double*>(v), n) : accumulate_double<double, false>(a, static_cast<const double*>(v), n);
@@ -183,7 +182,7 @@ void fold_with(void* acc, const void* v, int64_t n, F f) {
   *static_cast<T*>(acc) = a;
 }
 void fold(void* acc, const void* v, Combiner c, DType t, int64_t n) {
-  if (accumulator_type(c, t) == DType::F64) {
+  if (in_double(c, t)) {
     double a = *static_cast<double*>(acc);
     auto each = [&](auto* x) {
       for (int64_t i = 0; i < n; ++i) a = c == Combiner::Prod ? a * static_cast<double>(x[i]) : a + static_cast<double>(x[i]);
@@ -251,7 +250,7 @@ Result<void> check_combiner(const k::Stage& s) {
     if (!is_arithmetic(s.body[0].type())) return unsupported("cannot compare {}", name(s.body[0].type()));
   } else if (s.body.size() != 1) {
     return invalid("{} needs one body, got {}", k::name(s.combiner), s.body.size());
-  } else if (s.combiner != Combiner::Assign && !op_fn(combine_op(s.combiner), s.body[0].type()) && accumulator_type(s.combiner, s.body[0].type()) != DType::F64) {
+  } else if (s.combiner != Combiner::Assign && !op_fn(combine_op(s.combiner), s.body[0].type()) && !in_double(s.combiner, s.body[0].type())) {
     return unsupported("cannot combine {} by {}", name(s.body[0].type()), k::name(s.combiner));
   }
   return {};

@@ -428,6 +428,25 @@ TEST(Interpreter, EmptyReductionsGiveTheIdentity) {
   EXPECT_EQ(contents<float>(out[2])[0], -INFINITY);
 }
 
+TEST(Interpreter, EveryCombinerOnEveryWidth) {
+  const std::vector<double> xs = {3, -1, 4, 1, -5, 2};
+  for (DType t : {DType::F32, DType::F64, DType::I8, DType::I64})
+    for (bool lane_reduced : {true, false}) {
+      Builder b;
+      const Dim n = lane_reduced ? 1 : 100, m = 6;
+      const int x = b.input(DType::F64, {m});
+      std::vector<int> outs;
+      for (Combiner c : {Combiner::Sum, Combiner::Prod, Combiner::Max, Combiner::Min})
+        outs.push_back(b.reduce(c, {n}, {m}, [&](auto&, auto& r) { return ex::cast(rd(x, DType::F64, {r[0]}), t); }));
+      const auto out = b.run(outs, {tensor(DType::F64, {6}, xs)});
+      const std::vector<double> want = {4, 120, 4, -5};
+      for (size_t k = 0; k < want.size(); ++k) {
+        const TensorData& got = *out[k].tensor;
+        EXPECT_EQ(is_float(t) ? got.number(got.elements() - 1) : static_cast<double>(got.integer(got.elements() - 1)), want[k]) << name(t) << " " << k;
+      }
+    }
+}
+
 TEST(Interpreter, StringsAreCopiedAndCompared) {
   Builder b;
   const int x = b.input(DType::String, {3});
