@@ -125,6 +125,8 @@ struct Program {
 
 std::string str(const Program&);
 std::string str(const Kernel&);
+// Of the text form (text.cpp). Weights that the text leaves out are zero. The result is not verified.
+Result<Program> parse(std::string_view text);
 Result<void> verify(const Program&);
 
 }  // namespace ingot::l

@@ -390,7 +390,9 @@ class Host {
         l::Stmt& r = emit(l::StmtKind::Require);
         r.begin = s.condition_dim;
         r.code = INGOT_RUN_CHECK;
+        r.args = {ex::index(Dim(static_cast<int64_t>(out_.messages.size())))};
         r.message = s.message;
+        out_.messages.push_back(s.message);
         return {};
       }
       case k::StageKind::If: return branch(s);
