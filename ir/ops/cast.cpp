@@ -15,32 +15,32 @@ Expr convert(const Expr& x, DType to, bool saturate) {
   Expr v = x;
   if (!is_arithmetic(from)) v = ex::cast(v, is_float(from) ? DType::F32 : DType::I32);
   if (to == DType::Bool) return ex::binary(ScalarOp::Ne, v, zero(v.type()));
+  // Integers of 2 and 4 bits take the low bits, as ONNX's reference does.
+  if (is_float(v.type()) && is_int(to) && !is_arithmetic(to)) v = ex::cast(v, DType::I32);
   return ex::cast(v, to, saturate);
 }
 
-// F8E8M0 holds 2^(byte - 127); 255 is NaN. Rounding is to the next power of two above (up), below (down) or nearest.
-// From the bits of the f32: the exponent, plus one where the fraction says so.
+// F8E8M0 holds 2^(byte - 127); 255 is NaN. Rounding is to the power of two above (up), below (down) or nearest. From the bits
+// of the f32: the exponent, plus one where the fraction says so. What is out of range saturates, or else gives NaN.
 Expr to_e8m0(const Expr& x, const std::string& mode, bool saturate) {
-  Expr v = ex::cast(x, DType::F32);
-  Expr bits = ex::bitcast(v, DType::U32);
+  Expr bits = ex::bitcast(ex::cast(x, DType::F32), DType::U32);
   auto number = [](int64_t n) { return ex::integer(DType::U32, n); };
-  auto binary = [](ScalarOp op, const Expr& a, const Expr& b) { return ex::binary(op, a, b); };
-  Expr exponent = binary(ScalarOp::And, binary(ScalarOp::Shr, bits, number(23)), number(255));
-  Expr fraction = binary(ScalarOp::And, bits, number(0x7fffff));
-  Expr up;
-  if (mode == "up") {
-    // A subnormal up to 2^-127 stays in the lowest binade.
-    up = ex::binary(ScalarOp::Gt, fraction, ex::select(eq(exponent, number(0)), number(0x400000), number(0)));
-  } else if (mode == "nearest") {
-    up = ex::binary(ScalarOp::Ge, fraction, number(0x400000)) &&
-         (ex::binary(ScalarOp::Ne, fraction, number(0x400000)) || ex::binary(ScalarOp::Ne, exponent, number(0)));
-  } else {
-    up = ex::boolean(false);
-  }
+  Expr exponent = ex::binary(ScalarOp::And, ex::binary(ScalarOp::Shr, bits, number(23)), number(255));
+  Expr fraction = ex::binary(ScalarOp::And, bits, number(0x7fffff));
+  // A subnormal is a fraction of 2^-126: half of it is the lowest number, 2^-127.
+  Expr subnormal = eq(exponent, number(0)), lowest = number(0x400000);
+  Expr up = ex::boolean(false);
+  if (mode == "up") up = fraction > ex::select(subnormal, lowest, number(0));
+  if (mode == "nearest") up = ex::select(subnormal, fraction > number(0x600000), fraction >= lowest);
   Expr rounded = exponent + ex::select(up, number(1), number(0));
-  Expr limited = saturate ? min(rounded, number(254)) : rounded;
-  Expr special = ex::binary(ScalarOp::Eq, exponent, number(255));
-  return ex::bitcast(ex::cast(ex::select(special, number(255), limited), DType::U8), DType::F8E8M0);
+  Expr special = eq(exponent, number(255));
+  Expr y;
+  if (saturate) {
+    y = ex::select(special && fraction > number(0), number(255), min(rounded, number(254)));
+  } else {
+    y = ex::select(special || (subnormal && fraction < lowest), number(255), rounded);
+  }
+  return ex::bitcast(ex::cast(y, DType::U8), DType::F8E8M0);
 }
 
 Result<void> cast_to(Def& d, DType to) {

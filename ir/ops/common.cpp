@@ -186,12 +186,89 @@ Result<std::vector<int>> normalized_axes(const Def& d, const std::vector<int64_t
   return result;
 }
 
-Result<std::vector<int>> axes_input(const Def& d, int input, int rank, bool all_when_empty) {
-  std::vector<int64_t> axes = TRY(known_constants(d, input, "axes"));
-  if (axes.empty() && all_when_empty) {
-    for (int k = 0; k < rank; ++k) axes.push_back(k);
+AxisSet axis_set(const std::vector<int>& axes, int rank) {
+  AxisSet set{Dims(static_cast<size_t>(rank), Dim(0)), static_cast<int>(axes.size())};
+  for (int a : axes) set.flag[static_cast<size_t>(a)] = 1;
+  return set;
+}
+
+namespace {
+
+// The flags of an axis that is read at run time.
+Result<Dims> axis_flags(Def& d, const Dim& axis, int rank) {
+  TRY(d.require(less(axis, rank) * less(-rank - 1, axis), fmt::format("axis {} is out of range, expected a value in [{}, {})",
+                                                                      axis.str(), -rank, rank)));
+  Dims flag;
+  for (int k = 0; k < rank; ++k) flag.push_back(equal(axis, k) + equal(axis, k - rank));
+  return flag;
+}
+
+}  // namespace
+
+Result<AxisSet> axis_set(Def& d, int input, int rank, bool all_when_empty) {
+  Dims axes;
+  if (d.has(input)) axes = TRY(d.integers(input, -rank, rank - 1));
+  std::vector<int64_t> known;
+  for (const Dim& a : axes) {
+    if (a.is_constant()) known.push_back(a.value());
   }
-  return normalized_axes(d, axes, rank);
+  if (axes.empty() && all_when_empty) {
+    for (int k = 0; k < rank; ++k) known.push_back(k);
+  }
+  if (known.size() >= axes.size()) return axis_set(TRY(normalized_axes(d, known, rank)), rank);
+  AxisSet set{Dims(static_cast<size_t>(rank), Dim(0)), static_cast<int>(axes.size())};
+  if (set.count > rank) return invalid("got {} axes, expected at most {}", set.count, rank);
+  for (const Dim& a : axes) {
+    Dims flag = TRY(axis_flags(d, a, rank));
+    for (size_t k = 0; k < flag.size(); ++k) set.flag[k] += flag[k];
+  }
+  for (const Dim& f : set.flag) TRY(d.require(less(f, 2), "an axis is named twice"));
+  return set;
+}
+
+Dim AxisSet::kept_position(int k) const {
+  Dim p = k;
+  for (int e = 0; e < k; ++e) p = p - flag[static_cast<size_t>(e)];
+  return p;
+}
+
+Dims drop_axes(const AxisSet& axes, const Dims& dims) {
+  int rank = static_cast<int>(dims.size());
+  Dims kept(static_cast<size_t>(rank - axes.count), Dim(0));
+  for (int k = 0; k < rank; ++k) {
+    Dim keep = 1 - axes.flag[static_cast<size_t>(k)], at = axes.kept_position(k);
+    for (size_t j = 0; j < kept.size(); ++j) kept[j] += keep * equal(at, static_cast<int64_t>(j)) * dims[static_cast<size_t>(k)];
+  }
+  return kept;
+}
+
+Dims restore_axes(const AxisSet& axes, Ix kept, Ix named) {
+  Dims all;
+  for (size_t k = 0; k < axes.flag.size(); ++k) {
+    Dim at = axes.kept_position(static_cast<int>(k)), value = 0;
+    for (size_t j = 0; j < kept.size(); ++j) value += equal(at, static_cast<int64_t>(j)) * kept[j];
+    all.push_back(axes.flag[k] * named[k] + (1 - axes.flag[k]) * value);
+  }
+  return all;
+}
+
+Dim AxisChoice::extent(const Dims& dims) const {
+  Dim n = 0;
+  for (size_t k = 0; k < dims.size(); ++k) n += flag[k] * dims[k];
+  return n;
+}
+
+Dims AxisChoice::put(Ix i, const Dim& v) const {
+  Dims r;
+  for (size_t k = 0; k < i.size(); ++k) r.push_back(flag[k] * v + (1 - flag[k]) * i[k]);
+  return r;
+}
+
+Result<AxisChoice> axis_choice(Def& d, int input, int rank, int64_t otherwise) {
+  Dim axis = d.has(input) ? TRY(integer_input(d, input, -rank, rank - 1)) : Dim(otherwise);
+  if (!axis.is_constant()) return AxisChoice{TRY(axis_flags(d, axis, rank)), std::nullopt};
+  int a = TRY(d.axis(axis.value(), rank));
+  return AxisChoice{axis_set({a}, rank).flag, a};
 }
 
 }  // namespace ingot::ops

@@ -73,10 +73,35 @@ Tensor expanded(Def& d, const Tensor& x, const Dims& to);     // by the rules of
 Tensor converted(Def& d, const Tensor& x, DType to);          // x where it has that type
 // The contents of an integer scalar or 1-element input as a dim.
 Result<Dim> integer_input(Def& d, int input, int64_t lo = -kDimMax, int64_t hi = kDimMax);
-// Axes (wrapped, checked, sorted, distinct) of an input that must be known without running; all or none when absent.
-Result<std::vector<int>> axes_input(const Def& d, int input, int rank, bool all_when_empty);
+// Checks, wraps and sorts; refuses one that is named twice.
 Result<std::vector<int>> normalized_axes(const Def& d, const std::vector<int64_t>& axes, int rank);
 Result<std::vector<int64_t>> known_constants(const Def& d, int input, const char* what);
+
+// --- axes that an input names, at run time perhaps: flags that are 0 or 1, constants where the axes are
+
+// Which of `rank` dims are named. The rank of a result depends on `count` alone, so that with flags in place of decisions one
+// formula serves both.
+struct AxisSet {
+  Dims flag;
+  int count = 0;
+  // The position of dim k among the dims that are not named.
+  Dim kept_position(int k) const;
+};
+// Input absent or empty: all dims, or none.
+Result<AxisSet> axis_set(Def& d, int input, int rank, bool all_when_empty);
+AxisSet axis_set(const std::vector<int>& axes, int rank);
+// The dims that are not named, and back: the index in all dims, `named[k]` at those that are.
+Dims drop_axes(const AxisSet& axes, const Dims& dims);
+Dims restore_axes(const AxisSet& axes, Ix kept, Ix named);
+
+// A single axis: dims[axis], and a copy of `i` with `v` there.
+struct AxisChoice {
+  Dims flag;
+  std::optional<int> known;
+  Dim extent(const Dims& dims) const;
+  Dims put(Ix i, const Dim& v) const;
+};
+Result<AxisChoice> axis_choice(Def& d, int input, int rank, int64_t otherwise);
 
 // --- templates
 

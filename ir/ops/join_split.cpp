@@ -75,38 +75,73 @@ Result<void> define_split(Def& d) {
   return {};
 }
 
-// Slice-13. x: [...], starts, ends, axes, steps: [k]. Starts and ends may be computed at run time, axes and steps not.
+namespace {
+
+// Axes that an input names, one for each of `count` entries; the first `count` dims where it is absent. flags[k][a]: entry k
+// is for dim a.
+Result<std::vector<Dims>> entry_axes(Def& d, int input, int rank, size_t count) {
+  Dims axes;
+  if (d.has(input)) {
+    axes = TRY(d.integers(input, -rank, rank - 1));
+  } else {
+    for (size_t k = 0; k < count; ++k) axes.push_back(static_cast<int64_t>(k));
+  }
+  if (axes.size() != count) return invalid("got {} axes, expected {}", axes.size(), count);
+  std::vector<int64_t> known;
+  std::vector<Dims> flags;
+  for (const Dim& a : axes) {
+    if (a.is_constant()) {
+      known.push_back(a.value());
+      flags.push_back(axis_set({TRY(d.axis(a.value(), rank))}, rank).flag);
+      continue;
+    }
+    flags.emplace_back();
+    for (int k = 0; k < rank; ++k) flags.back().push_back(equal(a, k) + equal(a, k - rank));
+  }
+  TRY(normalized_axes(d, known, rank));
+  return flags;
+}
+
+// The value of the entry that names dim a, else `otherwise`.
+Dim entry_of(const std::vector<Dims>& flags, const Dims& values, size_t a, const Dim& otherwise) {
+  Dim v = otherwise;
+  for (size_t k = 0; k < values.size(); ++k) {
+    const Dim& f = flags[k][a];
+    if (f.is(1)) return values[k];
+    if (!f.is(0)) v = select(f, values[k], v);
+  }
+  return v;
+}
+
+bool is_unbounded(const Dim& v) { return v.is_constant() && (v.value() >= kDimMax || v.value() <= -kDimMax); }
+
+}  // namespace
+
+// Slice-13. x: [...], starts, ends, axes, steps: [k]. Bounds are clamped; a negative one counts from the end.
 Result<void> define_slice(Def& d) {
   TRY(expect_tensors(d, 3));
   Tensor x = d.in(0);
   Dims starts = TRY(d.integers(1)), ends = TRY(d.integers(2));
-  std::vector<int64_t> axes = TRY(known_constants(d, 3, "axes")), steps = TRY(known_constants(d, 4, "steps"));
-  if (!d.has(3)) {
-    for (size_t k = 0; k < starts.size(); ++k) axes.push_back(static_cast<int64_t>(k));
+  Dims steps = d.has(4) ? TRY(d.integers(4)) : Dims(starts.size(), Dim(1));
+  if (ends.size() != starts.size() || steps.size() != starts.size()) {
+    return invalid("got {} starts, {} ends and {} steps, expected as many of each", starts.size(), ends.size(), steps.size());
   }
-  if (!d.has(4)) steps.assign(starts.size(), 1);
-  if (ends.size() != starts.size() || axes.size() != starts.size() || steps.size() != starts.size()) {
-    return invalid("got {} starts, {} ends, {} axes and {} steps, expected as many of each", starts.size(), ends.size(),
-                   axes.size(), steps.size());
-  }
-  TRY(normalized_axes(d, axes, x.rank()));
-  Dims dims = x.dims(), offset(dims.size(), Dim(0));
-  std::vector<int64_t> stride(dims.size(), 1);
-  for (size_t k = 0; k < axes.size(); ++k) {
-    auto a = static_cast<size_t>(TRY(d.axis(axes[k], x.rank())));
+  std::vector<Dims> axes = TRY(entry_axes(d, 3, x.rank(), starts.size()));
+  for (const Dim& s : steps) TRY(d.require(1 - equal(s, 0), "steps has 0, expected another number"));
+  Dims dims = x.dims(), offset(dims.size(), Dim(0)), stride(dims.size(), Dim(1));
+  for (size_t a = 0; a < dims.size(); ++a) {
     const Dim& n = x.dims()[a];
-    int64_t step = steps[k];
-    if (step == 0) return invalid("steps has 0, expected another number");
-    step = std::clamp<int64_t>(step, -kDimMax, kDimMax);
-    Dim lowest = step > 0 ? 0 : -1, highest = step > 0 ? n : n - 1;
-    auto position = [&](const Dim& v, bool is_start) -> Dim {
-      if (v.is_constant() && v.value() >= kDimMax) return highest;
-      if (v.is_constant() && v.value() <= -kDimMax) return is_start ? Dim(0) : lowest;
-      Dim wrapped = select(less(v, 0), v + n, v);
-      return max(min(wrapped, highest), is_start && step < 0 ? Dim(0) : lowest);
+    Dim start = entry_of(axes, starts, a, 0), end = entry_of(axes, ends, a, n), step = entry_of(axes, steps, a, 1);
+    if (start.is(0) && end == n && step.is(1)) continue;
+    if (step.is_constant()) step = std::clamp<int64_t>(step.value(), -kDimMax / 2, kDimMax / 2);
+    Dim forward = less(0, step);
+    auto clamped = [&](const Dim& v, const Dim& lowest, const Dim& highest) -> Dim {
+      if (is_unbounded(v)) return v.value() > 0 ? highest : lowest;
+      return max(min(select(less(v, 0), v + n, v), highest), lowest);
     };
-    Dim from = position(starts[k], true), to = position(ends[k], false);
-    dims[a] = step > 0 ? max(ceildiv(to - from, step), 0) : max(ceildiv(from - to, -step), 0);
+    // The element before the first (going down) is -1, which the clamps must leave reachable.
+    Dim last = select(forward, n, n - 1), from = clamped(start, 0, last), to = clamped(end, select(forward, 0, -1), last);
+    dims[a] = max(select(forward, ceildiv(to - from, max(step, 1)), ceildiv(from - to, max(-step, 1))), 0);
     offset[a] = from;
     stride[a] = step;
   }
@@ -129,17 +164,17 @@ Result<void> define_pad(Def& d) {
     return invalid("mode is '{}', expected 'constant', 'edge', 'reflect' or 'wrap'", mode);
   }
   Dims pads = TRY(d.integers(1));
-  std::vector<int64_t> axes = TRY(known_constants(d, 3, "axes"));
-  if (!d.has(3)) {
-    for (int k = 0; k < x.rank(); ++k) axes.push_back(k);
+  if (pads.size() % 2 != 0 || (!d.has(3) && pads.size() != 2 * x.dims().size())) {
+    return invalid("pads has {} entries, expected two per axis", pads.size());
   }
-  TRY(normalized_axes(d, axes, x.rank()));
-  if (pads.size() != 2 * axes.size()) return invalid("pads has {} entries, expected {}", pads.size(), 2 * axes.size());
+  size_t half = pads.size() / 2;
+  std::vector<Dims> axes = TRY(entry_axes(d, 3, x.rank(), half));
+  Dims begins(pads.begin(), pads.begin() + static_cast<long>(half)), ends(pads.begin() + static_cast<long>(half), pads.end());
   Dims dims = x.dims(), before(dims.size(), Dim(0)), after(dims.size(), Dim(0));
   bool outside = false;
-  for (size_t k = 0; k < axes.size(); ++k) {
-    auto a = static_cast<size_t>(TRY(d.axis(axes[k], x.rank())));
-    before[a] = pads[k], after[a] = pads[k + axes.size()];
+  for (size_t a = 0; a < dims.size(); ++a) {
+    before[a] = entry_of(axes, begins, a, 0), after[a] = entry_of(axes, ends, a, 0);
+    if (before[a].is(0) && after[a].is(0)) continue;
     dims[a] = max(x.dims()[a] + before[a] + after[a], 0);
     outside = outside || before[a].upper() > 0 || after[a].upper() > 0;
     if (mode != "constant") {

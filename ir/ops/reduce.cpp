@@ -9,42 +9,37 @@ using namespace ops;
 namespace {
 
 struct Reduction {
-  std::vector<bool> is_reduced;
+  AxisSet axes;
   bool keepdims = true;
-  Dims result, reduced;
+  Dims result, reduced;  // `reduced` leaves out the dims that are known not to be
 
   // The index into x.
   Dims at(Ix i, Ix r) const {
-    Dims index;
-    size_t a = 0, b = 0;
-    for (size_t k = 0; k < is_reduced.size(); ++k) {
-      index.push_back(is_reduced[k] ? r[b++] : i[a]);
-      if (keepdims || !is_reduced[k]) ++a;
-    }
+    Dims named;
+    size_t next = 0;
+    for (const Dim& f : axes.flag) named.push_back(f.is(0) ? Dim(0) : r[next++]);
+    if (!keepdims) return restore_axes(axes, i, named);
+    Dims index;  // of i and r, the one that does not run is 0
+    for (size_t k = 0; k < named.size(); ++k) index.push_back(axes.flag[k].is(1) ? named[k] : i[k] + named[k]);
     return index;
   }
 };
 
-Reduction make_reduction(const Dims& dims, const std::vector<int>& axes, bool keepdims) {
-  Reduction r;
-  r.keepdims = keepdims;
-  r.is_reduced.assign(dims.size(), false);
-  for (int a : axes) r.is_reduced[static_cast<size_t>(a)] = true;
+Reduction make_reduction(const Dims& dims, AxisSet axes, bool keepdims) {
+  Reduction r{std::move(axes), keepdims, {}, {}};
   for (size_t k = 0; k < dims.size(); ++k) {
-    if (r.is_reduced[k]) {
-      r.reduced.push_back(dims[k]);
-      if (keepdims) r.result.push_back(1);
-    } else {
-      r.result.push_back(dims[k]);
-    }
+    const Dim& f = r.axes.flag[k];
+    if (!f.is(0)) r.reduced.push_back(f * dims[k] + (1 - f));
+    if (keepdims) r.result.push_back(f + (1 - f) * dims[k]);
   }
+  if (!keepdims) r.result = drop_axes(r.axes, dims);
   return r;
 }
 
 Result<Reduction> reduction(Def& d) {
   Tensor x = d.in(0);
   bool noop = d.i64("noop_with_empty_axes", 0);
-  return make_reduction(x.dims(), TRY(axes_input(d, 1, x.rank(), !noop)), d.i64("keepdims", 1));
+  return make_reduction(x.dims(), TRY(axis_set(d, 1, x.rank(), !noop)), d.i64("keepdims", 1));
 }
 
 // y = after(combine before(x)), in type `work`, converted to the type of x.
@@ -133,7 +128,7 @@ Result<void> arg_extreme(Def& d, Combiner first, Combiner last) {
   TRY(expect_arithmetic(d, 1));
   Tensor x = d.in(0);
   int axis = TRY(d.axis(d.i64("axis", 0), x.rank()));
-  Reduction r = make_reduction(x.dims(), {axis}, d.i64("keepdims", 1));
+  Reduction r = make_reduction(x.dims(), axis_set({axis}, x.rank()), d.i64("keepdims", 1));
   if (x.dim(axis).is(0)) return invalid("axis {} is empty, expected at least one element", axis);
   auto [value, index] = d.arg_reduce(d.i64("select_last_index", 0) ? last : first, r.result, r.reduced,
                                      [&](Ix i, Ix j) { return std::pair(x(r.at(i, j)), ex::index(j[0])); });
@@ -152,10 +147,20 @@ namespace {
 Result<void> cumulate(Def& d, Combiner c) {
   TRY(expect_arithmetic(d, 2));
   Tensor x = d.in(0);
-  std::vector<int64_t> axes = TRY(known_constants(d, 1, "the axis"));
-  if (axes.size() != 1) return invalid("axis has {} elements, expected 1", axes.size());
-  int axis = TRY(d.axis(axes[0], x.rank()));
-  Tensor y = d.scan(c, x.dims(), axis, d.i64("exclusive", 0), d.i64("reverse", 0), [&](Ix i) { return widen(x(i)); });
+  AxisChoice axis = TRY(axis_choice(d, 1, x.rank(), 0));
+  bool exclusive = d.i64("exclusive", 0), reverse = d.i64("reverse", 0);
+  if (axis.known) {
+    Tensor y = d.scan(c, x.dims(), *axis.known, exclusive, reverse, [&](Ix i) { return widen(x(i)); });
+    d.out(converted(d, y, x.dtype()));
+    return {};
+  }
+  // An axis that only the run knows: a reduction over those elements that come first.
+  Expr none = ex::number(compute_type(x.dtype()), c == Combiner::Prod ? 1 : 0);
+  Tensor y = d.reduce(c, x.dims(), {axis.extent(x.dims())}, [&](Ix i, Ix r) {
+    Dim at = axis.extent(i);
+    const Dim &first = reverse ? at : r[0], &last = reverse ? r[0] : at;
+    return ex::select(lt(first, exclusive ? last : last + 1), widen(x(axis.put(i, r[0]))), none);
+  });
   d.out(converted(d, y, x.dtype()));
   return {};
 }

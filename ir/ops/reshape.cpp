@@ -14,8 +14,14 @@ Result<void> define_reshape(Def& d) {
   Dims shape = TRY(d.integers(1, -1));
   bool allow_zero = d.i64("allowzero", 0);
   int inferred = -1;
+  std::vector<size_t> open;  // elements that only the run knows, which may be 0 or -1
   for (size_t k = 0; k < shape.size(); ++k) {
-    if (shape[k].is(0) && !allow_zero) {
+    auto symbol = shape[k].as_symbol();
+    bool is_open = symbol && (*symbol)->lo < 0;
+    if (is_open) open.push_back(k);
+    if (is_open && !allow_zero && k < x.dims().size()) {
+      shape[k] = select(equal(shape[k], 0), x.dims()[k], shape[k]);
+    } else if (shape[k].is(0) && !allow_zero) {
       if (k >= x.dims().size()) return invalid("shape copies dimension {} of an input of rank {}", k, x.rank());
       shape[k] = x.dims()[k];
     } else if (shape[k].is(-1)) {
@@ -24,6 +30,16 @@ Result<void> define_reshape(Def& d) {
     } else if (shape[k].upper() < 0) {
       return invalid("shape has the extent {}, expected at least -1", shape[k].str());
     }
+  }
+  Dims given = shape;
+  for (size_t k : open) {
+    if (inferred >= 0) {
+      shape[k] = max(given[k], 0);
+      continue;
+    }
+    Dim others = 1;
+    for (size_t j = 0; j < given.size(); ++j) others *= j == k ? Dim(1) : given[j];
+    shape[k] = max(select(equal(given[k], -1), floordiv(product(x.dims()), max(others, 1)), given[k]), 0);
   }
   if (inferred >= 0) {
     // Equal extents cancel; what is left is divided.
@@ -65,40 +81,35 @@ Result<void> define_flatten(Def& d) {
 Result<void> define_squeeze(Def& d) {
   TRY(expect_tensors(d, 1));
   Tensor x = d.in(0);
-  std::vector<int> axes;
+  AxisSet axes;
   if (d.has(1)) {
-    axes = TRY(axes_input(d, 1, x.rank(), false));
+    axes = TRY(axis_set(d, 1, x.rank(), false));
   } else {
+    std::vector<int> ones;
     for (int k = 0; k < x.rank(); ++k) {
-      if (x.dim(k).is(1)) axes.push_back(k);
+      if (x.dim(k).is(1)) ones.push_back(k);
     }
+    axes = axis_set(ones, x.rank());
   }
-  for (int a : axes) {
-    TRY(d.require(equal(x.dim(a), 1), fmt::format("dimension {} has extent {}, expected 1", a, x.dim(a).str())));
+  for (int k = 0; k < x.rank(); ++k) {
+    TRY(d.require(max(equal(axes.flag[static_cast<size_t>(k)], 0), equal(x.dim(k), 1)),
+                  fmt::format("dimension {} has extent {}, expected 1", k, x.dim(k).str())));
   }
-  Dims dims = x.dims();
-  for (size_t k = axes.size(); k-- > 0;) dims = without(dims, axes[k]);
-  d.out(d.map(dims, [&](Ix i) {
-    Dims at = i;
-    for (int a : axes) at = with_inserted(at, a, 0);
-    return x(at);
-  }));
+  Dims zeros(x.dims().size(), Dim(0));
+  d.out(d.map(drop_axes(axes, x.dims()), [&](Ix i) { return x(restore_axes(axes, i, zeros)); }));
   return {};
 }
 
 // Unsqueeze-25. Inserts dims of extent 1 at the axes of the result.
 Result<void> define_unsqueeze(Def& d) {
   TRY(expect_tensors(d, 2));
-  Tensor x = d.in(0);
-  std::vector<int64_t> given = TRY(known_constants(d, 1, "axes"));
-  std::vector<int> axes = TRY(normalized_axes(d, given, x.rank() + static_cast<int>(given.size())));
-  Dims dims = x.dims();
-  for (int a : axes) dims = with_inserted(dims, a, 1);
-  d.out(d.map(dims, [&](Ix i) {
-    Dims at = i;
-    for (size_t k = axes.size(); k-- > 0;) at = without(at, axes[k]);
-    return x(at);
-  }));
+  Tensor x = d.in(0), given = d.in(1);
+  if (!product(given.dims()).is_constant()) return unsupported("axes have type {}, expected a constant extent", given.type().str());
+  int64_t rank = x.rank() + product(given.dims()).value();
+  if (rank > kMaxSymbolicElements) return limit_exceeded("got rank {}", rank);
+  AxisSet axes = TRY(axis_set(d, 1, static_cast<int>(rank), false));
+  Dims ones(static_cast<size_t>(rank), Dim(1));
+  d.out(d.map(restore_axes(axes, x.dims(), ones), [&](Ix i) { return x(drop_axes(axes, i)); }));
   return {};
 }
 

@@ -37,26 +37,25 @@ Result<void> define_dft(Def& d) {
   TRY(expect_arithmetic(d, 1));
   Tensor x = d.in(0);
   TRY(expect_rank_at_least(x, 0, 2));
-  std::vector<int64_t> axes = TRY(known_constants(d, 2, "the axis"));
-  int axis = TRY(d.axis(axes.empty() ? -2 : axes[0], x.rank()));
-  if (axis == x.rank() - 1) return invalid("axis is the last one, expected another one");
+  AxisChoice axis = TRY(axis_choice(d, 2, x.rank(), -2));
+  TRY(d.require(equal(axis.flag.back(), 0), "axis is the last one, expected another one"));
   int parts = TRY(parts_of(x, 0));
   bool inverse = d.i64("inverse", 0), onesided = d.i64("onesided", 0);
-  const Dim& extent = x.dim(axis);
+  Dim extent = axis.extent(x.dims());
   Dim n = d.has(1) ? TRY(integer_input(d, 1, 0)) : inverse && onesided ? (extent - 1) * 2 : extent;
   Dim half = floordiv(n, 2) + 1, summed = inverse && onesided ? half : n;
   DType t = compute_type(x.dtype());
   Tensor w = roots(d, n, inverse ? 1 : -1, t);
   bool whole = known_less_equal(summed, extent);
   auto part = [&](Ix i, const Dim& at, int c) {
-    Dims index = replaced(i, axis, at);
+    Dims index = axis.put(i, at);
     index.back() = c;
     return widen(whole ? x(index) : x.or_fill(index, zero(x.dtype())));
   };
-  Dims dims = replaced(x.dims(), axis, onesided && !inverse ? half : n);
+  Dims dims = axis.put(x.dims(), onesided && !inverse ? half : n);
   dims.back() = inverse && onesided ? 1 : 2;
   Tensor y = d.reduce(Combiner::Sum, dims, {summed}, [&](Ix i, Ix r) {
-    Dim turn = mod(i[static_cast<size_t>(axis)] * r[0], n);
+    Dim turn = mod(axis.extent(i) * r[0], n);
     Expr e = part(i, r[0], 0) * w(turn, i.back(), 0);
     if (parts == 2) e = e + part(i, r[0], 1) * w(turn, i.back(), 1);
     if (!inverse || !onesided) return e;
