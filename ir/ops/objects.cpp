@@ -42,7 +42,7 @@ Result<Type> common_element(const Type& a, const Type& b) {
   if (b.kind == Kind::None) return a;
   if (a.kind != b.kind) return invalid("got items of {} and {}, expected one type", a.str(), b.str());
   if (a.is_tensor() && a.tensor.dtype != b.tensor.dtype) return invalid("got items of {} and {}, expected one dtype", a.str(), b.str());
-  if (a.is_tensor() && a.tensor.rank() != b.tensor.rank()) return unsupported("items of {} and {} in one sequence, which differ in rank", a.str(), b.str());
+  if (a.is_tensor() && a.tensor.rank() != b.tensor.rank()) return Type{};  // which item has which is known at run time only
   return a;
 }
 
