@@ -1,5 +1,6 @@
 /* Status texts, and the text of the last failure of each thread. */
 #include <stdio.h>
+#include <string.h>
 
 #include "runtime/internal.h"
 
@@ -18,6 +19,20 @@ ingot_status ingot_fail(ingot_status status, const char* format, ...) {
 void ingot_clear_error(void) { last_error[0] = 0; }
 const char* ingot_last_error(void) { return last_error; }
 const char* ingot_version(void) { return "0.1.0"; }
+
+ingot_status ingot_read_options(void* to, size_t size, const void* from) {
+  memset(to, 0, size);
+  if (!from) return INGOT_OK;
+  uint32_t given;
+  memcpy(&given, from, sizeof given);
+  if (given < 2 * sizeof given || given > 4096)
+    return ingot_fail(INGOT_INVALID_ARGUMENT, "got options of %u bytes, expected size_bytes to be their size", given);
+  for (size_t i = size; i < given; i++)
+    if (((const char*)from)[i])
+      return ingot_fail(INGOT_UNSUPPORTED, "got an option that this version (%s) does not know", ingot_version());
+  memcpy(to, from, given < size ? given : size);
+  return INGOT_OK;
+}
 
 const char* ingot_status_text(ingot_status status) {
   switch (status) {

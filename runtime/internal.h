@@ -25,6 +25,9 @@ enum { kErrorBytes = 1536 };
 /* error.c: sets the thread's text; returns status. */
 ingot_status ingot_fail(ingot_status status, const char* format, ...) __attribute__((format(printf, 2, 3)));
 void ingot_clear_error(void);
+/* Copies the caller's options, whose first field is their size, over zeros. A field that this runtime does not know
+ * must be zero; null means all defaults. */
+ingot_status ingot_read_options(void* to, size_t size, const void* from);
 
 /* values.c */
 bool ingot_dtype_known(int32_t dtype);

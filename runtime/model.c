@@ -199,8 +199,11 @@ static ingot_status load(ingot_model* m, const ingot_load_options* o) {
 
 static ingot_status finish(ingot_model* m, const char* path, const ingot_load_options* options, ingot_status status,
                            ingot_model** out) {
-  ingot_load_options o = {0};
-  if (options) memcpy(&o, options, options->size_bytes < sizeof o ? options->size_bytes : sizeof o);
+  ingot_load_options o;
+  if (status == INGOT_OK) status = ingot_read_options(&o, sizeof o, options);
+  const uint32_t known = INGOT_LOAD_VERIFY_WEIGHTS | INGOT_LOAD_PERF_MAP | INGOT_LOAD_INSPECT;
+  if (status == INGOT_OK && (o.flags & ~known))
+    status = ingot_fail(INGOT_INVALID_ARGUMENT, "got load flags 0x%x, expected a subset of 0x%x", o.flags, known);
   if (status == INGOT_OK) status = load(m, &o);
   if (status == INGOT_OK) {
     ingot_clear_error();

@@ -109,8 +109,12 @@ ingot_status ingot_session_create(ingot_model* model, const ingot_session_option
   *out = NULL;
   if (!model) return ingot_fail(INGOT_INVALID_ARGUMENT, "got no model");
   if (model->image < 0) return ingot_fail(INGOT_UNSUPPORTED, "the model was loaded to be inspected, not to run");
-  ingot_session_options o = {0};
-  if (options) memcpy(&o, options, options->size_bytes < sizeof o ? options->size_bytes : sizeof o);
+  ingot_session_options o;
+  ingot_status status = ingot_read_options(&o, sizeof o, options);
+  if (status != INGOT_OK) return status;
+  const uint32_t known = INGOT_SESSION_PROFILE | INGOT_SESSION_FLUSH_DENORMALS;
+  if (o.flags & ~known)
+    return ingot_fail(INGOT_INVALID_ARGUMENT, "got session flags 0x%x, expected a subset of 0x%x", o.flags, known);
   if (o.memory_limit_bytes < 0 || o.time_limit_ms < 0 || o.threads < 0)
     return ingot_fail(INGOT_INVALID_ARGUMENT, "got a negative limit");
   ingot_session* s = calloc(1, sizeof *s);
@@ -120,7 +124,7 @@ ingot_status ingot_session_create(ingot_model* model, const ingot_session_option
   s->options = o;
   pthread_mutex_init(&s->lock, NULL);
   ingot_memory_init(&s->memory, o.memory_limit_bytes);
-  ingot_status status = set_up(s);
+  status = set_up(s);
   if (status != INGOT_OK) {
     destroy(s);
     return status;

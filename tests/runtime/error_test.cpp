@@ -141,6 +141,36 @@ TEST_F(Failing, OneThreadAtATime) {
   other.join();
 }
 
+// Options that are not filled in, or are newer than the runtime, are refused and not ignored.
+TEST(Errors, Options) {
+  auto model = load_file(static_add());
+  struct {
+    ingot_session_options known;
+    int64_t newer;
+  } o = {};
+  ingot_session* s = nullptr;
+  auto create = [&] {
+    ingot_status status = ingot_session_create(model.get(), &o.known, &s);
+    ingot_session_free(s);
+    return status;
+  };
+  EXPECT_EQ(create(), INGOT_INVALID_ARGUMENT);
+  EXPECT_STREQ(ingot_last_error(), "got options of 0 bytes, expected size_bytes to be their size");
+  o.known.size_bytes = sizeof o;
+  EXPECT_EQ(create(), INGOT_OK);
+  o.newer = 1;
+  EXPECT_EQ(create(), INGOT_UNSUPPORTED);
+  o.newer = 0;
+  o.known.flags = 8;
+  EXPECT_EQ(create(), INGOT_INVALID_ARGUMENT);
+  EXPECT_STREQ(ingot_last_error(), "got session flags 0x8, expected a subset of 0x3");
+  o.known.flags = 0;
+  o.known.size_bytes = offsetof(ingot_session_options, parallel_for);
+  EXPECT_EQ(create(), INGOT_OK) << "older callers know fewer fields";
+  o.known.memory_limit_bytes = -1;
+  EXPECT_EQ(create(), INGOT_INVALID_ARGUMENT);
+}
+
 TEST(Errors, EveryStatusHasAText) {
   for (int i = 0; i <= INGOT_DEVICE_FAILED; i++)
     EXPECT_STRNE(ingot_status_text(static_cast<ingot_status>(i)), "unknown status") << i;
