@@ -9,6 +9,7 @@
 //
 // Two symbols of one name are told apart by a suffix: `i`, `i'2`. A symbol's facts follow its first mention where they
 // are not [0, unbounded]: `i:[0,15]`, `i:[0,15,<N]`.
+#include <algorithm>
 #include <map>
 #include <set>
 #include <unordered_map>
@@ -51,8 +52,8 @@ class Writer {
     for (size_t i = 0; i < k.scalars.size(); ++i) head += (i ? ", " : " ") + declare(k.scalars[i]);
     head += ") item " + declare(k.item);
     if (!anonymous_) {
-      head += " node " + std::to_string(k.node) + " flops " + dim(k.flops) + " bytes " + dim(k.bytes) + " schedule " +
-              quoted(k.schedule);
+      head += " node " + std::to_string(k.node) + " flops " + dim(k.flops);
+      head += " bytes " + dim(k.bytes) + " schedule " + quoted(k.schedule);
     }
     line(head + " {");
     block(k.body);
@@ -119,7 +120,12 @@ class Writer {
   std::string declare(const Symbol& s) { return symbol(s); }
 
   std::string atom(const Dim::Atom& a) {
-    auto both = [&](const char* f) { return std::string(f) + "(" + dim(a.a) + ", " + dim(a.b) + ")"; };
+    auto both = [&](const char* f) {
+      std::string x = dim(a.a), y = dim(a.b);
+      bool symmetric = a.kind == Dim::AtomKind::Min || a.kind == Dim::AtomKind::Max || a.kind == Dim::AtomKind::Equal;
+      if (symmetric && y < x) std::swap(x, y);
+      return std::string(f) + "(" + x + ", " + y + ")";
+    };
     switch (a.kind) {
       case Dim::AtomKind::Symbol: return symbol(a.symbol);
       case Dim::AtomKind::FloorDiv: return both("div");
@@ -134,14 +140,24 @@ class Writer {
 
   std::string dim(const Dim& d) {
     if (auto c = d.constant()) return std::to_string(*c);
-    std::string s;
+    // Sorted by their text, and not by the symbols' numbers, which are those of this process.
+    std::vector<std::string> terms;
     for (const Dim::Term& t : d.terms()) {
+      std::vector<std::string> factors;
+      for (const Dim::Atom& a : t.atoms) factors.push_back(atom(a));
+      std::sort(factors.begin(), factors.end());
       std::string term;
-      for (const Dim::Atom& a : t.atoms) term += (term.empty() ? "" : "*") + atom(a);
+      for (const std::string& f : factors) term += (term.empty() ? "" : "*") + f;
       if (term.empty()) term = std::to_string(t.coefficient);
       else if (t.coefficient != 1) term += "*" + std::to_string(t.coefficient);
-      s += (s.empty() ? "" : " + ") + term;
+      terms.push_back(term);
     }
+    std::sort(terms.begin(), terms.end(), [](const std::string& a, const std::string& b) {
+      bool x = isdigit(static_cast<unsigned char>(a[0])) || a[0] == '-', y = isdigit(static_cast<unsigned char>(b[0])) || b[0] == '-';
+      return x != y ? y : a < b;
+    });
+    std::string s;
+    for (const std::string& t : terms) s += (s.empty() ? "" : " + ") + t;
     return s;
   }
 
@@ -208,8 +224,11 @@ class Writer {
 
   void buffer(int id, const HostBuffer& b) {
     static const char* kKinds[] = {"arena", "constant", "input", "output", "dynamic", "view"};
-    line(fmt::format("buffer {} {}: {} {} offset {} size {} index {} dims {}", id, quoted(b.name), name(b.dtype),
-                     kKinds[static_cast<int>(b.kind)], dim(b.offset), dim(b.size), b.index, dims(b.dims)));
+    std::string s = fmt::format("buffer {} {}: {} {} offset ", id, quoted(b.name), name(b.dtype), kKinds[static_cast<int>(b.kind)]);
+    s += dim(b.offset);
+    s += " size " + dim(b.size);
+    s += fmt::format(" index {} dims ", b.index);
+    line(s + dims(b.dims));
   }
 
   void block(const std::vector<Stmt>& body) {
@@ -233,8 +252,10 @@ class Writer {
   void stmt(const Stmt& s) {
     switch (s.kind) {
       case StmtKind::For: {
-        std::string range = dim(s.begin) + ".." + dim(s.end);
-        line("for " + declare(s.symbol) + " in " + range + (s.step != 1 ? " step " + std::to_string(s.step) : "") +
+        std::string head = "for " + declare(s.symbol) + " in ";
+        head += dim(s.begin);
+        head += ".." + dim(s.end);
+        line(head + (s.step != 1 ? " step " + std::to_string(s.step) : "") +
              (s.unroll ? " unroll" : "") + " {");
         block(s.body);
         line("}");
@@ -255,8 +276,8 @@ class Writer {
         line("}");
         return;
       case StmtKind::Let: {
-        std::string v = expr(s.expr);
-        line("let " + declare(s.symbol) + " = " + v);
+        std::string head = "let " + declare(s.symbol) + " = ";
+        line(head + expr(s.expr));
         return;
       }
       case StmtKind::Declare:
@@ -280,15 +301,15 @@ class Writer {
         for (size_t i = 0; i < s.buffers.size(); ++i) v += (i ? ", " : "") + std::to_string(s.buffers[i]);
         v += ";";
         for (size_t i = 0; i < s.scalars.size(); ++i) v += (i ? ", " : " ") + dim(s.scalars[i]);
-        line(v + fmt::format(") over {} grain {} node {}", dim(s.end), s.grain, s.node));
+        line(v + ") over " + dim(s.end) + fmt::format(" grain {} node {}", s.grain, s.node));
         return;
       }
       case StmtKind::Place: line(fmt::format("place {} node {}", s.id, s.node)); return;
       case StmtKind::Call: {
-        std::string v = "call " + quoted(s.name) + " " + tensors(s.operands) + " -> ";
-        std::string decided;
-        for (size_t i = 0; i < s.symbols.size(); ++i) decided += (i ? ", " : "") + declare(s.symbols[i]);
-        v += "[" + decided + "] " + tensors(s.results) + " ints [";
+        std::string v = "call " + quoted(s.name) + " " + tensors(s.operands) + " -> [";
+        for (size_t i = 0; i < s.symbols.size(); ++i) v += (i ? ", " : "") + declare(s.symbols[i]);
+        v += "] ";
+        v += tensors(s.results) + " ints [";
         for (size_t i = 0; i < s.ints.size(); ++i) v += (i ? ", " : "") + std::to_string(s.ints[i]);
         v += "] floats [";
         for (size_t i = 0; i < s.floats.size(); ++i) v += (i ? ", " : "") + fmt::format("{:a}", s.floats[i]);
@@ -298,7 +319,10 @@ class Writer {
         return;
       }
       case StmtKind::Require:
-        line("require " + dim(s.begin) + fmt::format(" code {} node {} {} (", s.code, s.node, quoted(s.message)) + exprs(s.args) + ")");
+        {
+          std::string head = "require " + dim(s.begin) + fmt::format(" code {} node {} {} (", s.code, s.node, quoted(s.message));
+          line(head + exprs(s.args) + ")");
+        }
         return;
     }
   }

@@ -149,6 +149,12 @@ Image build(const l::Program& p, const std::string& target, bool legalise) {
   o.jobs = 2;
   l::Program program = p;
   auto checked = l::verify(program);
+  // Every program of these tests makes the round trip through text.
+  if (std::string text = l::str(p); text.size() < 200000) {
+    auto again = l::parse(text);
+    EXPECT_TRUE(again) << "round trip: " << again.error().message;
+    if (again) { EXPECT_EQ(l::str(*again), text); }
+  }
   EXPECT_TRUE(checked) << (checked ? "" : checked.error().message);
   if (legalise) {
     auto done = l::legalize(program, legalize_options_for(*o.target));
