@@ -57,7 +57,7 @@ Result<std::vector<HostValue>> read_values(const std::string& data_set, const st
     if (port >= ports.size()) return invalid("{} is for {} {}, but the model has {} {}", path, prefix, k, ports.size(), what);
     if (port != index || !read) {
       auto again = onnx::read_value_file(path, ports[port].type);
-      if (!again) return std::move(again.error()).context("in " + path);
+      if (!again) return std::move(again.error());
       read = std::move(again);
     }
     if (bound[port]) return invalid("{}: {} '{}' is given twice", path, prefix, ports[port].name);
@@ -108,7 +108,7 @@ Result<HostValue> load_value(const std::string& path, const Type& type) {
   }
   if (ends_with(path, ".pb")) {
     auto read = onnx::read_value_file(path, type);
-    if (!read) return std::move(read.error()).context("in " + path);
+    if (!read) return std::move(read.error());
     return std::move(read->value);
   }
   return unsupported("{}: expected a .npy or a .pb file", path);
