@@ -43,7 +43,7 @@ int32_t dtype_code(DType t) {
     case DType::C64: return INGOT_C64;
     case DType::C128: return INGOT_C128;
     case DType::String: return INGOT_STRING;
-    case DType::Invalid: return 0;
+    case DType::Invalid: return INGOT_OBJECT;  // sequences, optionals and maps
   }
   return 0;
 }

@@ -316,5 +316,50 @@ TEST(Image, RefusesWhatItCannotPrint) {
   EXPECT_EQ(image.error().message, "no algorithm named 'no_such_thing'");
 }
 
+// Every algorithm links into an image of every family without undefined symbols.
+TEST(Algorithms, AllLink) {
+  l::Program p;
+#define ALGORITHM(algorithm)              \
+  {                                       \
+    l::Stmt call{l::StmtKind::Call};      \
+    call.name = #algorithm;               \
+    p.host.push_back(call);               \
+  }
+#include "ir/ops/algorithms/algorithms.def"
+#undef ALGORITHM
+  ASSERT_FALSE(p.host.empty());
+  for (const char* target : {"x86-64-v2", "x86-64-v3", "x86-64-v4-vnni", "aarch64"}) {
+    auto image = compile(p, {find_target(target)});
+    ASSERT_TRUE(image) << target << image.error().message;
+    printf("%s: all algorithms are %ld bytes of code\n", target, static_cast<long>(image->code_bytes));
+  }
+}
+
+// NonZero decides the extent of its result, which goes to an output.
+TEST(Algorithms, NonZero) {
+  Symbol n = Dim::symbol("N"), count = Dim::symbol("count");
+  using K = l::HostBuffer::Kind;
+  l::Program p;
+  p.inputs = {{"x", DType::Bool, {Dim(n), 2}}};
+  p.outputs = {{"y", I64, {2, Dim(count)}}};
+  p.buffers = {host_buffer(K::Input, DType::Bool, 0, {Dim(n), 2}), host_buffer(K::Output, I64, 0, {2, Dim(count)})};
+  l::Stmt call{l::StmtKind::Call};
+  call.name = "non_zero";
+  call.operands = {{0, DType::Bool, {Dim(n), 2}}};
+  call.results = {{1, I64, {2, Dim(count)}}};
+  call.symbols = {count};
+  p.host = {call};
+  for (const char* target : {"host", "x86-64-v2"}) {
+    Loaded image(build(p, target));
+    ASSERT_TRUE(image);
+    uint8_t x[] = {0, 1, 1, 0, 0, 0, 1, 1};
+    ASSERT_EQ(image.run({{x, {4, 2}, INGOT_BOOL}}), 0);
+    EXPECT_EQ(image.outputs[0].shape, (std::vector<int64_t>{2, 4}));
+    const int64_t want[] = {0, 1, 3, 3, 1, 0, 0, 1};
+    for (int i = 0; i < 8; ++i) EXPECT_EQ(image.outputs[0].as<int64_t>()[i], want[i]) << i;
+    EXPECT_EQ(image.allocations, 0);
+  }
+}
+
 }  // namespace
 }  // namespace ingot::test
