@@ -302,28 +302,33 @@ class Printer {
     switch (s.kind) {
       case StageKind::Map: {
         out += " " + iters(s.iters, false);
-        out += lets(s) + ": " + exprs(s.body);
+        out += lets(s);
+        out += ": " + exprs(s.body);
         break;
       }
       case StageKind::Reduce: {
         out += " " + std::string(name(s.combiner)) + " " + iters(s.iters, false);
         out += " over " + iters(s.reds, true);
-        out += lets(s) + ": " + exprs(s.body);
+        out += lets(s);
+        out += ": " + exprs(s.body);
         break;
       }
       case StageKind::Scan:
         out += " " + std::string(name(s.combiner)) + " " + iters(s.iters, false) + fmt::format(" along {}", s.axis);
         out += std::string(s.exclusive ? " exclusive" : "") + (s.reverse ? " reverse" : "");
-        out += lets(s) + ": " + exprs(s.body);
+        out += lets(s);
+        out += ": " + exprs(s.body);
         break;
       case StageKind::Scatter:
         out += " " + std::string(name(s.combiner)) + " " + value(s.operands.empty() ? -1 : s.operands[0]) + " " + iters(s.iters, true);
-        out += lets(s) + " at [" + exprs(s.targets) + "]" + (s.skip_outside ? " skip_outside" : "");
+        out += lets(s);
+        out += " at [" + exprs(s.targets) + "]" + (s.skip_outside ? " skip_outside" : "");
         out += ": " + exprs(s.body);
         break;
       case StageKind::Walk:
         out += " " + iters(s.iters, false) + fmt::format(" limit {}", s.limit);
-        out += lets(s) + " from (";
+        out += lets(s);
+        out += " from (";
         for (size_t i = 0; i < s.init.size(); ++i) out += (i ? ", " : "") + expr(s.init[i], true, true);
         out += ") while " + expr(s.condition, true, true) + ": " + exprs(s.body);
         break;
