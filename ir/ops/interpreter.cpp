@@ -300,9 +300,23 @@ class Interpretation {
     for (size_t i = 0; i < n.outputs.size(); ++i) {
       if (!n.outputs[i]) continue;
       if (i < carried) set(n.outputs[i], state[i]);
-      else set(n.outputs[i], HostValue::of(TRY(stack_tensors(parts[i - carried], r.outputs[i + 1]->type.tensor, options_.max_bytes))));
+      else set(n.outputs[i], HostValue::of(TRY(stack_tensors(parts[i - carried], done ? TensorType{} : TRY(element_type(n, i)), options_.max_bytes))));
     }
     return {};
+  }
+
+  // Of scanned output i of a loop without iterations: only inference can tell.
+  Result<TensorType> element_type(const Node& n, size_t i) {
+    Graph g;
+    auto c = TRY(scratch_node(g, n));
+    const Value* out = c->outputs[i];
+    for (Value* v : c->inputs)
+      if (v) values_.erase(v);
+    TRY(append_inferred(g, g.body, std::move(c)));
+    if (!out->type.is_tensor() || out->type.tensor.dims.empty()) return invalid("got {} as scanned output {}, expected a tensor", out->type.str(), i);
+    TensorType t = out->type.tensor;
+    t.dims.erase(t.dims.begin());
+    return t;
   }
 
   const InterpreterOptions& options_;
