@@ -356,9 +356,10 @@ Result<Dims> Def::broadcast_dims(const Dims& a, const Dims& b) {
                   fmt::format("extents {} and {} do not broadcast", x.str(), y.str())));
       r = known;
     } else {
-      TRY(require(max(equal(x, y), max(equal(x, 1), equal(y, 1))),
+      // Equal, or one of them is 1 and the other is not 0: then the result is the larger.
+      TRY(require(max(equal(x, y), max(equal(x, 1) * less(0, y), equal(y, 1) * less(0, x))),
                   fmt::format("extents {} and {} do not broadcast", x.str(), y.str())));
-      r = select(equal(x, 1), y, x);
+      r = known_less_equal(x, y) ? y : known_less_equal(y, x) ? x : max(x, y);
     }
   }
   return result;

@@ -61,6 +61,7 @@ class Inliner {
     uses_ = count_uses(p_);
     changed_ = false;
     definitions_.assign(p_.values.size(), nullptr);
+    all_definitions_.assign(p_.values.size(), nullptr);
     block(p_.body);
     return changed_;
   }
@@ -80,6 +81,7 @@ class Inliner {
           break;
         default: break;
       }
+      for (int id : s.results) all_definitions_[static_cast<size_t>(id)] = &s;
       if (s.kind == k::StageKind::Map && s.results.size() == 1) definitions_[static_cast<size_t>(s.results[0])] = &s;
     }
   }
@@ -95,10 +97,19 @@ class Inliner {
     if (access && c.branches == 0) return true;
     if (consumer.kind == k::StageKind::Scan || consumer.kind == k::StageKind::Scatter) return false;
     bool single = uses_.stages[v] == 1;
-    if (!single && (c.arithmetic > kCheapOps || c.branches > 0 || c.data_index)) return false;
+    if (!single && (c.arithmetic > kCheapOps || c.branches > 0 || c.data_index || follows_contraction(producer))) return false;
     // Nothing may be computed more often than it is now.
     Dim visits = numel(consumer.iters) * (consumer.kind == k::StageKind::Reduce ? numel(consumer.reds) : Dim(1));
     return known_less_equal(visits, numel(producer.iters)) || (c.arithmetic <= kCheapOps && c.reads <= 1 && c.branches == 0);
+  }
+
+  // What follows a contraction costs nothing there, in registers.
+  bool follows_contraction(const k::Stage& map) const {
+    for (int id : k::reads(map)) {
+      const k::Stage* s = all_definitions_[static_cast<size_t>(id)];
+      if (s && is_contraction(*s)) return true;
+    }
+    return false;
   }
 
   // The producer's body at the consumer's index; none where it cannot be said.
@@ -127,7 +138,7 @@ class Inliner {
             if (inside.count(id)) possible = false;
           }
         }
-        return Expr(std::make_shared<const ExprNode>(n));
+        return Expr();
       });
       if (!possible) return {};
     }
@@ -144,7 +155,7 @@ class Inliner {
   Expr into(const k::Stage& consumer, const Expr& e, bool contraction) {
     int budget = kMaxInlinedNodes - cost_of(e).nodes;
     return rewrite(e, [&](const ExprNode& n) {
-      Expr same(std::make_shared<const ExprNode>(n));
+      Expr same;  // keeps the node
       if (n.op != ScalarOp::Read) return same;
       const k::Stage* producer = definitions_[static_cast<size_t>(n.id)];
       if (!producer || !pays(*producer, consumer, contraction)) return same;
@@ -160,7 +171,8 @@ class Inliner {
 
   k::Program& p_;
   Uses uses_;
-  std::vector<const k::Stage*> definitions_;
+  std::vector<const k::Stage*> definitions_;      // maps, by value
+  std::vector<const k::Stage*> all_definitions_;
   bool changed_ = false;
 };
 

@@ -40,7 +40,7 @@ using Renaming = std::vector<int>;  // value id -> value id
 
 Expr rename(const Expr& e, const Renaming& to) {
   return rewrite(e, [&](const ExprNode& n) {
-    if (n.op != ScalarOp::Read || to[static_cast<size_t>(n.id)] == n.id) return Expr(std::make_shared<const ExprNode>(n));
+    if (n.op != ScalarOp::Read || to[static_cast<size_t>(n.id)] == n.id) return Expr();
     ExprNode copy = n;
     copy.id = to[static_cast<size_t>(n.id)];
     return Expr(std::make_shared<const ExprNode>(std::move(copy)));

@@ -69,6 +69,18 @@ inline V shl(const V& a, int n) { return binary(ScalarOp::Shl, a, like_int(a, n)
 inline V shr(const V& a, int n) { return binary(ScalarOp::Shr, a, like_int(a, n)); }  // arithmetic on signed types
 inline V fma(const V& a, const V& b, const V& c) { return make(ScalarOp::Fma, a.type(), a.lanes(), {a.e, b.e, c.e}); }
 inline V fma(const V& a, double b, const V& c) { return fma(a, like(a, b), c); }
+// a*b + c for f64 where the product's low half matters. Without fma it is split off after Dekker: right where c cancels
+// the product, for factors below 2^995.
+inline V fma_exact(const V& a, const V& b, const V& c, bool has_fma) {
+  if (has_fma) return fma(a, b, c);
+  auto high = [](const V& x) {
+    V t = x * 134217729.0;  // 2^27 + 1
+    return t - (t - x);
+  };
+  V p = a * b, ah = high(a), bh = high(b), al = a - ah, bl = b - bh;
+  V rest = al * bl - (((p - ah * bh) - al * bh) - ah * bl);
+  return (p + c) + rest;
+}
 inline V select(const V& c, const V& a, const V& b) { return make(ScalarOp::Select, a.type(), a.lanes(), {c.e, a.e, b.e}); }
 inline V select(const V& c, double a, const V& b) { return select(c, like(b, a), b); }
 inline V select(const V& c, const V& a, double b) { return select(c, a, like(a, b)); }

@@ -265,15 +265,15 @@ V pow(const V& x, const V& y) {
   return select((x == 1) | (y == 0) | ((a == 1) & infinite), 1, r);
 }
 
-V fmod(const V& a, const V& b) {
+V fmod(const V& a, const V& b, bool has_fma) {
   if (!wide(a)) {
     DType t = a.type();
     V x = cast(a, DType::F64), y = cast(b, DType::F64);
-    return cast(fmod(x, y), t);
+    return cast(fmod(x, y, has_fma), t);
   }
   // Each step removes 50 bits of the quotient; a - q*b is exact. Six steps cover every f32 quotient.
   V r = a;
-  for (int i = 0; i < 6; ++i) r = fma(-trunc(r / b), b, r);
+  for (int i = 0; i < 6; ++i) r = fma_exact(-trunc(r / b), b, r, has_fma);
   // The last quotient may have been rounded up.
   V wrong = (r * a < 0) | ((r < 0) & (a > 0)) | ((r > 0) & (a < 0));
   r = select(wrong, r + with_sign_of(abs(b), a), r);

@@ -213,9 +213,9 @@ class Legalizer {
       case Op::Expm1: return math::expm1(a).e;
       case Op::Log: return math::log(a).e;
       case Op::Log1p: return math::log1p(a).e;
-      case Op::Sin: return math::sin(a).e;
-      case Op::Cos: return math::cos(a).e;
-      case Op::Tan: return math::tan(a).e;
+      case Op::Sin: return math::sin(a, options_.has_fma).e;
+      case Op::Cos: return math::cos(a, options_.has_fma).e;
+      case Op::Tan: return math::tan(a, options_.has_fma).e;
       case Op::Asin: return math::asin(a).e;
       case Op::Acos: return math::acos(a).e;
       case Op::Atan: return math::atan(a).e;
@@ -229,10 +229,10 @@ class Legalizer {
       case Op::Sigmoid: return math::sigmoid(a).e;
       case Op::Atan2: return math::atan2(a, n.args[1]).e;
       case Op::Sign: return select(a > 0, 1, select(a < 0, -1, a)).e;
-      case Op::Rem: return math::fmod(a, n.args[1]).e;
+      case Op::Rem: return math::fmod(a, n.args[1], options_.has_fma).e;
       case Op::FloorMod: {
         V b = n.args[1];
-        V r = math::fmod(a, b);
+        V r = math::fmod(a, b, options_.has_fma);
         V other = comparison(Op::Ne, r < 0, b < 0);
         return select((r != 0) & other, r + b, select(r == 0, with_sign_of(like(r, 0), b), r)).e;
       }

@@ -5,7 +5,8 @@
 //   f32 [ulp]: exp 1.5, expm1 2, log 1.5, log1p 2, sin cos 1.5, tan 3, tanh 6, erf 6, sigmoid 3; all others 1
 //   f64 [relative]: 1e-13; sin, cos, tan for |x| <= 1e9; pow 3e-13
 // Sources: fdlibm for the f64 kernels of log, sin, cos, asin, atan; Eigen for the rational f32 tanh and erf; the other
-// coefficients are Chebyshev fits in quad precision. Without fma the f64 bounds grow to 1e-12.
+// coefficients are Chebyshev fits in quad precision.
+// The bounds hold without fma, too: where the low half of a product matters, `has_fma` selects how it is had.
 #pragma once
 
 #include "passes/loops/build.h"
@@ -16,9 +17,9 @@ V exp(const V&);
 V expm1(const V&);
 V log(const V&);
 V log1p(const V&);
-V sin(const V&);
-V cos(const V&);
-V tan(const V&);
+V sin(const V&, bool has_fma);
+V cos(const V&, bool has_fma);
+V tan(const V&, bool has_fma);
 V asin(const V&);
 V acos(const V&);
 V atan(const V&);
@@ -32,6 +33,6 @@ V erf(const V&);
 V sigmoid(const V&);
 V pow(const V& x, const V& y);
 V atan2(const V& y, const V& x);
-V fmod(const V& a, const V& b);  // exact with fma; without, for quotients below 2^29 (f32) and 2^1 (f64)
+V fmod(const V& a, const V& b, bool has_fma);  // exact: all of f32; f64 for quotients below 2^250 (without fma: |a| < 2^995, too)
 
 }  // namespace ingot::l::math

@@ -20,12 +20,12 @@ struct Quadrant {
 
 constexpr double kRound = 0x1.8p52;  // added and subtracted: rounds to an integer
 
-Quadrant reduce(const V& v) {
+Quadrant reduce(const V& v, bool has_fma) {
   if (wide(v)) {
     V t = fma(v, 2 / M_PI, like(v, kRound));
     V n = t - kRound;
-    V r = fma(n, -0x1.921fb54442d18p+0, v);
-    r = fma(n, -0x1.1a62633145c07p-54, r);
+    V r = fma_exact(n, like(n, -0x1.921fb54442d18p+0), v, has_fma);
+    r = fma_exact(n, like(n, -0x1.1a62633145c07p-54), r, has_fma);
     r = fma(n, 0x1.f1976b7ed8fbcp-110, r);
     r = select(abs(v) < 0x1p50, clamp(r, -0.7853981633974484, 0.7853981633974484), v - v);
     return {r, bits_of(t)};
@@ -85,21 +85,21 @@ V narrow(V (*f)(const V&), const V& x) { return cast(f(cast(x, DType::F64)), x.t
 
 }  // namespace
 
-V sin(const V& x) {
-  auto [r, q] = reduce(x);
+V sin(const V& x, bool has_fma) {
+  auto [r, q] = reduce(x, has_fma);
   V y = select(odd(q), cosine(r), sine(r));
   y = select(second(q), -y, y);
   return select(small(x), x, y);
 }
 
-V cos(const V& x) {
-  auto [r, q] = reduce(x);
+V cos(const V& x, bool has_fma) {
+  auto [r, q] = reduce(x, has_fma);
   V y = select(odd(q), sine(r), cosine(r));
   return select(second(q + like_int(q, 1)), -y, y);
 }
 
-V tan(const V& x) {
-  auto [r, q] = reduce(x);
+V tan(const V& x, bool has_fma) {
+  auto [r, q] = reduce(x, has_fma);
   V s = sine(r), c = cosine(r);
   V turned = odd(q);
   V y = select(turned, -c, s) / select(turned, s, c);

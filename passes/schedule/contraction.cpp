@@ -133,6 +133,11 @@ class Contraction {
     if (!constant_b_) nest_.body.push_back(flatten_reads(b, reduce_, storages_));
     nest_.extra = {b};
     if (epilogue_) nest_.extra.push_back(substitute(flatten_epilogue(), to_reduce));
+    // An iterator of extent 1 that the epilogue does not follow.
+    for (const k::Iter& it : reduce_.iters) {
+      bool kept = std::any_of(nest_.iters.begin(), nest_.iters.end(), [&](const k::Iter& k) { return k.symbol->id == it.symbol->id; });
+      if (!kept) substitute(nest_, {{it.symbol->id, Dim(0)}});
+    }
     if (!only_load(nest_.body[0])) return false;
     if (!constant_b_ && !only_load(nest_.body[1])) return false;
     split_divided();
@@ -152,7 +157,7 @@ class Contraction {
   // Reads of the sums stay reads, so that they are found again.
   Expr flatten_epilogue() const {
     return rewrite(epilogue_->body[0], [&](const ExprNode& n) {
-      if (n.op != ScalarOp::Read || n.id == reduce_.results[0]) return make(n);
+      if (n.op != ScalarOp::Read || n.id == reduce_.results[0]) return Expr();
       return flatten_reads(make(n), *epilogue_, storages_);
     });
   }
@@ -371,7 +376,7 @@ class Contraction {
     // The packing program sees the constants it reads under their own ids.
     std::map<int64_t, int64_t> ids;
     Expr body = rewrite(s.body[0], [&](const ExprNode& n) {
-      if (n.op != ScalarOp::Read) return make(n);
+      if (n.op != ScalarOp::Read) return Expr();
       auto [it, fresh] = ids.try_emplace(n.id, 0);
       if (fresh) it->second = pack.add(p_.values[static_cast<size_t>(n.id)]);
       ExprNode copy = n;

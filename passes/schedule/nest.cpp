@@ -12,13 +12,13 @@ Expr make(ExprNode n) { return Expr(std::make_shared<const ExprNode>(std::move(n
 
 Expr flatten_reads(const Expr& e, const k::Stage& stage, const Storages& storages) {
   return rewrite(e, [&](const ExprNode& n) {
-    if (n.op != ScalarOp::Read) return make(n);
+    if (n.op != ScalarOp::Read) return Expr();
     const Storage& s = storages[static_cast<size_t>(n.id)];
-    if (n.checked && !border_covers(n, stage, s)) return make(n);
+    if (n.checked && !border_covers(n, stage, s)) return Expr();
     std::vector<Dim> index;
     for (size_t k = 0; k < s.dims.size(); ++k) {
       auto d = as_dim(n.args[k]);
-      if (!d) return make(n);
+      if (!d) return Expr();
       index.push_back(*d);
     }
     ExprNode load{ScalarOp::Load, n.type};

@@ -333,7 +333,7 @@ class Chooser {
       if (is_window(s)) {
         for (Expr& body : s.body) {
           body = rewrite(body, [&](const ExprNode& r) {
-            Expr same(std::make_shared<const ExprNode>(r));
+            Expr same;  // keeps the node
             if (r.op != ScalarOp::Read || !r.checked) return same;
             int id = static_cast<int>(r.id);
             auto b = border_for(r, type(id).dims, s);
