@@ -146,8 +146,9 @@ TEST(Math, F32) {
   // Denser where the functions change.
   for (int i = -60000; i <= 60000; ++i) x.push_back(static_cast<float>(i) * 0.002f);
   while (x.size() % kLanes) x.push_back(1);
+  for (const char* target : {"host", "x86-64-v2"})
   for (const Function& f : kFunctions) {
-    auto bytes = apply(op1(f.op), {{DType::F32, x.data()}}, DType::F32, static_cast<int64_t>(x.size()));
+    auto bytes = apply(op1(f.op), {{DType::F32, x.data()}}, DType::F32, static_cast<int64_t>(x.size()), target);
     ASSERT_FALSE(bytes.empty());
     const float* y = reinterpret_cast<const float*>(bytes.data());
     double worst = 0;
@@ -156,7 +157,7 @@ TEST(Math, F32) {
       double u = ulps(y[i], f.exact(x[i]));
       if (u > worst) worst = u, where = x[i], got = y[i];
     }
-    printf("%-8s f32 %.3f ulp at %a\n", std::string(name(f.op)).c_str(), worst, where);
+    printf("%s %-8s f32 %.3f ulp at %a\n", target, std::string(name(f.op)).c_str(), worst, where);
     EXPECT_LE(worst, f.bound32) << name(f.op) << " at " << where << " got " << got << " want " << static_cast<double>(f.exact(where));
   }
 }
@@ -189,9 +190,10 @@ double relative(double got, long double want) {
 
 TEST(Math, F64) {
   std::vector<double> x = doubles();
+  for (const char* target : {"host", "x86-64-v2"})
   for (const Function& f : kFunctions) {
     bool periodic = f.op == ScalarOp::Sin || f.op == ScalarOp::Cos || f.op == ScalarOp::Tan;
-    auto bytes = apply(op1(f.op), {{DType::F64, x.data()}}, DType::F64, static_cast<int64_t>(x.size()));
+    auto bytes = apply(op1(f.op), {{DType::F64, x.data()}}, DType::F64, static_cast<int64_t>(x.size()), target);
     ASSERT_FALSE(bytes.empty());
     const double* y = reinterpret_cast<const double*>(bytes.data());
     double worst = 0, where = 0;
@@ -203,7 +205,7 @@ TEST(Math, F64) {
       double u = relative(y[i], f.exact(x[i]));
       if (u > worst) worst = u, where = x[i];
     }
-    printf("%-8s f64 %.2e at %a\n", std::string(name(f.op)).c_str(), worst, where);
+    printf("%s %-8s f64 %.2e at %a\n", target, std::string(name(f.op)).c_str(), worst, where);
     EXPECT_LE(worst, f.bound64) << name(f.op) << " at " << where;
   }
 }
@@ -238,8 +240,9 @@ TEST(Math, Atan2AndRemainders) {
   std::vector<float> x, y;
   for (float a : v)
     for (float b : v) x.push_back(a), y.push_back(b);
+  for (const char* target : {"host", "x86-64-v2"}) {
   auto run = [&](ScalarOp op) {
-    return apply(op2(op), {{DType::F32, x.data()}, {DType::F32, y.data()}}, DType::F32, static_cast<int64_t>(x.size()));
+    return apply(op2(op), {{DType::F32, x.data()}, {DType::F32, y.data()}}, DType::F32, static_cast<int64_t>(x.size()), target);
   };
   auto a = run(ScalarOp::Atan2), m = run(ScalarOp::Rem), f = run(ScalarOp::FloorMod);
   for (size_t i = 0; i < x.size(); ++i) {
@@ -249,6 +252,21 @@ TEST(Math, Atan2AndRemainders) {
     if (want != 0 && (want < 0) != (y[i] < 0)) want += y[i];
     else if (want == 0) want = std::copysign(0.0f, y[i]);
     EXPECT_LE(ulps(reinterpret_cast<float*>(f.data())[i], want), 0) << x[i] << " floormod " << y[i];
+  }
+  }
+}
+
+TEST(Math, RemainderF64) {
+  std::vector<double> x, y;
+  uint64_t state = 5;
+  for (int i = 0; i < 4096; ++i) {
+    state = state * 6364136223846793005u + 1442695040888963407u;
+    x.push_back(std::ldexp(static_cast<double>(static_cast<int64_t>(state)), static_cast<int>(state >> 20 & 127) - 100));
+    y.push_back(std::ldexp(static_cast<double>(state * 0x9E3779B97F4A7C15u >> 11), static_cast<int>(state >> 40 & 127) - 100));
+  }
+  for (const char* target : {"host", "x86-64-v2"}) {
+    auto bytes = apply(op2(ScalarOp::Rem), {{DType::F64, x.data()}, {DType::F64, y.data()}}, DType::F64, 4096, target);
+    for (size_t i = 0; i < x.size(); ++i) ASSERT_EQ(reinterpret_cast<double*>(bytes.data())[i], std::fmod(x[i], y[i])) << target << " " << x[i] << " % " << y[i];
   }
 }
 
