@@ -18,13 +18,17 @@ bool one_of(std::string_view op, std::string_view list) {
 
 // Element type and rank of the first input.
 constexpr std::string_view kLikeFirst =
-    "abs acos acosh asin asinh atan atanh average_pool batch_normalization ceil celu clip concat conv conv_transpose cos "
+    "abs acos acosh asin asinh atan atanh average_pool batch_normalization ceil celu clip concat conv conv_transpose "
+    "cos "
     "cosh cum_sum depth_to_space dropout elu erf exp floor gather_elements gelu global_average_pool global_lp_pool "
     "global_max_pool grid_sample group_normalization hard_sigmoid hard_swish hardmax identity instance_normalization "
-    "layer_normalization leaky_relu log log_softmax lp_normalization lp_pool lrn max_pool mean_variance_normalization mish "
-    "neg not pad prelu reciprocal relu resize round scatter_elements scatter_nd selu shrink sigmoid sign sin sinh slice "
+    "layer_normalization leaky_relu log log_softmax lp_normalization lp_pool lrn max_pool mean_variance_normalization "
+    "mish "
+    "neg not pad prelu reciprocal relu resize round scatter_elements scatter_nd selu shrink sigmoid sign sin sinh "
+    "slice "
     "softmax softplus softsign space_to_depth split sqrt swish tan tanh thresholded_relu tile transpose trilu";
-constexpr std::string_view kBroadcast = "add and bitwise_and bitwise_or bitwise_xor div max mean min mod mul or pow sub sum xor";
+constexpr std::string_view kBroadcast =
+    "add and bitwise_and bitwise_or bitwise_xor div max mean min mod mul or pow sub sum xor";
 constexpr std::string_view kCompare = "equal greater greater_or_equal less less_or_equal";
 
 }  // namespace
@@ -52,7 +56,8 @@ void Facts::learn(const Node& node) {
     f = in(0);
   } else if (one_of(op, kBroadcast) || one_of(op, kCompare)) {
     f = in(0);
-    for (size_t i = 1; i < node.inputs.size(); ++i) f.rank = f.rank < 0 || in(i).rank < 0 ? -1 : std::max(f.rank, in(i).rank);
+    for (size_t i = 1; i < node.inputs.size(); ++i)
+      f.rank = f.rank < 0 || in(i).rank < 0 ? -1 : std::max(f.rank, in(i).rank);
     if (one_of(op, kCompare)) f.dtype = DType::Bool;
   } else if (op == "cast") {
     f = {dtype_of(i64("to", 0)), in(0).rank};

@@ -49,8 +49,10 @@ Result<std::shared_ptr<const MappedFile>> ExternalFiles::open(std::string_view l
   if (auto it = files_.find(location); it != files_.end()) return it->second;
   if (model_dir_.empty()) return unsupported("external data {}: the model was not read from a file", quoted(location));
   if (location.empty()) return invalid("external data has no location");
-  if (location.find('\0') != location.npos) return invalid("external data location {} holds a zero byte", quoted(location));
-  if (location[0] == '/') return invalid("external data location {} is absolute, expected one inside the model's folder", quoted(location));
+  if (location.find('\0') != location.npos)
+    return invalid("external data location {} holds a zero byte", quoted(location));
+  if (location[0] == '/')
+    return invalid("external data location {} is absolute, expected one inside the model's folder", quoted(location));
   for (size_t at = 0; at <= location.size();) {
     size_t slash = std::min(location.find('/', at), location.size());
     if (location.substr(at, slash - at) == "..")

@@ -16,7 +16,11 @@ Value* const* Scope::find(std::string_view name) const {
 }
 
 Importer::Importer(const ModelProto& model, std::shared_ptr<const void> owner, const ImportOptions& options)
-    : model_(model), options_(options), external_(options.model_dir), source_{std::move(owner), &external_}, input_types_(options) {}
+    : model_(model),
+      options_(options),
+      external_(options.model_dir),
+      source_{std::move(owner), &external_},
+      input_types_(options) {}
 
 Result<Graph> Importer::run() {
   if (!model_.graph) return invalid("the model has no graph");
@@ -29,7 +33,7 @@ Result<Graph> Importer::run() {
   TRY(read_functions());
   graph_.name = std::string(model_.graph->name);
   Scope scope;
-  TRY(graph(*model_.graph, graph_.body, scope, frame, true));
+  TRY(graph(*model_.graph, graph_.body, scope, frame, BodyOf::Model));
   TRY(report_unsupported());
   TRY(input_types_.check_all_used());
   drop_unread_outputs();
@@ -55,7 +59,8 @@ Result<void> Importer::define(std::string_view name, Value* v, Scope& scope) {
   return {};
 }
 
-Result<void> Importer::initializers(const GraphProto& g, Scope& scope, const Frame& frame, std::set<std::string_view>& constants) {
+Result<void> Importer::initializers(const GraphProto& g, Scope& scope, const Frame& frame,
+                                    std::set<std::string_view>& constants) {
   auto add = [&](std::string_view name, Result<TensorRef> data) -> Result<void> {
     if (!data) return std::move(data.error()).context("in initializer " + quoted(name));
     if (name.empty()) return invalid("an initializer without a name");
@@ -82,11 +87,11 @@ Result<void> Importer::check_nesting() const {
   return {};
 }
 
-Result<void> Importer::graph(const GraphProto& g, Region& region, Scope& scope, const Frame& frame, bool top) {
+Result<void> Importer::graph(const GraphProto& g, Region& region, Scope& scope, const Frame& frame, BodyOf kind) {
   TRY(check_nesting());
   Nested nested(nesting_);
   std::set<std::string_view> constants;
-  if (top) {
+  if (kind == BodyOf::Model) {
     for (const TensorProto& t : g.initializer) constants.insert(t.name);
     for (const SparseTensorProto& t : g.sparse_initializer) constants.insert(t.values.name);
     std::vector<const ValueInfoProto*> inputs;
@@ -116,8 +121,15 @@ Result<void> Importer::graph(const GraphProto& g, Region& region, Scope& scope, 
   } else {
     for (const ValueInfoProto& v : g.input) {
       Value* value = new_value(frame.prefix + std::string(v.name));
-      TRY(define(v.name, value, scope));
       region.inputs.push_back(value);
+      // A loop gives the number of the iteration and the condition as scalars; a body may declare them as [1].
+      if (kind == BodyOf::Loop && region.inputs.size() <= 2 && v.type.shape && v.type.shape->dim.size() == 1) {
+        auto axes = TensorData::make(DType::I64, {1});
+        Value* vector = new_value(value->name);
+        TRY(emit(region, "unsqueeze", {value, new_constant("ints", axes)}, {}, {vector}));
+        value = vector;
+      }
+      TRY(define(v.name, value, scope));
     }
     TRY(initializers(g, scope, frame, constants));
   }
@@ -183,10 +195,12 @@ Result<std::vector<size_t>> topological_order(const std::vector<NodeProto>& list
   int shown = 0;
   for (size_t i = 0; i < list.size() && shown < 5; ++i)
     if (waits[i] > 0) {
-      names += fmt::format("{}{} ({})", shown++ ? ", " : "", quoted(list[i].name.empty() && !list[i].output.empty() ? list[i].output[0] : list[i].name),
+      names += fmt::format("{}{} ({})", shown++ ? ", " : "",
+                           quoted(list[i].name.empty() && !list[i].output.empty() ? list[i].output[0] : list[i].name),
                            list[i].op_type);
     }
-  return invalid("the graph has a cycle: {} nodes wait for each other, among them {}", list.size() - order.size(), names);
+  return invalid("the graph has a cycle: {} nodes wait for each other, among them {}", list.size() - order.size(),
+                 names);
 }
 
 }  // namespace
@@ -196,7 +210,8 @@ Result<void> Importer::nodes(const std::vector<NodeProto>& list, Region& region,
   return {};
 }
 
-Result<void> Importer::call(const NodeProto& n, const FunctionProto& f, Region& region, Scope& scope, const Frame& frame) {
+Result<void> Importer::call(const NodeProto& n, const FunctionProto& f, Region& region, Scope& scope,
+                            const Frame& frame) {
   for (const Frame* c = &frame; c; c = c->caller)
     if (c->function == &f) {
       std::string chain = std::string(f.name);
@@ -208,19 +223,23 @@ Result<void> Importer::call(const NodeProto& n, const FunctionProto& f, Region& 
     }
   TRY(check_nesting());
   Nested nested(nesting_);
-  if (n.input.size() > f.input.size()) return invalid("function {} takes {} inputs, got {}", quoted(f.name), f.input.size(), n.input.size());
+  if (n.input.size() > f.input.size())
+    return invalid("function {} takes {} inputs, got {}", quoted(f.name), f.input.size(), n.input.size());
   if (n.output.size() > f.output.size())
-    return invalid("function {} has {} outputs, the node asks for {}", quoted(f.name), f.output.size(), n.output.size());
+    return invalid("function {} has {} outputs, the node asks for {}", quoted(f.name), f.output.size(),
+                   n.output.size());
 
   // The attributes of this call, those of callers already put in; then the function's defaults.
   std::map<std::string_view, const AttributeProto*> attributes;
   for (const AttributeProto& a : f.attribute_proto) attributes[a.name] = &a;
   for (const AttributeProto& a : n.attribute) {
-    bool known = std::find(f.attribute.begin(), f.attribute.end(), a.name) != f.attribute.end() || attributes.count(a.name);
+    bool known =
+        std::find(f.attribute.begin(), f.attribute.end(), a.name) != f.attribute.end() || attributes.count(a.name);
     if (!known) return invalid("function {} has no attribute {}", quoted(f.name), quoted(a.name));
     const AttributeProto* bound = resolve(a, frame);
     if (!bound) continue;
-    if (bound->type == AttributeProto::kGraph) return unsupported("a graph as attribute {} of a function", quoted(a.name));
+    if (bound->type == AttributeProto::kGraph)
+      return unsupported("a graph as attribute {} of a function", quoted(a.name));
     attributes[a.name] = bound;
   }
 
@@ -248,7 +267,8 @@ Result<void> Importer::call(const NodeProto& n, const FunctionProto& f, Region& 
   for (size_t i = 0; i < n.output.size(); ++i) {
     if (!wanted[i]) continue;
     auto it = body.values.find(f.output[i]);
-    if (it == body.values.end() || !it->second) return invalid("function {} does not define its output {}", quoted(f.name), quoted(f.output[i]));
+    if (it == body.values.end() || !it->second)
+      return invalid("function {} does not define its output {}", quoted(f.name), quoted(f.output[i]));
     if (it->second != wanted[i]) TRY(emit(region, "identity", {it->second}, {}, {wanted[i]}));
     TRY(define(n.output[i], wanted[i], scope));
   }
@@ -273,7 +293,9 @@ void Importer::drop_unread_outputs() {
 
 Result<void> Importer::report_unsupported() const {
   if (unsupported_.empty()) return {};
-  std::string text = fmt::format("{} of node {} not supported:", unsupported_.size() == 1 ? "one kind" : fmt::format("{} kinds", unsupported_.size()), unsupported_.size() == 1 ? "is" : "are");
+  std::string text = fmt::format("{} of node {} not supported:",
+                                 unsupported_.size() == 1 ? "one kind" : fmt::format("{} kinds", unsupported_.size()),
+                                 unsupported_.size() == 1 ? "is" : "are");
   for (const auto& [key, found] : unsupported_) {
     std::string domain = key.domain.empty() ? "" : fmt::format(" of domain {}", quoted(key.domain));
     text += fmt::format("\n  {}{}: {} ({} {}, first {})", key.op_type, domain, key.reason, found.first,

@@ -53,6 +53,7 @@ Result<int64_t> Importer::version_of(const NodeProto& n, const Frame& frame) con
   }
   if (domain == kMicrosoftDomain || domain == "ai.onnx.preview") return std::max<int64_t>(version, 1);
   if (domain == "ai.onnx.preview.training") return std::max<int64_t>(version, 1);  // the optimizers are plain operators
+  if (is_quant_domain(domain)) return 1;
   if (domain == "ai.onnx.training") return unsupported("training is not supported");
   return unsupported("unknown domain");
 }
@@ -61,12 +62,13 @@ Result<Node*> Importer::emit(Region& into, std::string_view op, std::vector<Valu
                              std::vector<Value*> outputs, std::vector<std::unique_ptr<Region>> regions) {
   const OpDef* def = options_.find_op ? options_.find_op(op) : find_op(op);
   if (!def) return unsupported("there is no operator {}", quoted(op));
-  while (!inputs.empty() && !inputs.back()) inputs.pop_back();
+  while (!inputs.empty() && !inputs.back() && static_cast<int>(inputs.size()) > def->min_inputs) inputs.pop_back();
   int count = static_cast<int>(inputs.size());
   if (count < def->min_inputs || (def->max_inputs >= 0 && count > def->max_inputs)) {
-    std::string range = def->max_inputs < 0                 ? fmt::format("at least {}", def->min_inputs)
-                        : def->max_inputs == def->min_inputs ? fmt::format("{}", def->min_inputs)
-                                                             : fmt::format("{} to {}", def->min_inputs, def->max_inputs);
+    std::string range = def->max_inputs < 0 ? fmt::format("at least {}", def->min_inputs)
+                        : def->max_inputs == def->min_inputs
+                            ? fmt::format("{}", def->min_inputs)
+                            : fmt::format("{} to {}", def->min_inputs, def->max_inputs);
     return invalid("got {} inputs, expected {}", count, range);
   }
   for (const auto& [name, value] : attrs.items()) {
@@ -77,7 +79,8 @@ Result<Node*> Importer::emit(Region& into, std::string_view op, std::vector<Valu
       at = space + 1;
     }
     if (!known)
-      return unsupported("attribute {} is not known, expected {}", quoted(name), def->attrs.empty() ? "none" : "one of: " + std::string(def->attrs));
+      return unsupported("attribute {} is not known, expected {}", quoted(name),
+                         def->attrs.empty() ? "none" : "one of: " + std::string(def->attrs));
   }
   auto node = std::make_unique<Node>();
   node->def = def;
@@ -146,12 +149,14 @@ Result<void> Importer::node(const NodeProto& n, Region& region, Scope& scope, co
   std::string_view domain = canonical_domain(n.domain);
   auto opset = frame.opsets.find(domain);
   int64_t version = opset == frame.opsets.end() ? 0 : opset->second;
-  source = domain.empty() ? fmt::format("{}, opset {}", n.op_type, version) : fmt::format("{}, {} {}", n.op_type, domain, version);
+  source = domain.empty() ? fmt::format("{}, opset {}", n.op_type, version)
+                          : fmt::format("{}, {} {}", n.op_type, domain, version);
 
   auto function = functions_.find({domain, n.op_type, n.overload});
   current_name_ = name;
   current_source_ = source;
-  auto result = function != functions_.end() ? call(n, *function->second, region, scope, frame) : op_node(n, region, scope, frame);
+  auto result = function != functions_.end() ? call(n, *function->second, region, scope, frame)
+                                             : op_node(n, region, scope, frame);
   if (result) return {};
   if (result.error().kind == ErrorKind::Unsupported && !result.error().message.empty()) {
     OpKey key{std::string(n.op_type), std::string(domain), result.error().message};
@@ -191,7 +196,7 @@ Result<void> Importer::op_node(const NodeProto& n, Region& region, Scope& scope,
       Scope inner;
       inner.outer = &scope;
       std::string outer_name = current_name_, outer_source = current_source_;
-      TRY(graph(*a->g, *body, inner, frame, false));
+      TRY(graph(*a->g, *body, inner, frame, op == "loop" ? BodyOf::Loop : BodyOf::Other));
       current_name_ = outer_name;
       current_source_ = outer_source;
       bodies.emplace(std::string(written.name), std::move(body));

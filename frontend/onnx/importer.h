@@ -15,8 +15,8 @@ namespace ingot::onnx {
 // Names in sight: those of this graph, then those of the graphs around it. A function sees only its own.
 struct Scope {
   const Scope* outer = nullptr;
-  std::map<std::string_view, Value*> values;     // null: an optional input of a function that the caller left out
-  std::map<std::string_view, Value*> prepared;   // outputs whose value exists before their node
+  std::map<std::string_view, Value*> values;    // null: an optional input of a function that the caller left out
+  std::map<std::string_view, Value*> prepared;  // outputs whose value exists before their node
 
   // Null when the name is unknown.
   Value* const* find(std::string_view name) const;
@@ -26,10 +26,12 @@ struct Scope {
 struct Frame {
   std::map<std::string_view, int64_t> opsets;
   const std::map<std::string_view, const AttributeProto*>* attributes = nullptr;
-  std::string prefix;                        // of names: "call/"
+  std::string prefix;  // of names: "call/"
   const FunctionProto* function = nullptr;
   const Frame* caller = nullptr;
 };
+
+enum class BodyOf : uint8_t { Model, Loop, Other };
 
 struct OpKey {
   std::string op_type, domain, reason;
@@ -42,16 +44,19 @@ class Importer {
   Result<Graph> run();
 
   // One node of the op table into a region; checks arity and attribute names.
-  Result<Node*> emit(Region& into, std::string_view op, std::vector<Value*> inputs, Attrs attrs, std::vector<Value*> outputs,
-                     std::vector<std::unique_ptr<Region>> regions = {});
+  Result<Node*> emit(Region& into, std::string_view op, std::vector<Value*> inputs, Attrs attrs,
+                     std::vector<Value*> outputs, std::vector<std::unique_ptr<Region>> regions = {});
   Value* new_value(std::string_view name) { return graph_.new_value(std::string(name)); }
-  Value* new_constant(std::string_view name, TensorRef data) { return graph_.new_constant(std::string(name), std::move(data)); }
+  Value* new_constant(std::string_view name, TensorRef data) {
+    return graph_.new_constant(std::string(name), std::move(data));
+  }
   const Facts& facts() const { return facts_; }
 
  private:
   Result<void> read_functions();
-  Result<void> graph(const GraphProto& g, Region& region, Scope& scope, const Frame& frame, bool top);
-  Result<void> initializers(const GraphProto& g, Scope& scope, const Frame& frame, std::set<std::string_view>& constants);
+  Result<void> graph(const GraphProto& g, Region& region, Scope& scope, const Frame& frame, BodyOf kind);
+  Result<void> initializers(const GraphProto& g, Scope& scope, const Frame& frame,
+                            std::set<std::string_view>& constants);
   Result<void> nodes(const std::vector<NodeProto>& list, Region& region, Scope& scope, const Frame& frame);
   Result<void> node(const NodeProto& n, Region& region, Scope& scope, const Frame& frame);
   Result<void> op_node(const NodeProto& n, Region& region, Scope& scope, const Frame& frame);
@@ -77,7 +82,7 @@ class Importer {
   std::map<std::tuple<std::string_view, std::string_view, std::string_view>, const FunctionProto*> functions_;
   std::unordered_map<const TensorProto*, TensorRef> tensors_;  // a function's constants are decoded once
   std::vector<std::pair<OpKey, std::pair<int64_t, std::string>>> unsupported_;  // count, first node
-  std::string current_name_, current_source_;  // of the node being imported
+  std::string current_name_, current_source_;                                   // of the node being imported
   int64_t nodes_ = 0;
   int nesting_ = 0;
 };

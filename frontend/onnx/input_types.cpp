@@ -108,7 +108,8 @@ Result<Dim> InputTypes::named(const std::string& name, bool positional) {
   if (auto it = dims_.find(key); it != dims_.end()) return it->second;
   Dim d;
   if (auto it = options_.dims.find(name); it != options_.dims.end()) {
-    if (it->second < 0 || it->second > kDimMax) return invalid("extent {} is fixed to {}, expected at least 0", quoted(name), it->second);
+    if (it->second < 0 || it->second > kDimMax)
+      return invalid("extent {} is fixed to {}, expected at least 0", quoted(name), it->second);
     d = Dim(it->second);
   } else {
     std::string symbol = name;
@@ -144,14 +145,16 @@ Result<Type> InputTypes::convert(const TypeProto& proto, std::string_view input,
   switch (proto.kind) {
     case Kind::Tensor: {
       TensorType t{dtype_of(proto.elem_type), {}};
-      if (t.dtype == DType::Invalid) return invalid("input {} has unknown element type {}", quoted(input), proto.elem_type);
+      if (t.dtype == DType::Invalid)
+        return invalid("input {} has unknown element type {}", quoted(input), proto.elem_type);
       if (!proto.shape && has_shape_) {
         *has_shape_ = false;
         return Type::of(std::move(t));
       }
       if (!proto.shape) return unsupported("input {} has no shape; give it one", quoted(input));
       if (proto.shape->dim.size() > kMaxTensorRank)
-        return limit_exceeded("input {} has rank {}, expected at most {}", quoted(input), proto.shape->dim.size(), kMaxTensorRank);
+        return limit_exceeded("input {} has rank {}, expected at most {}", quoted(input), proto.shape->dim.size(),
+                              kMaxTensorRank);
       for (const auto& d : proto.shape->dim) t.dims.push_back(TRY(extent(d, input, axis++)));
       return Type::of(std::move(t));
     }
@@ -191,7 +194,8 @@ Result<void> InputTypes::check_all_used() const {
     if (dims_.count(name) || dims_.count("#" + name)) continue;
     std::string known;
     for (const auto& [n, d] : dims_) known += (known.empty() ? "" : ", ") + (n[0] == '#' ? n.substr(1) : n);
-    return invalid("no extent of the inputs is named {}; got {}", quoted(name), known.empty() ? "none that is free" : known);
+    return invalid("no extent of the inputs is named {}; got {}", quoted(name),
+                   known.empty() ? "none that is free" : known);
   }
   return {};
 }

@@ -26,8 +26,8 @@ class InputTypes {
 
   const ImportOptions& options_;
   bool* has_shape_ = nullptr;  // where set: cleared for a tensor without a shape, instead of an error
-  std::map<std::string, bool, std::less<>> plain_;      // names that stand alone
-  std::map<std::string, Dim, std::less<>> dims_;        // what each name became
+  std::map<std::string, bool, std::less<>> plain_;  // names that stand alone
+  std::map<std::string, Dim, std::less<>> dims_;    // what each name became
   std::set<std::string> symbol_names_;
 };
 

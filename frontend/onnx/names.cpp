@@ -43,6 +43,10 @@ std::string snake_case(std::string_view name) {
   return out;
 }
 
+bool is_quant_domain(std::string_view domain) {
+  return domain == "onnx.brevitas" || domain == "qonnx.custom_op.general" || domain == "finn.custom_op.general";
+}
+
 std::string_view canonical_domain(std::string_view domain) { return domain == "ai.onnx" ? std::string_view() : domain; }
 
 std::string op_name(std::string_view domain, std::string_view op_type) {

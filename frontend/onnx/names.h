@@ -15,6 +15,8 @@ namespace ingot::onnx {
 std::string snake_case(std::string_view name);
 
 inline constexpr std::string_view kMlDomain = "ai.onnx.ml", kMicrosoftDomain = "com.microsoft";
+// Brevitas, QONNX and FINN: one operator, Quant, under three domains.
+bool is_quant_domain(std::string_view domain);
 std::string_view canonical_domain(std::string_view domain);  // "ai.onnx" -> ""
 std::string op_name(std::string_view domain, std::string_view op_type);
 

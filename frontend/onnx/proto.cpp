@@ -122,7 +122,10 @@ class Decoder {
       case 6: return put(f, m.string_data);
       case 7: return m.int64_data.add(f, WireType::Varint);
       case 8: return put(f, m.name);
-      case 9: TRY(expect(f, WireType::Bytes)); m.raw_data = f.bytes; return {};
+      case 9:
+        TRY(expect(f, WireType::Bytes));
+        m.raw_data = f.bytes;
+        return {};
       case 10: return m.double_data.add(f, WireType::Fixed64);
       case 11: return m.uint64_data.add(f, WireType::Varint);
       case 13: return put(f, m.external_data);
@@ -156,9 +159,15 @@ class Decoder {
   Result<void> field(TensorShapeProto& m, const Field& f) { return f.number == 1 ? put(f, m.dim) : Result<void>(); }
 
   // TypeProto is a oneof: each arm is a message of its own, read into the same struct.
-  struct TensorArm { TypeProto& type; };
-  struct ElementArm { TypeProto& type; };  // Sequence, Optional: elem_type = 1
-  struct MapArm { TypeProto& type; };
+  struct TensorArm {
+    TypeProto& type;
+  };
+  struct ElementArm {
+    TypeProto& type;
+  };  // Sequence, Optional: elem_type = 1
+  struct MapArm {
+    TypeProto& type;
+  };
   Result<void> field(TensorArm& m, const Field& f) {
     switch (f.number) {
       case 1: return put(f, m.type.elem_type);

@@ -12,7 +12,7 @@
 
 namespace ingot::onnx {
 
-inline constexpr int kMaxMessageDepth = 100;             // messages in messages; protobuf's own limit
+inline constexpr int kMaxMessageDepth = 100;               // messages in messages; protobuf's own limit
 inline constexpr int64_t kMaxMessages = int64_t{4} << 20;  // in one file; bounds memory to a few hundred bytes each
 
 struct StringStringEntryProto {
@@ -64,8 +64,21 @@ struct GraphProto;
 
 struct AttributeProto {
   enum Type : int32_t {
-    kUndefined = 0, kFloat = 1, kInt = 2, kString = 3, kTensor = 4, kGraph = 5, kFloats = 6, kInts = 7, kStrings = 8,
-    kTensors = 9, kGraphs = 10, kSparseTensor = 11, kSparseTensors = 12, kTypeProto = 13, kTypeProtos = 14,
+    kUndefined = 0,
+    kFloat = 1,
+    kInt = 2,
+    kString = 3,
+    kTensor = 4,
+    kGraph = 5,
+    kFloats = 6,
+    kInts = 7,
+    kStrings = 8,
+    kTensors = 9,
+    kGraphs = 10,
+    kSparseTensor = 11,
+    kSparseTensors = 12,
+    kTypeProto = 13,
+    kTypeProtos = 14,
   };
   AttributeProto();
   AttributeProto(AttributeProto&&) noexcept;

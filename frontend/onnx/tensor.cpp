@@ -7,7 +7,8 @@
 namespace ingot::onnx {
 
 Result<int64_t> count_elements(const std::vector<int64_t>& dims) {
-  if (dims.size() > kMaxTensorRank) return limit_exceeded("tensor of rank {}, expected at most {}", dims.size(), kMaxTensorRank);
+  if (dims.size() > kMaxTensorRank)
+    return limit_exceeded("tensor of rank {}, expected at most {}", dims.size(), kMaxTensorRank);
   int64_t n = 1;
   bool empty = false;
   for (int64_t d : dims) {
@@ -44,7 +45,8 @@ TensorRef view(DType dtype, const std::vector<int64_t>& dims, Bytes bytes, std::
 Result<TensorRef> from_bytes(DType dtype, const std::vector<int64_t>& dims, int64_t size, Bytes bytes,
                              const std::shared_ptr<const void>& owner) {
   if (static_cast<int64_t>(bytes.size()) != size)
-    return invalid("got {} bytes of data, expected {} for {}[{}]", bytes.size(), size, name(dtype), fmt::join(dims, ", "));
+    return invalid("got {} bytes of data, expected {} for {}[{}]", bytes.size(), size, name(dtype),
+                   fmt::join(dims, ", "));
   if (dtype == DType::Bool && std::any_of(bytes.begin(), bytes.end(), [](uint8_t b) { return b > 1; })) {
     auto t = TensorData::make(dtype, dims);
     std::transform(bytes.begin(), bytes.end(), t->mutable_bytes(), [](uint8_t b) { return b != 0 ? 1 : 0; });
@@ -57,7 +59,8 @@ Result<TensorRef> from_bytes(DType dtype, const std::vector<int64_t>& dims, int6
 Result<TensorRef> from_varints(DType dtype, const std::vector<int64_t>& dims, int64_t size, int unit, Bytes run) {
   // A varint takes at least a byte: check before allocating what the dims claim.
   if (size / unit > static_cast<int64_t>(run.size()))
-    return invalid("got {} bytes of numbers, expected {} numbers for {}[{}]", run.size(), size / unit, name(dtype), fmt::join(dims, ", "));
+    return invalid("got {} bytes of numbers, expected {} numbers for {}[{}]", run.size(), size / unit, name(dtype),
+                   fmt::join(dims, ", "));
   auto t = TensorData::make(dtype, dims);
   uint8_t* out = t->mutable_bytes();
   const uint8_t *p = run.data(), *end = p + run.size();
@@ -66,11 +69,13 @@ Result<TensorRef> from_varints(DType dtype, const std::vector<int64_t>& dims, in
     uint64_t v;
     p = read_varint(p, end, v);
     if (!p) return invalid("truncated or overlong varint in the data");
-    if (n >= size / unit) return invalid("more numbers than the {} of {}[{}]", size / unit, name(dtype), fmt::join(dims, ", "));
+    if (n >= size / unit)
+      return invalid("more numbers than the {} of {}[{}]", size / unit, name(dtype), fmt::join(dims, ", "));
     if (dtype == DType::Bool) v = v != 0;
     std::memcpy(out + n * unit, &v, static_cast<size_t>(unit));
   }
-  if (n != size / unit) return invalid("got {} numbers, expected {} for {}[{}]", n, size / unit, name(dtype), fmt::join(dims, ", "));
+  if (n != size / unit)
+    return invalid("got {} numbers, expected {} for {}[{}]", n, size / unit, name(dtype), fmt::join(dims, ", "));
   return TensorRef(t);
 }
 
@@ -93,11 +98,14 @@ Result<TensorRef> from_external(const TensorProto& proto, DType dtype, int64_t s
   }
   auto file = TRY(source.external->open(location));
   int64_t file_size = static_cast<int64_t>(file->bytes().size());
-  if (offset > file_size) return invalid("external data offset {} is past the end of {} ({} bytes)", offset, quoted(location), file_size);
+  if (offset > file_size)
+    return invalid("external data offset {} is past the end of {} ({} bytes)", offset, quoted(location), file_size);
   if (length < 0) length = std::min(size, file_size - offset);
   if (length > file_size - offset)
-    return invalid("external data at {} of {} bytes is past the end of {} ({} bytes)", offset, length, quoted(location), file_size);
-  return from_bytes(dtype, proto.dims, size, file->bytes().subspan(static_cast<size_t>(offset), static_cast<size_t>(length)), file);
+    return invalid("external data at {} of {} bytes is past the end of {} ({} bytes)", offset, length, quoted(location),
+                   file_size);
+  return from_bytes(dtype, proto.dims, size,
+                    file->bytes().subspan(static_cast<size_t>(offset), static_cast<size_t>(length)), file);
 }
 
 }  // namespace
@@ -119,7 +127,8 @@ Result<TensorRef> read_tensor(const TensorProto& proto, const TensorSource& sour
 
   int64_t size = storage_bytes(dtype, n);
   if (proto.data_location == TensorProto::kExternal) return from_external(proto, dtype, size, source);
-  if (proto.raw_data && (!proto.raw_data->empty() || n == 0)) return from_bytes(dtype, proto.dims, size, *proto.raw_data, source.owner);
+  if (proto.raw_data && (!proto.raw_data->empty() || n == 0))
+    return from_bytes(dtype, proto.dims, size, *proto.raw_data, source.owner);
 
   auto floats = [&](const Packed& data) -> Result<TensorRef> {
     if (data.owned.empty()) return from_bytes(dtype, proto.dims, size, data.run, source.owner);
@@ -127,20 +136,34 @@ Result<TensorRef> read_tensor(const TensorProto& proto, const TensorSource& sour
     return from_bytes(dtype, proto.dims, size, *copy, copy);
   };
   switch (dtype) {
-    case DType::F32: case DType::C64: return floats(proto.float_data);
-    case DType::F64: case DType::C128: return floats(proto.double_data);
+    case DType::F32:
+    case DType::C64: return floats(proto.float_data);
+    case DType::F64:
+    case DType::C128: return floats(proto.double_data);
     case DType::I64: return from_varints(dtype, proto.dims, size, 8, proto.int64_data.view());
     case DType::U64: return from_varints(dtype, proto.dims, size, 8, proto.uint64_data.view());
     case DType::U32: return from_varints(dtype, proto.dims, size, 4, proto.uint64_data.view());
     case DType::I32: return from_varints(dtype, proto.dims, size, 4, proto.int32_data.view());
-    case DType::I16: case DType::U16: case DType::F16: case DType::BF16:
-      return from_varints(dtype, proto.dims, size, 2, proto.int32_data.view());
+    case DType::I16:
+    case DType::U16:
+    case DType::F16:
+    case DType::BF16: return from_varints(dtype, proto.dims, size, 2, proto.int32_data.view());
     // One number holds one byte: two 4-bit elements, four 2-bit ones.
-    case DType::Bool: case DType::I8: case DType::U8: case DType::I4: case DType::U4: case DType::I2: case DType::U2:
-    case DType::F8E4M3FN: case DType::F8E4M3FNUZ: case DType::F8E5M2: case DType::F8E5M2FNUZ: case DType::F8E8M0:
-    case DType::F4E2M1:
-      return from_varints(dtype, proto.dims, size, 1, proto.int32_data.view());
-    case DType::String: case DType::Invalid: break;
+    case DType::Bool:
+    case DType::I8:
+    case DType::U8:
+    case DType::I4:
+    case DType::U4:
+    case DType::I2:
+    case DType::U2:
+    case DType::F8E4M3FN:
+    case DType::F8E4M3FNUZ:
+    case DType::F8E5M2:
+    case DType::F8E5M2FNUZ:
+    case DType::F8E8M0:
+    case DType::F4E2M1: return from_varints(dtype, proto.dims, size, 1, proto.int32_data.view());
+    case DType::String:
+    case DType::Invalid: break;
   }
   return invalid("unknown element type {}", proto.data_type);
 }
@@ -149,15 +172,18 @@ Result<TensorRef> read_sparse_tensor(const SparseTensorProto& proto, const Tenso
   TensorRef values = TRY(read_tensor(proto.values, source));
   TensorRef indices = TRY(read_tensor(proto.indices, source));
   int64_t n = TRY(count_elements(proto.dims));
-  if (n > kMaxSparseElements) return limit_exceeded("sparse tensor of {} elements, expected at most {}", n, kMaxSparseElements);
+  if (n > kMaxSparseElements)
+    return limit_exceeded("sparse tensor of {} elements, expected at most {}", n, kMaxSparseElements);
   if (values->dims.size() != 1) return invalid("sparse values of rank {}, expected 1", values->dims.size());
   if (indices->dtype != DType::I64) return invalid("sparse indices of {}, expected i64", name(indices->dtype));
-  if (values->dtype == DType::String || bits(values->dtype) < 8) return unsupported("sparse tensor of {}", name(values->dtype));
+  if (values->dtype == DType::String || bits(values->dtype) < 8)
+    return unsupported("sparse tensor of {}", name(values->dtype));
   int64_t count = values->dims[0], rank = static_cast<int64_t>(proto.dims.size());
   bool linear = indices->dims.size() == 1;
   if (!(linear ? indices->dims[0] == count
                : indices->dims.size() == 2 && indices->dims[0] == count && indices->dims[1] == rank))
-    return invalid("sparse indices [{}], expected [{}] or [{}, {}]", fmt::join(indices->dims, ", "), count, count, rank);
+    return invalid("sparse indices [{}], expected [{}] or [{}, {}]", fmt::join(indices->dims, ", "), count, count,
+                   rank);
   auto dense = TensorData::make(values->dtype, proto.dims);
   int64_t unit = bits(values->dtype) / 8;
   for (int64_t i = 0; i < count; ++i) {

@@ -1,8 +1,8 @@
 // TensorProto <-> TensorData.
 //
-// Contents that already lie in the file as TensorData wants them (raw_data, one packed run of floats or doubles, external
-// data) are not copied: the result points into the file, keeps it alive, and has NO alignment beyond a byte's. Contents of
-// up to kCopyBelow bytes are copied so that they are aligned; all else is decoded into memory of its own.
+// Contents that already lie in the file as TensorData wants them (raw_data, one packed run of floats or doubles,
+// external data) are not copied: the result points into the file, keeps it alive, and has NO alignment beyond a byte's.
+// Contents of up to kCopyBelow bytes are copied so that they are aligned; all else is decoded into memory of its own.
 #pragma once
 
 #include "frontend/onnx/dtype.h"

@@ -1,8 +1,9 @@
 // Rewrites of nodes of older operator sets as nodes of the newest.
 //
-// One function per operator whose meaning, inputs or attributes changed; it looks at `version` (the operator set that the
-// model imports) and edits the node, or emits others and finishes it itself. Operators without an entry never changed in a
-// way that matters here. Shapes are not known yet: what depends on them is computed with Shape and folds later.
+// One function per operator whose meaning, inputs or attributes changed; it looks at `version` (the operator set that
+// the model imports) and edits the node, or emits others and finishes it itself. Operators without an entry never
+// changed in a way that matters here. Shapes are not known yet: what depends on them is computed with Shape and folds
+// later.
 #pragma once
 
 #include "frontend/onnx/importer.h"
@@ -75,5 +76,6 @@ std::span<const UpgradeEntry> movement_upgrades();
 std::span<const UpgradeEntry> nn_upgrades();
 std::span<const UpgradeEntry> experimental_upgrades();
 std::span<const UpgradeEntry> ml_upgrades();
+std::span<const UpgradeEntry> quant_upgrades();
 
 }  // namespace ingot::onnx

@@ -43,7 +43,8 @@ Result<void> binary(Upgrade& u) {
   bool broadcast = u.i64("broadcast", 0) != 0, has_axis = u.has("axis");
   int64_t axis = u.i64("axis", 0);
   u.erase({"broadcast", "axis"});
-  if (broadcast && has_axis && u.in(0) && u.in(1)) u.inputs[1] = TRY(align(u, u.in(0), u.in(1), axis, u.rank(0), u.rank(1)));
+  if (broadcast && has_axis && u.in(0) && u.in(1))
+    u.inputs[1] = TRY(align(u, u.in(0), u.in(1), axis, u.rank(0), u.rank(1)));
   return {};
 }
 
@@ -53,7 +54,8 @@ Result<void> prelu(Upgrade& u) {
   TRY(drop_hints(u));
   const TensorData* slope = u.constant(1);
   if (slope && slope->elements() == 1) return {};
-  if (u.in(0) && u.in(1) && u.rank(1) != u.rank(0)) u.inputs[1] = TRY(align(u, u.in(0), u.in(1), 1, u.rank(0), u.rank(1)));
+  if (u.in(0) && u.in(1) && u.rank(1) != u.rank(0))
+    u.inputs[1] = TRY(align(u, u.in(0), u.in(1), 1, u.rank(0), u.rank(1)));
   return {};
 }
 
@@ -112,17 +114,53 @@ Result<void> reduce(Upgrade& u) {
 }
 
 constexpr UpgradeEntry kEntries[] = {
-    {"abs", drop_hints}, {"ceil", drop_hints}, {"elu", drop_hints}, {"exp", drop_hints}, {"floor", drop_hints},
-    {"hard_sigmoid", drop_hints}, {"leaky_relu", drop_hints}, {"log", drop_hints}, {"max", drop_hints},
-    {"mean", drop_hints}, {"min", drop_hints}, {"neg", drop_hints}, {"reciprocal", drop_hints}, {"relu", drop_hints},
-    {"sigmoid", drop_hints}, {"sqrt", drop_hints}, {"sum", drop_hints}, {"tanh", drop_hints}, {"not", drop_hints},
-    {"add", binary}, {"sub", binary}, {"mul", binary}, {"div", binary}, {"pow", binary}, {"and", binary}, {"or", binary},
-    {"xor", binary}, {"equal", binary}, {"greater", binary}, {"less", binary},
-    {"prelu", prelu}, {"selu", selu}, {"clip", clip}, {"cast", cast},
-    {"softmax", softmax}, {"log_softmax", softmax}, {"hardmax", softmax},
-    {"reduce_l1", reduce}, {"reduce_l2", reduce}, {"reduce_log_sum", reduce}, {"reduce_log_sum_exp", reduce},
-    {"reduce_max", reduce}, {"reduce_mean", reduce}, {"reduce_min", reduce}, {"reduce_prod", reduce},
-    {"reduce_sum", reduce}, {"reduce_sum_square", reduce},
+    {"abs", drop_hints},
+    {"ceil", drop_hints},
+    {"elu", drop_hints},
+    {"exp", drop_hints},
+    {"floor", drop_hints},
+    {"hard_sigmoid", drop_hints},
+    {"leaky_relu", drop_hints},
+    {"log", drop_hints},
+    {"max", drop_hints},
+    {"mean", drop_hints},
+    {"min", drop_hints},
+    {"neg", drop_hints},
+    {"reciprocal", drop_hints},
+    {"relu", drop_hints},
+    {"sigmoid", drop_hints},
+    {"sqrt", drop_hints},
+    {"sum", drop_hints},
+    {"tanh", drop_hints},
+    {"not", drop_hints},
+    {"add", binary},
+    {"sub", binary},
+    {"mul", binary},
+    {"div", binary},
+    {"pow", binary},
+    {"and", binary},
+    {"or", binary},
+    {"xor", binary},
+    {"equal", binary},
+    {"greater", binary},
+    {"less", binary},
+    {"prelu", prelu},
+    {"selu", selu},
+    {"clip", clip},
+    {"cast", cast},
+    {"softmax", softmax},
+    {"log_softmax", softmax},
+    {"hardmax", softmax},
+    {"reduce_l1", reduce},
+    {"reduce_l2", reduce},
+    {"reduce_log_sum", reduce},
+    {"reduce_log_sum_exp", reduce},
+    {"reduce_max", reduce},
+    {"reduce_mean", reduce},
+    {"reduce_min", reduce},
+    {"reduce_prod", reduce},
+    {"reduce_sum", reduce},
+    {"reduce_sum_square", reduce},
 };
 
 }  // namespace

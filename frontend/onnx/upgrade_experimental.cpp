@@ -61,7 +61,8 @@ Result<void> crop(Upgrade& u) {
       return invalid("scale is out of range");
     end = {bottom, right};
   }
-  return u.finish("slice", {x, u.ints_constant({top, left}), u.ints_constant(end), u.ints_constant({2, 3})}, {}, u.outputs);
+  return u.finish("slice", {x, u.ints_constant({top, left}), u.ints_constant(end), u.ints_constant({2, 3})}, {},
+                  u.outputs);
 }
 
 Result<void> dynamic_slice(Upgrade& u) {
@@ -70,8 +71,12 @@ Result<void> dynamic_slice(Upgrade& u) {
 }
 
 constexpr UpgradeEntry kEntries[] = {
-    {"affine", affine}, {"scaled_tanh", scaled_tanh}, {"parametric_softplus", parametric_softplus},
-    {"image_scaler", image_scaler}, {"crop", crop}, {"dynamic_slice", dynamic_slice},
+    {"affine", affine},
+    {"scaled_tanh", scaled_tanh},
+    {"parametric_softplus", parametric_softplus},
+    {"image_scaler", image_scaler},
+    {"crop", crop},
+    {"dynamic_slice", dynamic_slice},
 };
 
 }  // namespace

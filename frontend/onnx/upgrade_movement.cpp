@@ -1,4 +1,5 @@
-// Operators that move elements: shapes, axes, indices and pads that became inputs; Upsample and Scatter, which got new names.
+// Operators that move elements: shapes, axes, indices and pads that became inputs; Upsample and Scatter, which got new
+// names.
 #include <algorithm>
 
 #include "frontend/onnx/upgrade.h"
@@ -49,7 +50,8 @@ Result<void> tile(Upgrade& u) {
   const TensorData *tiles = u.constant(1), *axis = u.constant(2);
   int rank = u.rank(0);
   if (!tiles || !axis || rank < 0 || tiles->elements() != 1 || axis->elements() != 1)
-    return unsupported("operator set {} with tiles and axis that are not constants, or an input of unknown rank", u.version);
+    return unsupported("operator set {} with tiles and axis that are not constants, or an input of unknown rank",
+                       u.version);
   int64_t at = static_cast<int64_t>(axis->number(0));
   if (at < 0 || at >= rank) return invalid("axis is {}, expected 0 to {}", at, rank - 1);
   std::vector<int64_t> repeats(static_cast<size_t>(rank), 1);
@@ -158,9 +160,20 @@ Result<void> dft(Upgrade& u) {
 }
 
 constexpr UpgradeEntry kEntries[] = {
-    {"squeeze", squeeze}, {"unsqueeze", squeeze}, {"concat", concat}, {"reshape", reshape}, {"slice", slice},
-    {"split", split}, {"tile", tile}, {"pad", pad}, {"top_k", top_k}, {"scatter", scatter}, {"resize", resize},
-    {"upsample", upsample}, {"grid_sample", grid_sample}, {"dft", dft},
+    {"squeeze", squeeze},
+    {"unsqueeze", squeeze},
+    {"concat", concat},
+    {"reshape", reshape},
+    {"slice", slice},
+    {"split", split},
+    {"tile", tile},
+    {"pad", pad},
+    {"top_k", top_k},
+    {"scatter", scatter},
+    {"resize", resize},
+    {"upsample", upsample},
+    {"grid_sample", grid_sample},
+    {"dft", dft},
 };
 
 }  // namespace

@@ -19,7 +19,8 @@ Result<void> batch_normalization(Upgrade& u) {
   if (training) u.attrs.set("training_mode", int64_t{1});
   if (spatial) return {};
   if (training) return unsupported("training with spatial = 0");
-  if (u.inputs.size() != 5 || std::count(u.inputs.begin(), u.inputs.end(), nullptr)) return invalid("got {} inputs, expected 5", u.inputs.size());
+  if (u.inputs.size() != 5 || std::count(u.inputs.begin(), u.inputs.end(), nullptr))
+    return invalid("got {} inputs, expected 5", u.inputs.size());
   Value *x = u.in(0), *scale = u.in(1), *bias = u.in(2), *mean = u.in(3), *var = u.in(4);
   Value* spread = TRY(u.add("sqrt", {TRY(u.add("add", {var, TRY(u.number_like(x, u.f64("epsilon", 1e-5)))}))}));
   Value* normal = TRY(u.add("div", {TRY(u.add("sub", {x, mean})), spread}));
@@ -53,8 +54,8 @@ Result<void> group_normalization(Upgrade& u) {
   return {};
 }
 
-// Dropout outside of training is the identity; before 12 there was no way to ask for training at run time. The mask was of
-// the input's type until 10.
+// Dropout outside of training is the identity; before 12 there was no way to ask for training at run time. The mask was
+// of the input's type until 10.
 Result<void> dropout(Upgrade& u) {
   bool training = false;
   if (u.version >= 12) {
@@ -137,10 +138,20 @@ Result<void> scan(Upgrade& u) {
 }
 
 constexpr UpgradeEntry kEntries[] = {
-    {"batch_normalization", batch_normalization}, {"instance_normalization", instance_normalization},
-    {"layer_normalization", layer_normalization}, {"group_normalization", group_normalization}, {"dropout", dropout}, {"lp_pool", lp_pool}, {"global_lp_pool", lp_pool},
-    {"gemm", gemm}, {"lstm", recurrent}, {"gru", recurrent}, {"rnn", recurrent}, {"roi_align", roi_align},
-    {"mean_variance_normalization", mean_variance_normalization}, {"scan", scan},
+    {"batch_normalization", batch_normalization},
+    {"instance_normalization", instance_normalization},
+    {"layer_normalization", layer_normalization},
+    {"group_normalization", group_normalization},
+    {"dropout", dropout},
+    {"lp_pool", lp_pool},
+    {"global_lp_pool", lp_pool},
+    {"gemm", gemm},
+    {"lstm", recurrent},
+    {"gru", recurrent},
+    {"rnn", recurrent},
+    {"roi_align", roi_align},
+    {"mean_variance_normalization", mean_variance_normalization},
+    {"scan", scan},
 };
 
 }  // namespace

@@ -68,7 +68,8 @@ void write(FieldWriter& w, const HostValue& value, std::string_view name);
 // The field of an element in SequenceProto; in OptionalProto the same numbers stand for the same kinds.
 uint32_t element_field(HostValue::Kind kind) {
   switch (kind) {
-    case HostValue::Kind::None: case HostValue::Kind::Tensor: return 3;
+    case HostValue::Kind::None:
+    case HostValue::Kind::Tensor: return 3;
     case HostValue::Kind::Sequence: return 5;
     case HostValue::Kind::Map: return 6;
     case HostValue::Kind::Optional: return 7;

@@ -1,5 +1,5 @@
-// The .pb files of ONNX's test vectors: a TensorProto, SequenceProto, OptionalProto or MapProto. Which one a file holds is
-// not written in it; the type of the model's input or output says.
+// The .pb files of ONNX's test vectors: a TensorProto, SequenceProto, OptionalProto or MapProto. Which one a file holds
+// is not written in it; the type of the model's input or output says.
 #pragma once
 
 #include "frontend/onnx/tensor.h"

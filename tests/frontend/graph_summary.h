@@ -73,8 +73,8 @@ inline std::string summary(const Region& r, const std::string& indent = "") {
     for (const auto& [name, value] : n->attrs.items()) s += " " + name + "=" + std::visit(AttrText(), value);
     s += "\n";
     for (const auto& body : n->regions)
-      s += fmt::format("{}  ({}) {{\n{}{}  }} -> {}\n", indent, names(body->inputs), summary(*body, indent + "    "), indent,
-                       names(body->outputs));
+      s += fmt::format("{}  ({}) {{\n{}{}  }} -> {}\n", indent, names(body->inputs), summary(*body, indent + "    "),
+                       indent, names(body->outputs));
   }
   return s;
 }

@@ -25,11 +25,26 @@ Result<Graph> import(const build::Model& m, ImportOptions options = accept_all()
 
 TEST(Names, SnakeCase) {
   const std::pair<const char*, const char*> cases[] = {
-      {"Conv", "conv"}, {"MatMul", "mat_mul"}, {"LSTM", "lstm"}, {"QLinearConv", "qlinear_conv"}, {"PRelu", "prelu"},
-      {"ReduceL2", "reduce_l2"}, {"MatMulNBits", "mat_mul_nbits"}, {"TfIdfVectorizer", "tf_idf_vectorizer"}, {"DFT", "dft"},
-      {"GatherND", "gather_nd"}, {"RMSNormalization", "rms_normalization"}, {"IsNaN", "is_nan"}, {"TopK", "top_k"},
-      {"Col2Im", "col2im"}, {"SVMClassifier", "svm_classifier"}, {"LpPool", "lp_pool"}, {"SwiGLU", "swiglu"},
-      {"LRN", "lrn"}, {"BitwiseAnd", "bitwise_and"}, {"NonMaxSuppression", "non_max_suppression"},
+      {"Conv", "conv"},
+      {"MatMul", "mat_mul"},
+      {"LSTM", "lstm"},
+      {"QLinearConv", "qlinear_conv"},
+      {"PRelu", "prelu"},
+      {"ReduceL2", "reduce_l2"},
+      {"MatMulNBits", "mat_mul_nbits"},
+      {"TfIdfVectorizer", "tf_idf_vectorizer"},
+      {"DFT", "dft"},
+      {"GatherND", "gather_nd"},
+      {"RMSNormalization", "rms_normalization"},
+      {"IsNaN", "is_nan"},
+      {"TopK", "top_k"},
+      {"Col2Im", "col2im"},
+      {"SVMClassifier", "svm_classifier"},
+      {"LpPool", "lp_pool"},
+      {"SwiGLU", "swiglu"},
+      {"LRN", "lrn"},
+      {"BitwiseAnd", "bitwise_and"},
+      {"NonMaxSuppression", "non_max_suppression"},
   };
   for (auto [onnx, op] : cases) EXPECT_EQ(snake_case(onnx), op);
   EXPECT_EQ(op_name("com.microsoft", "Attention"), "ms_attention");
@@ -108,7 +123,9 @@ TEST(Import, InitializersThatAreInputs) {
 
 TEST(Import, DimsWithOneNameAreOneSymbol) {
   auto m = build::Model().opset(17);
-  m.graph.input("x", kF32, {"batch", 3, ""}).input("z", kF32, {"batch", "past", "past + 1", "2*(past+batch)//4"}).output("y");
+  m.graph.input("x", kF32, {"batch", 3, ""})
+      .input("z", kF32, {"batch", "past", "past + 1", "2*(past+batch)//4"})
+      .output("y");
   m.graph.node("Foo", {"x", "z"}, {"y"});
   auto g = import(m);
   ASSERT_TRUE(g) << g.error().message;
@@ -150,7 +167,8 @@ TEST(Import, DimExpressions) {
   auto parse = [&](const char* text) { return parse_dim_expression(text, scope); };
   EXPECT_EQ(parse("n - 2*3")->value(), 6);
   EXPECT_EQ(parse("(n + 1)//2")->value(), 6);
-  for (const char* bad : {"", "n +", "m", "n/2", "n // 0", "(n", "n)", "99999999999999999999", "n n", "floor(n)"}) EXPECT_FALSE(parse(bad)) << bad;
+  for (const char* bad : {"", "n +", "m", "n/2", "n // 0", "(n", "n)", "99999999999999999999", "n n", "floor(n)"})
+    EXPECT_FALSE(parse(bad)) << bad;
   EXPECT_FALSE(parse((std::string(100, '(') + "n" + std::string(90, ')')).c_str()));
 }
 
@@ -173,7 +191,9 @@ TEST(Import, InputsWithoutShapeNeedOne) {
 TEST(Import, SequencesAndOptionals) {
   auto m = build::Model().opset(17);
   std::string t = build::tensor_type(kF32, {"n"});
-  m.graph.input("s", build::wrapped_type(4, t)).input("o", build::wrapped_type(9, build::wrapped_type(4, t))).output("y");
+  m.graph.input("s", build::wrapped_type(4, t))
+      .input("o", build::wrapped_type(9, build::wrapped_type(4, t)))
+      .output("y");
   m.graph.node("Foo", {"s", "o"}, {"y"});
   auto g = import(m);
   ASSERT_TRUE(g) << g.error().message;
@@ -188,7 +208,8 @@ TEST(Import, BodiesCaptureAndShadow) {
   auto m = build::Model().opset(17);
   m.graph.input("c", kBool, {}).input("x", kF32, {1}).output("y");
   // The If stands before the node whose result its branch captures.
-  m.graph.node("If", {"c"}, {"y"}, {Attr::graph("then_branch", then_branch.str()), Attr::graph("else_branch", else_branch.str())});
+  m.graph.node("If", {"c"}, {"y"},
+               {Attr::graph("then_branch", then_branch.str()), Attr::graph("else_branch", else_branch.str())});
   m.graph.node("Abs", {"x"}, {"t"});
   EXPECT_EQ(summary(import(m)),
             "t = abs(x)\n"
@@ -207,6 +228,18 @@ TEST(Import, LoopBody) {
   EXPECT_EQ(summary(import(m)), "last, all = loop(n, _, x)\n  (i, go, s) {\n    s2 = add(s, x)\n  } -> go, s2, s2\n");
 }
 
+// The iteration is a scalar; a body that declares it as [1] gets it so.
+TEST(Import, LoopBodyWithVectors) {
+  build::Graph body;
+  body.input("i", kI64, {1}).input("go", kBool, {});
+  body.node("Neg", {"i"}, {"s"}).output("go").output("s");
+  auto m = build::Model().opset(9);
+  m.graph.input("n", kI64, {}).output("all");
+  m.graph.node("Loop", {"n", ""}, {"all"}, {Attr::graph("body", body.str())});
+  EXPECT_EQ(summary(import(m)),
+            "all = loop(n)\n  (i, go) {\n    i_1 = unsqueeze(i, i64[1]{0})\n    s = neg(i_1)\n  } -> go, s\n");
+}
+
 build::Function leaky() {
   build::Function f;
   f.domain = "my", f.name = "Leaky", f.inputs = {"a", "b"}, f.outputs = {"r"}, f.attributes = {"slope"};
@@ -218,7 +251,8 @@ build::Function leaky() {
 TEST(Import, FunctionsAreExpanded) {
   auto m = build::Model().opset(17).opset(1, "my").function(leaky());
   m.graph.input("x", kF32, {1}).output("y");
-  m.graph.node("Leaky", {"x"}, {"u"}, {Attr("slope", 0.25)}, "one", "my").node("Leaky", {"u", "x"}, {"y"}, {}, "two", "my");
+  m.graph.node("Leaky", {"x"}, {"u"}, {Attr("slope", 0.25)}, "one", "my")
+      .node("Leaky", {"u", "x"}, {"y"}, {}, "two", "my");
   auto g = import(m);
   EXPECT_EQ(summary(g),
             "one/t = leaky_relu(x) alpha=0.25\n"
@@ -309,10 +343,27 @@ TEST(Import, ArityIsChecked) {
   EXPECT_EQ(summary(import(m, options)), "got 2 inputs, expected 1\n  in node 'r' (Relu, opset 17)");
 }
 
+// Absent inputs at the end are left out, but for those that the operator must be given.
+TEST(Import, RequiredInputsStayWhenAbsent) {
+  build::Graph body;
+  body.input("i").input("go").node("Neg", {"i"}, {"s"}).output("go").output("s");
+  auto m = build::Model().opset(17);
+  m.graph.input("n", kI64, {}).output("all").node("Loop", {"n", ""}, {"all"}, {Attr::graph("body", body.str())});
+  ImportOptions options;
+  options.find_op = [](std::string_view name) -> const OpDef* {
+    static const OpDef loop{"loop", 2, -1, "", nullptr, nullptr};
+    return name == "loop" ? &loop : any_op(name);
+  };
+  auto g = import(m, options);
+  ASSERT_TRUE(g) << g.error().message;
+  EXPECT_EQ(names(g->body.nodes[0]->inputs), "n, _");
+}
+
 TEST(Import, OperatorSetsOutOfRange) {
   auto m = build::Model().opset(29);
   m.graph.input("x", kF32, {1}).output("y").node("Relu", {"x"}, {"y"});
-  EXPECT_EQ(summary(import(m)), "one kind of node is not supported:\n  Relu: operator set 29, expected 1 to 28 (1 node, first 'y')");
+  EXPECT_EQ(summary(import(m)),
+            "one kind of node is not supported:\n  Relu: operator set 29, expected 1 to 28 (1 node, first 'y')");
 }
 
 }  // namespace

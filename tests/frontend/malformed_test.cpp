@@ -1,5 +1,3 @@
-#include "tests/malformed/models.h"
-
 #include <gtest/gtest.h>
 #include <unistd.h>
 
@@ -8,6 +6,7 @@
 
 #include "tests/frontend/graph_summary.h"
 #include "tests/frontend/onnx_builder.h"
+#include "tests/malformed/models.h"
 
 namespace ingot::onnx {
 namespace {

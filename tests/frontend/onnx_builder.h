@@ -24,7 +24,8 @@ std::string raw(const std::vector<T>& values) {
 }
 
 // TensorProto with raw_data.
-inline std::string tensor(std::string_view name, int data_type, const std::vector<int64_t>& dims, std::string_view raw_data) {
+inline std::string tensor(std::string_view name, int data_type, const std::vector<int64_t>& dims,
+                          std::string_view raw_data) {
   FieldWriter w;
   w.packed_varints(1, dims);
   w.varint(2, static_cast<uint64_t>(data_type));
@@ -89,7 +90,9 @@ class Attr {
   }
   Attr(std::string_view name, const char* v) { start(name), w_.bytes(4, std::string_view(v)), kind(3); }
   Attr(std::string_view name, const std::vector<int64_t>& v) { start(name), w_.packed_varints(8, v), kind(7); }
-  Attr(std::string_view name, const std::vector<float>& v) { start(name), w_.bytes(7, std::string_view(raw(v))), kind(6); }
+  Attr(std::string_view name, const std::vector<float>& v) {
+    start(name), w_.bytes(7, std::string_view(raw(v))), kind(6);
+  }
   Attr(std::string_view name, const std::vector<std::string>& v) {
     start(name);
     for (const auto& s : v) w_.bytes(9, std::string_view(s));
@@ -118,8 +121,8 @@ class Attr {
   FieldWriter w_;
 };
 
-inline std::string node(std::string_view op, const Names& inputs, const Names& outputs, const std::vector<Attr>& attrs = {},
-                        std::string_view name = {}, std::string_view domain = {}) {
+inline std::string node(std::string_view op, const Names& inputs, const Names& outputs,
+                        const std::vector<Attr>& attrs = {}, std::string_view name = {}, std::string_view domain = {}) {
   FieldWriter w;
   for (const auto& i : inputs) w.bytes(1, std::string_view(i));
   for (const auto& o : outputs) w.bytes(2, std::string_view(o));

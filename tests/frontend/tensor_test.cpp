@@ -35,11 +35,21 @@ Encoded typed(DType dtype, const std::vector<int64_t>& dims, uint32_t field, con
 }
 
 TEST(Tensor, IntegersInTheirTypedFields) {
-  struct Case { DType dtype; uint32_t field; int64_t low, high; };
+  struct Case {
+    DType dtype;
+    uint32_t field;
+    int64_t low, high;
+  };
   const Case cases[] = {
-      {DType::I8, 5, -128, 127}, {DType::U8, 5, 0, 255}, {DType::I16, 5, -32768, 32767}, {DType::U16, 5, 0, 65535},
-      {DType::I32, 5, INT32_MIN, INT32_MAX}, {DType::U32, 11, 0, UINT32_MAX}, {DType::I64, 7, INT64_MIN, INT64_MAX},
-      {DType::U64, 11, 0, INT64_MAX}, {DType::Bool, 5, 0, 1},
+      {DType::I8, 5, -128, 127},
+      {DType::U8, 5, 0, 255},
+      {DType::I16, 5, -32768, 32767},
+      {DType::U16, 5, 0, 65535},
+      {DType::I32, 5, INT32_MIN, INT32_MAX},
+      {DType::U32, 11, 0, UINT32_MAX},
+      {DType::I64, 7, INT64_MIN, INT64_MAX},
+      {DType::U64, 11, 0, INT64_MAX},
+      {DType::Bool, 5, 0, 1},
   };
   for (const Case& c : cases) {
     auto t = typed(c.dtype, {2}, c.field, {c.low, c.high}).read();
@@ -51,8 +61,13 @@ TEST(Tensor, IntegersInTheirTypedFields) {
 }
 
 TEST(Tensor, SmallFloatsAreBitPatternsInIntegers) {
-  struct Case { DType dtype; int64_t bits; double value; };
-  const Case cases[] = {{DType::F16, 0x3e00, 1.5}, {DType::BF16, 0x3fc0, 1.5}, {DType::F8E4M3FN, 0x3c, 1.5}, {DType::F8E5M2, 0x3e, 1.5}};
+  struct Case {
+    DType dtype;
+    int64_t bits;
+    double value;
+  };
+  const Case cases[] = {
+      {DType::F16, 0x3e00, 1.5}, {DType::BF16, 0x3fc0, 1.5}, {DType::F8E4M3FN, 0x3c, 1.5}, {DType::F8E5M2, 0x3e, 1.5}};
   for (const Case& c : cases) {
     auto t = typed(c.dtype, {1}, 5, {c.bits}).read();
     ASSERT_TRUE(t) << name(c.dtype);
@@ -129,7 +144,8 @@ TEST(Tensor, LiesAreFound) {
   EXPECT_EQ(Encoded{build::tensor("w", 1, {0, INT64_MAX, INT64_MAX}, "")}.error(),
             "tensor [0, 9223372036854775807, 9223372036854775807] has more than 2^40 elements");
   EXPECT_EQ(Encoded{build::tensor("w", 77, {1}, "1234")}.error(), "unknown element type 77");
-  EXPECT_EQ(Encoded{build::tensor("w", 1, std::vector<int64_t>(65, 1), "1234")}.error(), "tensor of rank 65, expected at most 64");
+  EXPECT_EQ(Encoded{build::tensor("w", 1, std::vector<int64_t>(65, 1), "1234")}.error(),
+            "tensor of rank 65, expected at most 64");
   EXPECT_EQ(typed(DType::I64, {int64_t{1} << 39}, 7, {1}).error(),
             "got 1 bytes of numbers, expected 549755813888 numbers for i64[549755813888]");
   EXPECT_EQ(typed(DType::I64, {1}, 7, {1, 2}).error(), "more numbers than the 1 of i64[1]");
@@ -148,7 +164,8 @@ TEST(Tensor, WrittenTensorsReadBack) {
     if (dtype == DType::String)
       t->strings = {"a", "b", "c", "", "e", "f"};
     else
-      for (int64_t i = 0; i < t->size_bytes; ++i) t->mutable_bytes()[i] = dtype == DType::Bool ? i & 1 : static_cast<uint8_t>(i * 37 + 1);
+      for (int64_t i = 0; i < t->size_bytes; ++i)
+        t->mutable_bytes()[i] = dtype == DType::Bool ? i & 1 : static_cast<uint8_t>(i * 37 + 1);
     if (bits(dtype) == 2) t->mutable_bytes()[1] &= 0x0f;
     std::string encoded = write_tensor(*t, "name");
     auto proto = decode_tensor(bytes_of(encoded));
@@ -215,21 +232,27 @@ TEST_F(ExternalData, OffsetAndLength) {
 
 TEST_F(ExternalData, StaysInTheFolder) {
   EXPECT_EQ(error(at("../secret.bin")), "external data location '../secret.bin' leaves the model's folder");
-  EXPECT_EQ(error(at("sub/../../secret.bin")), "external data location 'sub/../../secret.bin' leaves the model's folder");
-  EXPECT_EQ(error(at("/etc/passwd")), "external data location '/etc/passwd' is absolute, expected one inside the model's folder");
+  EXPECT_EQ(error(at("sub/../../secret.bin")),
+            "external data location 'sub/../../secret.bin' leaves the model's folder");
+  EXPECT_EQ(error(at("/etc/passwd")),
+            "external data location '/etc/passwd' is absolute, expected one inside the model's folder");
   EXPECT_EQ(error(at("link.bin")), "external data location 'link.bin' leads out of the model's folder through a link");
-  EXPECT_EQ(error(at("up/secret.bin")), "external data location 'up/secret.bin' leads out of the model's folder through a link");
+  EXPECT_EQ(error(at("up/secret.bin")),
+            "external data location 'up/secret.bin' leads out of the model's folder through a link");
   EXPECT_NE(error(at("none.bin")).find("No such file"), std::string::npos);
   EXPECT_NE(error(at("sub")).find("is not a regular file"), std::string::npos);
   EXPECT_EQ(error(at("")), "external data has no location");
 }
 
 TEST_F(ExternalData, BoundsAreChecked) {
-  EXPECT_EQ(error(at("sub/w.bin", {{"offset", "17"}})), "external data offset 17 is past the end of 'sub/w.bin' (16 bytes)");
+  EXPECT_EQ(error(at("sub/w.bin", {{"offset", "17"}})),
+            "external data offset 17 is past the end of 'sub/w.bin' (16 bytes)");
   EXPECT_EQ(error(at("sub/w.bin", {{"offset", "14"}})), "got 2 bytes of data, expected 4 for u8[4]");
-  EXPECT_EQ(error(at("sub/w.bin", {{"offset", "14"}, {"length", "4"}})), "external data at 14 of 4 bytes is past the end of 'sub/w.bin' (16 bytes)");
+  EXPECT_EQ(error(at("sub/w.bin", {{"offset", "14"}, {"length", "4"}})),
+            "external data at 14 of 4 bytes is past the end of 'sub/w.bin' (16 bytes)");
   EXPECT_EQ(error(at("sub/w.bin", {{"offset", "-1"}})), "external data has offset '-1', expected a number");
-  EXPECT_EQ(error(at("sub/w.bin", {{"offset", "99999999999999999999"}})), "external data has offset '99999999999999999999', expected a number");
+  EXPECT_EQ(error(at("sub/w.bin", {{"offset", "99999999999999999999"}})),
+            "external data has offset '99999999999999999999', expected a number");
   EXPECT_EQ(at("sub/w.bin").error(nullptr), "external data is not allowed here");
 }
 

@@ -31,16 +31,21 @@ TEST(Value, EveryKindComesBack) {
   auto keys = TensorData::make(DType::String, {2});
   keys->strings = {"cat", "dog"};
   Type t = scalar_type();
-  struct Case { HostValue value; Type type; };
+  struct Case {
+    HostValue value;
+    Type type;
+  };
   const Case cases[] = {
       {floats({1, 2}), t},
       {HostValue::sequence({}), Type::sequence(t)},
       {HostValue::sequence({floats({1}), floats({2, 3})}), Type::sequence(t)},
-      {HostValue::sequence({HostValue::sequence({floats({1})}), HostValue::sequence({})}), Type::sequence(Type::sequence(t))},
+      {HostValue::sequence({HostValue::sequence({floats({1})}), HostValue::sequence({})}),
+       Type::sequence(Type::sequence(t))},
       {HostValue::optional({}), Type::optional(t)},
       {HostValue::optional({floats({4})}), Type::optional(t)},
       {HostValue::optional({HostValue::sequence({floats({4})})}), Type::optional(Type::sequence(t))},
-      {HostValue::map(HostValue::of(keys), HostValue::sequence({floats({1}), floats({2})})), Type::map(DType::String, t)},
+      {HostValue::map(HostValue::of(keys), HostValue::sequence({floats({1}), floats({2})})),
+       Type::map(DType::String, t)},
   };
   for (const Case& c : cases) {
     std::string encoded = write_value(c.value, "v");

@@ -42,11 +42,17 @@ std::string fault(const std::string& message) {
 
 TEST(Wire, FaultsAreNamed) {
   EXPECT_EQ(fault("\x08"), "truncated or overlong varint at byte 0 of a message of 1 bytes");
-  EXPECT_EQ(fault(std::string("\x08") + std::string(10, '\xff')), "truncated or overlong varint at byte 0 of a message of 11 bytes");
-  EXPECT_EQ(fault(std::string("\x08") + std::string(9, '\xff') + "\x02"), "truncated or overlong varint at byte 0 of a message of 11 bytes");
-  EXPECT_EQ(fault(std::string("\x08") + std::string(9, '\xff') + "\x01"), "") << "the largest 64-bit number has ten bytes";
-  EXPECT_EQ(fault("\x12\x05" "abc"), "length past the end of the message at byte 0 of a message of 5 bytes");
-  EXPECT_EQ(fault("\x12\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01"), "length past the end of the message at byte 0 of a message of 11 bytes");
+  EXPECT_EQ(fault(std::string("\x08") + std::string(10, '\xff')),
+            "truncated or overlong varint at byte 0 of a message of 11 bytes");
+  EXPECT_EQ(fault(std::string("\x08") + std::string(9, '\xff') + "\x02"),
+            "truncated or overlong varint at byte 0 of a message of 11 bytes");
+  EXPECT_EQ(fault(std::string("\x08") + std::string(9, '\xff') + "\x01"), "")
+      << "the largest 64-bit number has ten bytes";
+  EXPECT_EQ(fault("\x12\x05"
+                  "abc"),
+            "length past the end of the message at byte 0 of a message of 5 bytes");
+  EXPECT_EQ(fault("\x12\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01"),
+            "length past the end of the message at byte 0 of a message of 11 bytes");
   EXPECT_EQ(fault("\x0d\x01\x02"), "truncated fixed-size field at byte 0 of a message of 3 bytes");
   EXPECT_EQ(fault("\x0b"), "unsupported wire type at byte 0 of a message of 1 bytes");
   EXPECT_EQ(fault(std::string("\x00", 1)), "field number out of range at byte 0 of a message of 1 bytes");

@@ -19,14 +19,18 @@ onnx::build::Model base(int64_t opset = 17) {
 
 Model cycle() {
   auto m = base();
-  m.graph.node("Add", {"x", "b"}, {"a"}, {}, "first").node("Relu", {"a"}, {"b"}, {}, "second").node("Neg", {"a"}, {"y"}, {}, "third");
-  return {"cycle", m.str(), Stage::Import, "the graph has a cycle: 3 nodes wait for each other, among them 'first' (Add), 'second' (Relu)"};
+  m.graph.node("Add", {"x", "b"}, {"a"}, {}, "first")
+      .node("Relu", {"a"}, {"b"}, {}, "second")
+      .node("Neg", {"a"}, {"y"}, {}, "third");
+  return {"cycle", m.str(), Stage::Import,
+          "the graph has a cycle: 3 nodes wait for each other, among them 'first' (Add), 'second' (Relu)"};
 }
 
 Model self_cycle() {
   auto m = base();
   m.graph.node("Relu", {"y"}, {"y"}, {}, "r");
-  return {"self_cycle", m.str(), Stage::Import, "the graph has a cycle: 1 nodes wait for each other, among them 'r' (Relu)"};
+  return {"self_cycle", m.str(), Stage::Import,
+          "the graph has a cycle: 1 nodes wait for each other, among them 'r' (Relu)"};
 }
 
 // A branch that reads what depends on the If itself.
@@ -35,7 +39,8 @@ Model cycle_through_branch() {
   branch.node("Relu", {"z"}, {"r"}).output("r");
   auto m = base();
   m.graph.input("c", 9, {});
-  m.graph.node("If", {"c"}, {"y"}, {Attr::graph("then_branch", branch.str()), Attr::graph("else_branch", branch.str())}, "if");
+  m.graph.node("If", {"c"}, {"y"}, {Attr::graph("then_branch", branch.str()), Attr::graph("else_branch", branch.str())},
+               "if");
   m.graph.node("Neg", {"y"}, {"z"}, {}, "neg");
   return {"cycle_through_branch", m.str(), Stage::Import, "the graph has a cycle"};
 }
@@ -93,7 +98,8 @@ Model truncated() {
 
 Model lying_length() {
   std::string bytes = "\x3a\xff\xff\xff\xff\xff\xff\xff\xff\x7f";  // graph, 2^63 - 1 bytes
-  return {"lying_length", bytes, Stage::Import, "length past the end of the message at byte 0 of a message of 10 bytes"};
+  return {"lying_length", bytes, Stage::Import,
+          "length past the end of the message at byte 0 of a message of 10 bytes"};
 }
 
 Model not_onnx() {
@@ -119,13 +125,15 @@ Model deep_nesting() {
     branch = g.str();
   }
   auto m = base();
-  m.graph.input("c", 9, {}).node("If", {"c"}, {"y"}, {Attr::graph("then_branch", branch), Attr::graph("else_branch", "")});
+  m.graph.input("c", 9, {})
+      .node("If", {"c"}, {"y"}, {Attr::graph("then_branch", branch), Attr::graph("else_branch", "")});
   return {"deep_nesting", m.str(), Stage::Import, "messages nested deeper than 100"};
 }
 
 // --- tensors
 
-Model with_weight(std::string name, std::string tensor, std::string message, std::vector<std::pair<std::string, std::string>> files = {}) {
+Model with_weight(std::string name, std::string tensor, std::string message,
+                  std::vector<std::pair<std::string, std::string>> files = {}) {
   auto m = base();
   m.graph.initializer(tensor).node("Add", {"x", "w"}, {"y"});
   return {std::move(name), m.str(), Stage::Import, message + "\n  in initializer 'w'", std::move(files)};
@@ -159,7 +167,8 @@ Model explosion() {
     Function f = calls(("F" + std::to_string(i)).c_str(), "");
     std::string next = "F" + std::to_string(i + 1);
     f.nodes = i == 39 ? std::vector<std::string>{node("Relu", {"a"}, {"b"})}
-                      : std::vector<std::string>{node(next, {"a"}, {"t"}, {}, "", "f"), node(next, {"t"}, {"b"}, {}, "", "f")};
+                      : std::vector<std::string>{node(next, {"a"}, {"t"}, {}, "", "f"),
+                                                 node(next, {"t"}, {"b"}, {}, "", "f")};
     m.function(f);
   }
   m.graph.node("F0", {"x"}, {"y"}, {}, "", "f");
@@ -168,7 +177,8 @@ Model explosion() {
 
 Model deep_functions() {
   auto m = base().opset(1, "f");
-  for (int i = 0; i < 200; ++i) m.function(calls(("F" + std::to_string(i)).c_str(), ("F" + std::to_string(i + 1)).c_str()));
+  for (int i = 0; i < 200; ++i)
+    m.function(calls(("F" + std::to_string(i)).c_str(), ("F" + std::to_string(i + 1)).c_str()));
   Function last = calls("F200", "");
   last.nodes = {node("Relu", {"a"}, {"b"})};
   m.function(last);
@@ -187,7 +197,8 @@ Model function_without_output() {
   f.nodes = {node("Relu", {"a"}, {"c"})};
   auto m = base().opset(1, "f").function(f);
   m.graph.node("F", {"x"}, {"y"}, {}, "call", "f");
-  return {"function_without_output", m.str(), Stage::Import, "function 'F' does not define its output 'b'\n  in node 'call' (F, f 1)"};
+  return {"function_without_output", m.str(), Stage::Import,
+          "function 'F' does not define its output 'b'\n  in node 'call' (F, f 1)"};
 }
 
 // --- attributes
@@ -204,7 +215,10 @@ Model divide_by_zero() {
   auto m = onnx::build::Model().opset(17);
   m.graph.input("x", kI64, {4}).output("y");
   m.graph.initializer(ints("a", {2}, {1, INT64_MIN})).initializer(ints("b", {2}, {0, -1}));
-  m.graph.node("Div", {"a", "b"}, {"c"}).node("Mod", {"a", "b"}, {"d"}).node("Add", {"c", "d"}, {"e"}).node("ReduceSum", {"e"}, {"s"});
+  m.graph.node("Div", {"a", "b"}, {"c"})
+      .node("Mod", {"a", "b"}, {"d"})
+      .node("Add", {"c", "d"}, {"e"})
+      .node("ReduceSum", {"e"}, {"s"});
   m.graph.node("Add", {"x", "s"}, {"y"});
   return {"divide_by_zero", m.str(), Stage::Compile, ""};
 }
@@ -240,14 +254,37 @@ Model huge_input() {
 
 std::vector<Model> models() {
   std::vector<Model> list = {
-      cycle(), self_cycle(), cycle_through_branch(), defined_twice(), input_redefined(), initializer_redefined(), input_missing(),
-      output_missing(), no_graph(), no_opset(), truncated(), lying_length(), not_onnx(), wrong_wire_type(), deep_nesting(),
-      unknown_input_type(), recursion(), explosion(), deep_functions(), function_twice(), function_without_output(),
-      divide_by_zero(), huge_output(), huge_result(), overflowing_dims(), huge_input(),
+      cycle(),
+      self_cycle(),
+      cycle_through_branch(),
+      defined_twice(),
+      input_redefined(),
+      initializer_redefined(),
+      input_missing(),
+      output_missing(),
+      no_graph(),
+      no_opset(),
+      truncated(),
+      lying_length(),
+      not_onnx(),
+      wrong_wire_type(),
+      deep_nesting(),
+      unknown_input_type(),
+      recursion(),
+      explosion(),
+      deep_functions(),
+      function_twice(),
+      function_without_output(),
+      divide_by_zero(),
+      huge_output(),
+      huge_result(),
+      overflowing_dims(),
+      huge_input(),
   };
   list.push_back({"empty", "", Stage::Import, "the model has no graph"});
 
-  list.push_back(with_weight("short_data", tensor("w", kF32, {4}, "123"), "got 3 bytes of data, expected 16 for f32[4]"));
+  list.push_back(
+      with_weight("short_data", tensor("w", kF32, {4}, "123"), "got 3 bytes of data, expected 16 for f32[4]"));
   list.push_back(with_weight("long_data", floats("w", {1}, {1, 2}), "got 8 bytes of data, expected 4 for f32[1]"));
   list.push_back(with_weight("product_overflow", tensor("w", kF32, {int64_t{1} << 32, int64_t{1} << 32}, ""),
                              "tensor [4294967296, 4294967296] has more than 2^40 elements"));
@@ -257,21 +294,27 @@ std::vector<Model> models() {
                              "external data location '../secret.bin' leaves the model's folder"));
   list.push_back(with_weight("external_absolute", external("w", kF32, {4}, {{"location", "/dev/zero"}}),
                              "external data location '/dev/zero' is absolute, expected one inside the model's folder"));
-  list.push_back(with_weight("external_link", external("w", kF32, {4}, {{"location", "external_link.bin"}}),
-                             "external data location 'external_link.bin' leads out of the model's folder through a link",
-                             {{"external_link.bin@", "/etc/passwd"}}));
-  list.push_back(with_weight("external_short", external("w", kF32, {4}, {{"location", "external_short.bin"}, {"offset", "12"}}),
-                             "got 4 bytes of data, expected 16 for f32[4]", {{"external_short.bin", "0123456789abcdef"}}));
-  list.push_back(with_weight("external_offset", external("w", kF32, {1}, {{"location", "external_offset.bin"}, {"offset", "9223372036854775807"}}),
-                             "external data offset 9223372036854775807 is past the end of 'external_offset.bin' (4 bytes)",
-                             {{"external_offset.bin", "0123"}}));
+  list.push_back(
+      with_weight("external_link", external("w", kF32, {4}, {{"location", "external_link.bin"}}),
+                  "external data location 'external_link.bin' leads out of the model's folder through a link",
+                  {{"external_link.bin@", "/etc/passwd"}}));
+  list.push_back(
+      with_weight("external_short", external("w", kF32, {4}, {{"location", "external_short.bin"}, {"offset", "12"}}),
+                  "got 4 bytes of data, expected 16 for f32[4]", {{"external_short.bin", "0123456789abcdef"}}));
+  list.push_back(
+      with_weight("external_offset",
+                  external("w", kF32, {1}, {{"location", "external_offset.bin"}, {"offset", "9223372036854775807"}}),
+                  "external data offset 9223372036854775807 is past the end of 'external_offset.bin' (4 bytes)",
+                  {{"external_offset.bin", "0123"}}));
 
   list.push_back(with_node("attribute_kind", node("Softmax", {"x"}, {"y"}, {Attr("axis", 1.0)}, "s"),
                            "attribute 'axis' is of kind float, expected int\n  in node 's' (Softmax, opset 17)"));
   list.push_back(with_node("attribute_twice", node("Softmax", {"x"}, {"y"}, {Attr("axis", 0), Attr("axis", 0)}, "s"),
                            "attribute 'axis' is given twice"));
-  list.push_back(with_node("branch_missing", node("If", {"x"}, {"y"}, {}, "i"), "attribute 'then_branch' is missing\n  in node 'i' (If, opset 17)"));
-  list.push_back(with_node("constant_empty", node("Constant", {}, {"y"}, {}, "c"), "got 0 attributes, expected 1 with the value"));
+  list.push_back(with_node("branch_missing", node("If", {"x"}, {"y"}, {}, "i"),
+                           "attribute 'then_branch' is missing\n  in node 'i' (If, opset 17)"));
+  list.push_back(
+      with_node("constant_empty", node("Constant", {}, {"y"}, {}, "c"), "got 0 attributes, expected 1 with the value"));
   list.push_back(with_node("constant_of_wrong_kind", node("Constant", {}, {"y"}, {Attr("value", "text")}, "c"),
                            "attribute 'value' is of kind string, expected float or tensor"));
   list.push_back(with_node("no_operator", node("", {"x"}, {"y"}, {}, "c"), "a node without an operator"));

@@ -1,7 +1,7 @@
 // Models that are wrong, each in one way, and what Ingot must say about them.
 //
-// The importer refuses most of them; those marked Compile are well-formed ONNX that a later stage must refuse, or survive.
-// They are built here and not kept as files; `write_malformed DIR` writes them for use from the command line.
+// The importer refuses most of them; those marked Compile are well-formed ONNX that a later stage must refuse, or
+// survive. They are built here and not kept as files; `write_malformed DIR` writes them for use from the command line.
 #pragma once
 
 #include <string>
@@ -12,7 +12,7 @@ namespace ingot::malformed {
 enum class Stage { Import, Compile };
 
 struct Model {
-  std::string name;     // of the file, without .onnx
+  std::string name;  // of the file, without .onnx
   std::string bytes;
   Stage stage;
   std::string message;  // that the error must contain; of Compile: what the error should be about
