@@ -111,7 +111,7 @@ struct Program {
   }
 };
 
-std::string str(const Program&);                 // the text form
+std::string str(const Program&, bool elide_long = true);  // the text form; with long constants elided it does not parse
 std::string str(const Program&, const Stage&);
 Result<void> verify(const Program&);             // ranks, dtypes, definitions before uses
 

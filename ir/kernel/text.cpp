@@ -36,7 +36,7 @@ namespace {
 
 class Printer {
  public:
-  explicit Printer(const Program& p) : p_(p) {}
+  Printer(const Program& p, bool elide_long) : p_(p), elide_long_(elide_long) {}
 
   std::string program() {
     collect(p_.body);
@@ -46,7 +46,7 @@ class Printer {
     for (int id : p_.inputs) out += "  input " + declared(id) + "\n";
     std::set<int> inputs(p_.inputs.begin(), p_.inputs.end());
     for (const Value& v : p_.values)
-      if (v.constant && !inputs.count(v.id) && used_.count(v.id)) out += "  constant " + value(v.id) + ": " + str(v.constant->type(), symbols_) + " " + str_contents(*v.constant, true) + "\n";
+      if (v.constant && !inputs.count(v.id) && used_.count(v.id)) out += "  constant " + value(v.id) + ": " + str(v.constant->type(), symbols_) + " " + str_contents(*v.constant, elide_long_) + "\n";
     out += stages(p_.body, "  ");
     if (!p_.body.outputs.empty()) out += "  output " + list(p_.body.outputs, [&](int id) { return value(id); }) + "\n";
     return out + "}\n";
@@ -370,6 +370,7 @@ class Printer {
   }
 
   const Program& p_;
+  bool elide_long_;
   SymbolNames symbols_, local_;  // of the program; of the stage, with its iterators
   std::map<int64_t, Symbol> all_symbols_;
   std::set<int> used_;
@@ -380,7 +381,7 @@ class Printer {
 
 }  // namespace
 
-std::string str(const Program& p) { return Printer(p).program(); }
-std::string str(const Program& p, const Stage& s) { return Printer(p).one(s); }
+std::string str(const Program& p, bool elide_long) { return Printer(p, elide_long).program(); }
+std::string str(const Program& p, const Stage& s) { return Printer(p, true).one(s); }
 
 }  // namespace ingot::k
