@@ -227,27 +227,27 @@ Model huge_output() {
   auto m = base();
   m.graph.initializer(ints("shape", {2}, {int64_t{1} << 25, int64_t{1} << 25}));
   m.graph.node("ConstantOfShape", {"shape"}, {"z"}).node("ReduceSum", {"z"}, {"s"}).node("Add", {"x", "s"}, {"y"});
-  return {"huge_intermediate", m.str(), Stage::Compile, "too large"};
+  return {"huge_intermediate", m.str(), Stage::Compile, "expected at most 2^40 elements"};
 }
 
 Model huge_result() {
   auto m = base();
   m.graph.initializer(ints("shape", {3}, {int64_t{1} << 25, int64_t{1} << 23, 4}));
   m.graph.node("Expand", {"x", "shape"}, {"y"});
-  return {"huge_result", m.str(), Stage::Compile, "too large"};
+  return {"huge_result", m.str(), Stage::Compile, "expected at most 2^40 elements"};
 }
 
 Model overflowing_dims() {
   auto m = base();
   m.graph.initializer(ints("shape", {4}, {int64_t{1} << 40, int64_t{1} << 40, 4, 4}));
   m.graph.node("Expand", {"x", "shape"}, {"y"});
-  return {"overflowing_dims", m.str(), Stage::Compile, "too large"};
+  return {"overflowing_dims", m.str(), Stage::Compile, "expected at most 2^40 elements"};
 }
 
 Model huge_input() {
   auto m = onnx::build::Model().opset(17);
   m.graph.input("x", kF32, {INT64_MAX, INT64_MAX}).output("y").node("Relu", {"x"}, {"y"});
-  return {"huge_input", m.str(), Stage::Compile, "too large"};
+  return {"huge_input", m.str(), Stage::Compile, "expected at most 2^40 elements"};
 }
 
 }  // namespace
