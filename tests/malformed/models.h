@@ -15,7 +15,7 @@ struct Model {
   std::string name;  // of the file, without .onnx
   std::string bytes;
   Stage stage;
-  std::string message;  // that the error must contain; of Compile: what the error should be about
+  std::string message;  // that the error must contain; of Compile: may be empty
   // Files that lie beside the model: (path, contents); a path ending in "@" is a link to `contents`.
   std::vector<std::pair<std::string, std::string>> files = {};
 };
