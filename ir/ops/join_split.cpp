@@ -113,7 +113,29 @@ Dim entry_of(const std::vector<Dims>& flags, const Dims& values, size_t a, const
   return v;
 }
 
-bool is_unbounded(const Dim& v) { return v.is_constant() && (v.value() >= kDimMax || v.value() <= -kDimMax); }
+// Slice whose axes or steps only the run knows: an algorithm finds where each dim starts, its step and its extent.
+Result<void> slice_at_run_time(Def& d) {
+  Tensor x = d.in(0);
+  std::vector<Tensor> operands{d.dims_tensor(x.dims())};
+  for (int k = 1; k < 5; ++k) operands.push_back(d.has(k) ? converted(d, d.in(k), DType::I64) : Tensor());
+  std::vector<Symbol> extents;
+  Dims dims;
+  for (int k = 0; k < x.rank(); ++k) {
+    extents.push_back(d.unknown_dim(k, x.dim(k)));
+    dims.push_back(Dim(extents.back()));
+  }
+  Tensor place = d.call("slice_bounds", operands, {{DType::I64, {x.rank(), 2}}}, {{}, {}, {}, extents})[0];
+  d.out(d.map(dims, [&](Ix i) {
+    std::vector<Expr> at;
+    for (int k = 0; k < x.rank(); ++k) at.push_back(place(k, 0) + ex::index(i[static_cast<size_t>(k)]) * place(k, 1));
+    return x(at);
+  }));
+  return {};
+}
+
+bool all_constant(const std::optional<Dims>& dims) {
+  return dims && std::all_of(dims->begin(), dims->end(), [](const Dim& v) { return v.is_constant(); });
+}
 
 }  // namespace
 
@@ -121,27 +143,38 @@ bool is_unbounded(const Dim& v) { return v.is_constant() && (v.value() >= kDimMa
 Result<void> define_slice(Def& d) {
   TRY(expect_tensors(d, 3));
   Tensor x = d.in(0);
-  Dims starts = TRY(d.integers(1)), ends = TRY(d.integers(2));
-  Dims steps = d.has(4) ? TRY(d.integers(4)) : Dims(starts.size(), Dim(1));
-  if (ends.size() != starts.size() || steps.size() != starts.size()) {
-    return invalid("got {} starts, {} ends and {} steps, expected as many of each", starts.size(), ends.size(), steps.size());
+  for (int k = 1; k < 5; ++k) {
+    if (d.has(k) && d.in(k).rank() != 1) return invalid("input {} has rank {}, expected 1", k, d.in(k).rank());
   }
-  std::vector<Dims> axes = TRY(entry_axes(d, 3, x.rank(), starts.size()));
-  for (const Dim& s : steps) TRY(d.require(1 - equal(s, 0), "steps has 0, expected another number"));
+  if ((d.has(3) && !all_constant(d.known_integers(3))) || (d.has(4) && !all_constant(d.known_integers(4)))) {
+    return slice_at_run_time(d);
+  }
+  Dims starts = TRY(d.integers(1)), ends = TRY(d.integers(2));
+  std::vector<int64_t> axes = TRY(known_constants(d, 3, "axes")), steps = TRY(known_constants(d, 4, "steps"));
+  if (!d.has(3)) {
+    for (size_t k = 0; k < starts.size(); ++k) axes.push_back(static_cast<int64_t>(k));
+  }
+  if (!d.has(4)) steps.assign(starts.size(), 1);
+  if (ends.size() != starts.size() || axes.size() != starts.size() || steps.size() != starts.size()) {
+    return invalid("got {} starts, {} ends, {} axes and {} steps, expected as many of each", starts.size(), ends.size(),
+                   axes.size(), steps.size());
+  }
+  TRY(normalized_axes(d, axes, x.rank()));
   Dims dims = x.dims(), offset(dims.size(), Dim(0)), stride(dims.size(), Dim(1));
-  for (size_t a = 0; a < dims.size(); ++a) {
+  for (size_t k = 0; k < axes.size(); ++k) {
+    auto a = static_cast<size_t>(TRY(d.axis(axes[k], x.rank())));
     const Dim& n = x.dims()[a];
-    Dim start = entry_of(axes, starts, a, 0), end = entry_of(axes, ends, a, n), step = entry_of(axes, steps, a, 1);
-    if (start.is(0) && end == n && step.is(1)) continue;
-    if (step.is_constant()) step = std::clamp<int64_t>(step.value(), -kDimMax / 2, kDimMax / 2);
-    Dim forward = less(0, step);
-    auto clamped = [&](const Dim& v, const Dim& lowest, const Dim& highest) -> Dim {
-      if (is_unbounded(v)) return v.value() > 0 ? highest : lowest;
-      return max(min(select(less(v, 0), v + n, v), highest), lowest);
+    int64_t step = std::clamp<int64_t>(steps[k], -kDimMax, kDimMax);
+    if (step == 0) return invalid("steps has 0, expected another number");
+    Dim last = step > 0 ? n : n - 1;
+    auto clamped = [&](const Dim& v, const Dim& lowest) -> Dim {
+      if (v.is_constant() && v.value() >= kDimMax) return last;
+      if (v.is_constant() && v.value() <= -kDimMax) return lowest;
+      return max(min(select(less(v, 0), v + n, v), last), lowest);
     };
-    // The element before the first (going down) is -1, which the clamps must leave reachable.
-    Dim last = select(forward, n, n - 1), from = clamped(start, 0, last), to = clamped(end, select(forward, 0, -1), last);
-    dims[a] = max(select(forward, ceildiv(to - from, max(step, 1)), ceildiv(from - to, max(-step, 1))), 0);
+    // Going down, the end may be -1, before the first element.
+    Dim from = clamped(starts[k], 0), to = clamped(ends[k], step > 0 ? 0 : -1);
+    dims[a] = max(step > 0 ? ceildiv(to - from, step) : ceildiv(from - to, -step), 0);
     offset[a] = from;
     stride[a] = step;
   }

@@ -7,21 +7,46 @@ namespace ingot {
 
 using namespace ops;
 
+namespace {
+
+// The elements of a shape that only the run knows, and which may be 0 or -1, become extents that an algorithm finds.
+Result<Dims> resolve_at_run_time(Def& d, const Tensor& x, const std::optional<Dims>& known, bool allow_zero) {
+  Tensor shape = d.in(1);
+  if (!shape.dim(0).is_constant()) return unsupported("shape has type {}, expected a constant extent", shape.type().str());
+  std::vector<Symbol> symbols;
+  Dims dims;
+  for (int64_t k = 0; k < shape.dim(0).value(); ++k) {
+    symbols.push_back(d.unknown_dim(static_cast<int>(k), product(x.dims())));
+    const Dim* element = known ? &(*known)[static_cast<size_t>(k)] : nullptr;
+    bool sure = element && (element->lower() > 0 || (element->is(0) && allow_zero));
+    dims.push_back(sure ? *element : Dim(symbols.back()));
+  }
+  d.call("reshape_extents", {d.dims_tensor(x.dims()), converted(d, shape, DType::I64)}, {}, {{allow_zero}, {}, {}, symbols});
+  return dims;
+}
+
+}  // namespace
+
 // Reshape-25. x: [...], shape: [r] -> [shape]; 0 keeps a dim (unless allowzero), -1 is inferred.
 Result<void> define_reshape(Def& d) {
   TRY(expect_tensors(d, 2));
   Tensor x = d.in(0);
-  Dims shape = TRY(d.integers(1, -1));
+  if (d.in(1).rank() != 1) return invalid("shape has rank {}, expected 1", d.in(1).rank());
   bool allow_zero = d.i64("allowzero", 0);
+  std::optional<Dims> known = d.known_integers(1);
+  bool open = !known;
+  for (size_t k = 0; known && k < known->size(); ++k) {
+    auto symbol = (*known)[k].as_symbol();
+    open = open || (symbol && (*symbol)->lo < 0);
+  }
+  if (open) {
+    d.out(reshaped(d, x, TRY(resolve_at_run_time(d, x, known, allow_zero))));
+    return {};
+  }
+  Dims shape = *known;
   int inferred = -1;
-  std::vector<size_t> open;  // elements that only the run knows, which may be 0 or -1
   for (size_t k = 0; k < shape.size(); ++k) {
-    auto symbol = shape[k].as_symbol();
-    bool is_open = symbol && (*symbol)->lo < 0;
-    if (is_open) open.push_back(k);
-    if (is_open && !allow_zero && k < x.dims().size()) {
-      shape[k] = select(equal(shape[k], 0), x.dims()[k], shape[k]);
-    } else if (shape[k].is(0) && !allow_zero) {
+    if (shape[k].is(0) && !allow_zero) {
       if (k >= x.dims().size()) return invalid("shape copies dimension {} of an input of rank {}", k, x.rank());
       shape[k] = x.dims()[k];
     } else if (shape[k].is(-1)) {
@@ -30,16 +55,6 @@ Result<void> define_reshape(Def& d) {
     } else if (shape[k].upper() < 0) {
       return invalid("shape has the extent {}, expected at least -1", shape[k].str());
     }
-  }
-  Dims given = shape;
-  for (size_t k : open) {
-    if (inferred >= 0) {
-      shape[k] = max(given[k], 0);
-      continue;
-    }
-    Dim others = 1;
-    for (size_t j = 0; j < given.size(); ++j) others *= j == k ? Dim(1) : given[j];
-    shape[k] = max(select(equal(given[k], -1), floordiv(product(x.dims()), max(others, 1)), given[k]), 0);
   }
   if (inferred >= 0) {
     // Equal extents cancel; what is left is divided.

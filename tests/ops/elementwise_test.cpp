@@ -125,7 +125,8 @@ TEST(Elementwise, BinaryWithBroadcasting) {
         for (size_t k = 0; k < at.size(); ++k) at[k] = t->dims[k] == 1 ? 0 : at[k];
         return number_at(t, at);
       };
-      expect_is(run1(op, {a, b}), dims, [&](const Shape& i) { return f(read(a, i), read(b, i)); });
+      bool empty = a->elements() == 0;  // symbolic extents of 1 do not stretch to 0
+      expect_is(run1(op, {a, b}, {}, !empty), dims, [&](const Shape& i) { return f(read(a, i), read(b, i)); });
     }
   }
   EXPECT_NE(error_of("add", {floats({2, 3}), floats({2})}).find("do not broadcast"), std::string::npos);

@@ -55,6 +55,7 @@ struct Arg {
   bool constant = false;
   Arg() = default;
   Arg(TensorRef t) : data(std::move(t)) {}
+  Arg(std::shared_ptr<TensorData> t) : data(std::move(t)) {}
 };
 inline Arg constant(TensorRef t) {
   Arg a(std::move(t));
