@@ -63,6 +63,7 @@ Result<void> compile(const CompileCommand& options) {
   if (options.load.backend == Backend::OpenCl) return unsupported("OpenCL images are not made yet");
   Progress progress;
   progress.show("reading " + options.model);
+  const double start = now_seconds();
   PassTimes passes;
   CompileModelOptions settings;
   settings.targets = options.load.targets;
@@ -82,6 +83,7 @@ Result<void> compile(const CompileCommand& options) {
   progress.show("writing " + options.output);
   TRY(write_ingot(options.output, (*compiled)->file));
   progress.clear();
+  (*compiled)->seconds = now_seconds() - start;
   if (options.json) print_json(options, **compiled, passes);
   else print_summary(options, **compiled);
   return {};

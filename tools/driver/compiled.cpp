@@ -23,7 +23,8 @@ Error runtime_error(ingot_status status, const std::string& text) {
 // "f32[batch, 3]", "seq(f32[?])", "optional(seq(...))", "map(i64, f32[])": the kinds around the tensor.
 Type nested_type(std::string_view text, TensorType tensor) {
   const size_t open = text.find('(');
-  if (open == std::string_view::npos) return Type::of(std::move(tensor));
+  // A tensor's extents may hold parentheses, too: "f32[max(n, 1)]".
+  if (open == std::string_view::npos || text.find('[') < open) return Type::of(std::move(tensor));
   const std::string_view word = text.substr(0, open);
   std::string_view inner = text.substr(open + 1);
   if (word.starts_with("map")) {

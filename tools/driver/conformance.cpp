@@ -118,7 +118,9 @@ TestResult run_test_untimed(const std::string& path, const ConformanceOptions& o
     r.reason = "no test_data_set_* directory";
     return r;
   }
-  auto graph = import_onnx_file(path + "/model.onnx");
+  ImportOptions import;
+  if (auto types = types_from_data(path + "/model.onnx", sets.front())) import.input_types = std::move(*types);
+  auto graph = import_onnx_file(path + "/model.onnx", import);
   if (!graph) return failure(graph.error());
   if (auto fixed = fix_dims(*graph, options.load.dims); !fixed) return failure(fixed.error());
   const GraphFacts facts = facts_of(*graph);

@@ -5,6 +5,9 @@
 #include <filesystem>
 #include <limits>
 
+#include "frontend/onnx/dtype.h"
+#include "frontend/onnx/file.h"
+#include "frontend/onnx/proto.h"
 #include "frontend/onnx/value.h"
 #include "tools/driver/files.h"
 #include "tools/driver/npy.h"
@@ -35,6 +38,73 @@ std::vector<std::string> data_sets(const std::string& test_path) {
   return sets;
 }
 
+namespace {
+
+// Integers that stand for a type that NumPy lacks, and bf16 as ONNX's tests stored it until release 1.18.
+Result<HostValue> adapt(TensorRef tensor, const Type& type) {
+  const DType want = type.is_tensor() ? type.tensor.dtype : tensor->dtype;
+  const DType got = tensor->dtype;
+  if (want == got) return HostValue::of(tensor);
+  const bool bits16 = want == DType::BF16 && got == DType::U16;
+  const bool bits8 = is_float(want) && bits(want) == 8 && got == DType::U8;
+  if (bits16 || bits8) {
+    auto same_bits = std::make_shared<TensorData>(*tensor);
+    same_bits->dtype = want;
+    return HostValue::of(TensorRef(same_bits));
+  }
+  if (bits(want) < 8 && want != DType::String && (got == DType::I8 || got == DType::U8)) {
+    const int width = bits(want);
+    const int64_t lowest = want == DType::I4 || want == DType::I2 ? -(1 << (width - 1)) : 0;
+    const int64_t highest = lowest + (1 << width) - 1;
+    auto packed = TensorData::make(want, tensor->dims);
+    for (int64_t i = 0; i < tensor->elements(); ++i) {
+      const int64_t v = tensor->integer(i);
+      if (v < lowest || v > highest) return invalid("element {} is {}, expected {} to {} for {}", i, v, lowest, highest, name(want));
+      const int per_byte = 8 / width;
+      packed->mutable_bytes()[i / per_byte] |= static_cast<uint8_t>((v & ((1 << width) - 1)) << (i % per_byte * width));
+    }
+    return HostValue::of(TensorRef(packed));
+  }
+  return invalid("got {}, expected {}", name(got), type.str());
+}
+
+Type kind_of(const onnx::TypeProto& proto) {
+  using Kind = onnx::TypeProto::Kind;
+  const Type inner = proto.element ? kind_of(*proto.element) : Type{};
+  switch (proto.kind) {
+    case Kind::None: case Kind::Opaque: return {};
+    case Kind::Tensor: case Kind::SparseTensor: return Type::of({onnx::dtype_of(proto.elem_type), {}});
+    case Kind::Sequence: return Type::sequence(inner);
+    case Kind::Map: return Type::map(onnx::dtype_of(proto.elem_type), inner);
+    case Kind::Optional: return Type::optional(inner);
+  }
+  return {};
+}
+
+// Whether the declaration says too little, or something else than the data.
+bool needs_data(const onnx::TypeProto& proto, const HostValue& value) {
+  if (proto.element) return needs_data(*proto.element, value.items.empty() ? HostValue{} : value.items.front());
+  if (!proto.shape) return true;
+  return proto.shape->dim.empty() && value.is_tensor() && value.tensor->elements() != 1;
+}
+
+// A tensor's own type; of items of a sequence only the rank is taken, since they may differ.
+Type type_of_data(const Type& declared, const HostValue& value, bool inside) {
+  if (declared.element) {
+    Type type = declared;
+    type.element = std::make_shared<const Type>(type_of_data(*declared.element, value.items.empty() ? HostValue{} : value.items.front(), true));
+    return type;
+  }
+  if (!value.is_tensor()) return declared;
+  TensorType type = value.tensor->type();
+  type.dtype = declared.tensor.dtype;
+  for (Dim& d : type.dims)
+    if (inside) d = Dim(Dim::symbol("item"));
+  return Type::of(type);
+}
+
+}  // namespace
+
 Result<std::vector<HostValue>> read_values(const std::string& data_set, const std::string& prefix, const std::vector<Port>& ports) {
   std::vector<HostValue> values(ports.size());
   std::vector<bool> bound(ports.size(), false);
@@ -63,41 +133,32 @@ Result<std::vector<HostValue>> read_values(const std::string& data_set, const st
     if (bound[port]) return invalid("{}: {} '{}' is given twice", path, prefix, ports[port].name);
     bound[port] = true;
     values[port] = std::move(read->value);
+    if (values[port].is_tensor() && values[port].tensor->dtype == DType::U16 && ports[port].type.is_tensor() &&
+        ports[port].type.tensor.dtype == DType::BF16)
+      values[port] = TRY(adapt(values[port].tensor, ports[port].type));
   }
   return values;
 }
 
-namespace {
-
-// Integers that stand for a type that NumPy lacks.
-Result<HostValue> adapt(TensorRef tensor, const Type& type) {
-  const DType want = type.is_tensor() ? type.tensor.dtype : tensor->dtype;
-  const DType got = tensor->dtype;
-  if (want == got) return HostValue::of(tensor);
-  const bool bits16 = want == DType::BF16 && got == DType::U16;
-  const bool bits8 = is_float(want) && bits(want) == 8 && got == DType::U8;
-  if (bits16 || bits8) {
-    auto same_bits = std::make_shared<TensorData>(*tensor);
-    same_bits->dtype = want;
-    return HostValue::of(TensorRef(same_bits));
+Result<std::map<std::string, Type>> types_from_data(const std::string& model_path, const std::string& data_set) {
+  const auto file = TRY(onnx::MappedFile::open(model_path));
+  const onnx::ModelProto model = TRY(onnx::decode_model(file->bytes()));
+  std::map<std::string, Type> types;
+  if (!model.graph) return types;
+  std::vector<Port> ports;
+  std::vector<const onnx::TypeProto*> declared;
+  for (const onnx::ValueInfoProto& input : model.graph->input) {
+    const auto& initializers = model.graph->initializer;
+    if (std::any_of(initializers.begin(), initializers.end(), [&](const auto& t) { return t.name == input.name; })) continue;
+    ports.push_back({std::string(input.name), kind_of(input.type)});
+    declared.push_back(&input.type);
   }
-  if (bits(want) < 8 && want != DType::String && (got == DType::I8 || got == DType::U8)) {
-    const int width = bits(want);
-    const int64_t lowest = want == DType::I4 || want == DType::I2 ? -(1 << (width - 1)) : 0;
-    const int64_t highest = lowest + (1 << width) - 1;
-    auto packed = TensorData::make(want, tensor->dims);
-    for (int64_t i = 0; i < tensor->elements(); ++i) {
-      const int64_t v = tensor->integer(i);
-      if (v < lowest || v > highest) return invalid("element {} is {}, expected {} to {} for {}", i, v, lowest, highest, name(want));
-      const int per_byte = 8 / width;
-      packed->mutable_bytes()[i / per_byte] |= static_cast<uint8_t>((v & ((1 << width) - 1)) << (i % per_byte * width));
-    }
-    return HostValue::of(TensorRef(packed));
-  }
-  return invalid("got {}, expected {}", name(got), type.str());
+  const std::vector<HostValue> values = TRY(read_values(data_set, "input", ports));
+  for (size_t i = 0; i < ports.size(); ++i)
+    if (values[i].kind != HostValue::Kind::None && needs_data(*declared[i], values[i]))
+      types[ports[i].name] = type_of_data(ports[i].type, values[i], false);
+  return types;
 }
-
-}  // namespace
 
 Result<HostValue> load_value(const std::string& path, const Type& type) {
   if (ends_with(path, ".npy")) {

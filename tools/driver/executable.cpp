@@ -84,13 +84,19 @@ Result<std::vector<HostValue>> Executable::call(std::vector<HostValue> inputs) {
   return fetch();
 }
 
-Result<void> check_inputs(const std::vector<Port>& ports, const std::vector<HostValue>& values) {
+Result<void> check_inputs(const std::vector<Port>& ports, std::vector<HostValue>& values) {
   if (values.size() != ports.size()) return invalid("got {} inputs, expected {}", values.size(), ports.size());
   Bindings symbols;
   for (size_t i = 0; i < ports.size(); ++i) {
     if (values[i].kind == HostValue::Kind::None) {
       if (!ports[i].optional) return invalid("input '{}' ({}) has no value", ports[i].name, ports[i].type.str());
       continue;
+    }
+    if (values[i].is_tensor() && ports[i].type.is_tensor() && ports[i].type.tensor.dims.empty() && !values[i].tensor->dims.empty() &&
+        values[i].tensor->elements() == 1) {
+      auto scalar = std::make_shared<TensorData>(*values[i].tensor);
+      scalar->dims.clear();
+      values[i] = HostValue::of(TensorRef(std::move(scalar)));
     }
     auto checked = check_value(ports[i].type, values[i], symbols);
     if (!checked) return std::move(checked.error()).context(fmt::format("for input '{}'", ports[i].name));

@@ -74,7 +74,8 @@ Result<std::unique_ptr<Executable>> make_interpreter(Graph graph);
 Result<std::unique_ptr<Executable>> load_compiled(const std::string& path, const LoadOptions&);
 Result<std::unique_ptr<Executable>> load_compiled_memory(std::span<const uint8_t> bytes, const LoadOptions&);
 
-// Checks number, kinds, dtypes and dims of inputs against the ports; named dims must agree with each other.
-Result<void> check_inputs(const std::vector<Port>&, const std::vector<HostValue>&);
+// Checks number, kinds, dtypes and dims of inputs against the ports; named dims must agree with each other. A tensor of one
+// element becomes the scalar that a port wants: many models are fed so, since other runtimes do not check scalars.
+Result<void> check_inputs(const std::vector<Port>&, std::vector<HostValue>&);
 
 }  // namespace ingot::driver
