@@ -61,6 +61,11 @@ Result<void> define_linear_classifier(Def& d) {
     return invalid("got {} coefficients, expected a multiple of {} columns", coefficients.size(), columns);
   }
   int64_t scores = static_cast<int64_t>(coefficients.size()) / columns;
+  // Some converters list more coefficients than the input has columns; the intercepts then say how many scores there are.
+  if (size_t n = d.floats("intercepts").size(); n > 0 && static_cast<int64_t>(n) < scores) {
+    scores = static_cast<int64_t>(n);
+    coefficients.resize(static_cast<size_t>(scores * columns));
+  }
   Tensor w = TRY(constant_floats(d, coefficients, {scores, columns}, x.type)), b;
   if (std::vector<double> v = d.floats("intercepts"); !v.empty()) b = TRY(constant_floats(d, v, {scores}, x.type));
   Tensor s = product(d, x, w, b);

@@ -1,20 +1,7 @@
 // Lookups that formulas do not express: strings in a sorted table, and probabilities of classes from those of pairs.
 #include "ir/ops/algorithms/support.h"
 
-namespace {
-
 using namespace ingot_alg;
-
-int compare(const ingot_string& a, const ingot_string& b) {
-  int64_t n = a.size < b.size ? a.size : b.size;
-  for (int64_t k = 0; k < n; ++k) {
-    auto x = static_cast<unsigned char>(a.data[k]), y = static_cast<unsigned char>(b.data[k]);
-    if (x != y) return x < y ? -1 : 1;
-  }
-  return a.size == b.size ? 0 : a.size < b.size ? -1 : 1;
-}
-
-}  // namespace
 
 // operands: x (strings), table (strings, sorted, the first ints[0] count). results: i64, the position in the table or -1.
 extern "C" int32_t ingot_alg_string_lookup(const ingot_call* call) {
@@ -29,10 +16,10 @@ extern "C" int32_t ingot_alg_string_lookup(const ingot_call* call) {
     int64_t lo = 0, hi = count;
     while (lo < hi) {
       int64_t middle = lo + (hi - lo) / 2;
-      if (compare(keys[middle], values[i]) < 0) lo = middle + 1;
+      if (compare_bytes(keys[middle], values[i]) < 0) lo = middle + 1;
       else hi = middle;
     }
-    out[i] = lo < count && compare(keys[lo], values[i]) == 0 ? lo : -1;
+    out[i] = lo < count && compare_bytes(keys[lo], values[i]) == 0 ? lo : -1;
   }
   return INGOT_RUN_OK;
 }
