@@ -86,10 +86,12 @@ using Tensors = std::vector<std::shared_ptr<TensorData>>;
 
 Result<void> run_map_into(Code& code, int form, Tensors& results, Budget& budget) {
   const size_t n_roots = results.size();
+  // The same for every chunk: a root that is sent to a tensor once stays there.
+  const bool single = code.loops()[static_cast<size_t>(code.lane())].extent == 1;
   return for_loops(code, false, budget, [&](int64_t n) -> Result<void> {
     const int64_t base = code.form_base(form), stride = code.form_stride(form);
     bool direct[8] = {};
-    if (stride == 1 || n == 1)
+    if (stride == 1 || single)
       for (size_t i = 0; i < n_roots && i < 8; ++i)
         if (is_native(results[i]->dtype))
           direct[i] = code.direct_root(0, i, results[i]->mutable_bytes() + base * register_bytes(results[i]->dtype));
