@@ -124,6 +124,7 @@ class Host {
       b.dims = v.tensor().dims;
     } else if (known_at_entry(b.size)) {
       b.offset = s.origin * element;  // the plan adds where the allocation lies
+      b.size = b.size - b.offset;
       arena_.push_back(id);
     } else {
       b.kind = l::HostBuffer::Kind::Dynamic;
@@ -156,7 +157,7 @@ class Host {
     std::vector<PlannedBuffer> plan;
     for (int id : arena_) {
       Life life = lives_.at(id);
-      plan.push_back({out_.buffers[static_cast<size_t>(buffers_.at(id))].size, life.first, life.last, {}});
+      plan.push_back({bytes(id), life.first, life.last, {}});
     }
     out_.arena_bytes = plan_memory(plan);
     for (size_t k = 0; k < arena_.size(); ++k) out_.buffers[static_cast<size_t>(buffers_.at(arena_[k]))].offset += plan[k].offset;
@@ -308,7 +309,7 @@ class Host {
       std::vector<size_t> o;
       for (int d : storage(s->results[0]).order) o.push_back(static_cast<size_t>(d));
       order.push_back(o);
-      prefix = std::min(prefix, o.size());
+      prefix = std::min(prefix, most_shared(make_nest(*s, storages_)));
     }
     const k::Stage& last = *group.back();
     bool related = false;

@@ -46,6 +46,8 @@ int64_t body_cost(const Nest&);
 Expr neutral(Combiner, DType);
 Expr combine(Combiner, Expr acc, Expr value);
 
+// How many outer iterators the grid may take: the rest is for lanes, and for neighbours that share loads.
+size_t most_shared(const Nest&);
 // Stages that share their `prefix` outermost iterators and hand rows to each other, as one kernel.
 Launch schedule_rows(const std::vector<Nest>&, size_t prefix, const k::Program&, const Storages&, const TargetFacts&);
 // One nest of its own.

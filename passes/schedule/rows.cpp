@@ -51,7 +51,9 @@ class Rows {
 
   void nest(const Nest& n, size_t first) {
     b_.node = n.node;
-    if (n.kind == k::StageKind::Map) {
+    if (n.kind == k::StageKind::Map && first == n.iters.size()) {
+      store_all(n, nullptr, 1, {});
+    } else if (n.kind == k::StageKind::Map) {
       loops(n, first, n.iters.size(), [&](const Nest& inner) { map(inner); });
     } else {
       reduce(n, first);
@@ -133,10 +135,6 @@ class Rows {
   }
 
   void map(const Nest& n) {
-    if (n.iters.empty()) {
-      store_all(n, nullptr, 1, {});
-      return;
-    }
     const k::Iter& last = n.iters.back();
     int lanes = contiguous_store(n, last.symbol) ? lanes_for(n, facts_) : 1;
     vector_loop(last.symbol, 0, last.extent, lanes, [&](const Symbol& v, int l, Expr mask) { store_all(n, v, l, mask); });
@@ -438,6 +436,21 @@ int64_t item_cost(const std::vector<Nest>& nests, size_t prefix) {
 
 }  // namespace
 
+size_t most_shared(const Nest& n) {
+  size_t rank = n.iters.size();
+  if (n.kind == k::StageKind::Map) return rank > 0 ? rank - 1 : 0;
+  if (elements(n.reds).constant().value_or(1 << 20) <= kUnrolledReduction) return rank > 2 ? rank - 2 : 0;
+  bool along = false;
+  for (const Expr& e : n.body) {
+    visit(e, [&](const ExprNode& x) {
+      if (x.op != ScalarOp::Load || n.reds.empty()) return;
+      auto a = affine_in(x.dim, n.reds.back().symbol);
+      along |= a && a->coefficient.is(1);
+    });
+  }
+  return along || rank == 0 ? rank : rank - 1;
+}
+
 Launch schedule_rows(const std::vector<Nest>& nests, size_t prefix, const k::Program& p, const Storages& storages,
                      const TargetFacts& facts) {
   Rows rows(p, storages, facts);
@@ -479,12 +492,7 @@ Launch schedule_single(Nest n, const k::Program& p, const Storages& storages, co
     launch.kernel.schedule = "flat map";
     return launch;
   }
-  size_t prefix = n.iters.size();
-  if (n.kind == k::StageKind::Map && prefix > 0) --prefix;
-  // A reduction keeps enough inner iterators for its lanes, and its tile of neighbours.
-  if (n.kind == k::StageKind::Reduce && prefix > 0) --prefix;
-  if (n.kind == k::StageKind::Reduce && prefix > 0 && guess(elements(n.reds)) <= kUnrolledReduction) --prefix;
-  // One reduction over everything, or rows along the reduced iterator: the grid is the results.
+  size_t prefix = most_shared(n);
   return schedule_rows({n}, prefix, p, storages, facts);
 }
 
