@@ -7,9 +7,9 @@ using namespace ops;
 
 // Add-14, Sub-14, Mul-14, Div-14 (integers truncate), And-7, Or-7, Xor-7, Greater-13, Less-13, LessOrEqual-16,
 // GreaterOrEqual-16, BitwiseAnd-18, BitwiseOr-18, BitwiseXor-18.
-#define INGOT_BINARY(op_name, scalar)                                                                           \
-  Result<void> define_##op_name(Def& d) {                                                                       \
-    return broadcasting(d, [](const Expr& a, const Expr& b) { return ex::binary(ScalarOp::scalar, a, b); });    \
+#define INGOT_BINARY(op_name, scalar)                                                                        \
+  Result<void> define_##op_name(Def& d) {                                                                    \
+    return broadcasting(d, [](const Expr& a, const Expr& b) { return ex::binary(ScalarOp::scalar, a, b); }); \
   }
 INGOT_BINARY(add, Add)
 INGOT_BINARY(sub, Sub)

@@ -7,8 +7,8 @@ using namespace ops;
 
 namespace {
 
-// The elements of 8-bit and smaller types are read and made by `cast` alone; from one to another goes through a type that
-// holds both exactly.
+// The elements of 8-bit and smaller types are read and made by `cast` alone; from one to another goes through a type
+// that holds both exactly.
 Expr convert(const Expr& x, DType to, bool saturate) {
   DType from = x.type();
   if (from == to) return x;
@@ -20,8 +20,9 @@ Expr convert(const Expr& x, DType to, bool saturate) {
   return ex::cast(v, to, saturate);
 }
 
-// F8E8M0 holds 2^(byte - 127); 255 is NaN. Rounding is to the power of two above (up), below (down) or nearest. From the bits
-// of the f32: the exponent, plus one where the fraction says so. What is out of range saturates, or else gives NaN.
+// F8E8M0 holds 2^(byte - 127); 255 is NaN. Rounding is to the power of two above (up), below (down) or nearest. From
+// the bits of the f32: the exponent, plus one where the fraction says so. What is out of range saturates, or else gives
+// NaN.
 Expr to_e8m0(const Expr& x, const std::string& mode, bool saturate) {
   Expr bits = ex::bitcast(ex::cast(x, DType::F32), DType::U32);
   auto number = [](int64_t n) { return ex::integer(DType::U32, n); };
@@ -54,7 +55,8 @@ Result<void> cast_to(Def& d, DType to) {
   if (is_complex(from) || is_complex(to)) return unsupported("cast from {} to {}", name(from), name(to));
   if (from == DType::String || to == DType::String) {
     Tensor source = x;
-    if (from != DType::String && !is_arithmetic(from)) source = converted(d, x, is_float(from) ? DType::F32 : DType::I32);
+    if (from != DType::String && !is_arithmetic(from))
+      source = converted(d, x, is_float(from) ? DType::F32 : DType::I32);
     if (to == DType::String) {
       d.out(d.call("number_to_string", {source}, {{to, x.dims()}})[0]);
     } else {

@@ -29,8 +29,9 @@ Result<void> expect_arithmetic(const Def& d, int count) {
   TRY(expect_tensors(d, count));
   for (int i = 0; i < count; ++i) {
     if (!is_arithmetic(d.dtype(i))) {
-      return unsupported("input {} has element type {}, expected bool, an integer of 8 to 64 bits, f16, bf16, f32 or f64", i,
-                         name(d.dtype(i)));
+      return unsupported(
+          "input {} has element type {}, expected bool, an integer of 8 to 64 bits, f16, bf16, f32 or f64", i,
+          name(d.dtype(i)));
     }
   }
   return {};
@@ -196,8 +197,8 @@ namespace {
 
 // The flags of an axis that is read at run time.
 Result<Dims> axis_flags(Def& d, const Dim& axis, int rank) {
-  TRY(d.require(less(axis, rank) * less(-rank - 1, axis), fmt::format("axis {} is out of range, expected a value in [{}, {})",
-                                                                      axis.str(), -rank, rank)));
+  TRY(d.require(less(axis, rank) * less(-rank - 1, axis),
+                fmt::format("axis {} is out of range, expected a value in [{}, {})", axis.str(), -rank, rank)));
   Dims flag;
   for (int k = 0; k < rank; ++k) flag.push_back(equal(axis, k) + equal(axis, k - rank));
   return flag;
@@ -237,7 +238,8 @@ Dims drop_axes(const AxisSet& axes, const Dims& dims) {
   Dims kept(static_cast<size_t>(rank - axes.count), Dim(0));
   for (int k = 0; k < rank; ++k) {
     Dim keep = 1 - axes.flag[static_cast<size_t>(k)], at = axes.kept_position(k);
-    for (size_t j = 0; j < kept.size(); ++j) kept[j] += keep * equal(at, static_cast<int64_t>(j)) * dims[static_cast<size_t>(k)];
+    for (size_t j = 0; j < kept.size(); ++j)
+      kept[j] += keep * equal(at, static_cast<int64_t>(j)) * dims[static_cast<size_t>(k)];
   }
   return kept;
 }

@@ -1,5 +1,5 @@
-// Einsum-12: sums of products straight from the equation, "bij,bjk->bik". Ellipsis and repeated indices included. More than
-// two operands are contracted from the left, so that no sum runs over more than two of them at once.
+// Einsum-12: sums of products straight from the equation, "bij,bjk->bik". Ellipsis and repeated indices included. More
+// than two operands are contracted from the left, so that no sum runs over more than two of them at once.
 #include <algorithm>
 #include <map>
 
@@ -79,8 +79,8 @@ Operand contract(Def& d, const std::vector<Operand>& operands, const Labels& kep
     }
     return y;
   };
-  Tensor t = summed.empty() ? d.map(outer, [&](Ix i) { return body(i, {}); })
-                            : d.reduce(Combiner::Sum, outer, inner, body);
+  Tensor t =
+      summed.empty() ? d.map(outer, [&](Ix i) { return body(i, {}); }) : d.reduce(Combiner::Sum, outer, inner, body);
   return {t, kept};
 }
 
@@ -134,7 +134,8 @@ Result<void> define_einsum(Def& d) {
   }
   for (size_t k = 0; k < result.size(); ++k) {
     if (!extents.count(result[k])) return invalid("equation '{}' has an output index that no operand has", equation);
-    if (std::count(result.begin(), result.end(), result[k]) > 1) return invalid("equation '{}' repeats an output index", equation);
+    if (std::count(result.begin(), result.end(), result[k]) > 1)
+      return invalid("equation '{}' repeats an output index", equation);
   }
   while (operands.size() > 2) {
     Labels kept;

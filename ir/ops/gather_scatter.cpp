@@ -36,7 +36,8 @@ Result<void> define_gather(Def& d) {
   if (TensorRef c = d.constant(1); c && c->elements() == 1) {
     int64_t at = c->integer(0);
     known = at < 0 ? n + at : Dim(at);
-    TRY(d.require(less(at < 0 ? -at - 1 : at, n), fmt::format("index is {}, expected a value in [-{}, {})", at, n.str(), n.str())));
+    TRY(d.require(less(at < 0 ? -at - 1 : at, n),
+                  fmt::format("index is {}, expected a value in [-{}, {})", at, n.str(), n.str())));
   }
   d.out(d.map(dims, [&](Ix i) {
     int r = static_cast<int>(i.size()), tail = axis + indices.rank();
@@ -152,8 +153,8 @@ Result<void> define_scatter_nd(Def& d) {
   }
   for (int k = 0; k < updates.rank(); ++k) {
     const Dim& e = expected[static_cast<size_t>(k)];
-    TRY(d.require(equal(updates.dim(k), e), fmt::format("dimension {} of updates has extent {}, expected {}", k,
-                                                        updates.dim(k).str(), e.str())));
+    TRY(d.require(equal(updates.dim(k), e),
+                  fmt::format("dimension {} of updates has extent {}, expected {}", k, updates.dim(k).str(), e.str())));
   }
   Combiner c = TRY(scatter_combiner(d, x.dtype()));
   d.out(d.scatter(c, x, updates.dims(), [&](Ix i) {
@@ -228,7 +229,8 @@ Result<void> define_one_hot(Def& d) {
   return {};
 }
 
-// ArrayFeatureExtractor-1 (ai.onnx.ml). x: [A..., N], indices: [...] with k elements -> [A..., k], or [1, k] for rank 1.
+// ArrayFeatureExtractor-1 (ai.onnx.ml). x: [A..., N], indices: [...] with k elements -> [A..., k], or [1, k] for
+// rank 1.
 Result<void> define_array_feature_extractor(Def& d) {
   TRY(expect_tensors(d, 2));
   Tensor x = d.in(0), indices = d.in(1);

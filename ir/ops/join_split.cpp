@@ -20,8 +20,8 @@ Result<void> define_concat(Def& d) {
     if (x.rank() != first.rank()) return invalid("input {} has rank {}, expected {}", k, x.rank(), first.rank());
     for (int a = 0; a < first.rank(); ++a) {
       if (a == axis) continue;
-      TRY(d.require(equal(x.dim(a), first.dim(a)), fmt::format("dimension {} of input {} has extent {}, expected {}", a, k,
-                                                               x.dim(a).str(), first.dim(a).str())));
+      TRY(d.require(equal(x.dim(a), first.dim(a)), fmt::format("dimension {} of input {} has extent {}, expected {}", a,
+                                                               k, x.dim(a).str(), first.dim(a).str())));
       if (x.dim(a).is_constant()) dims[static_cast<size_t>(a)] = x.dim(a);
     }
     total += x.dim(axis);
@@ -77,8 +77,8 @@ Result<void> define_split(Def& d) {
 
 namespace {
 
-// Axes that an input names, one for each of `count` entries; the first `count` dims where it is absent. flags[k][a]: entry k
-// is for dim a.
+// Axes that an input names, one for each of `count` entries; the first `count` dims where it is absent. flags[k][a]:
+// entry k is for dim a.
 Result<std::vector<Dims>> entry_axes(Def& d, int input, int rank, size_t count) {
   Dims axes;
   if (d.has(input)) {
@@ -202,7 +202,8 @@ Result<void> define_pad(Def& d) {
   }
   size_t half = pads.size() / 2;
   std::vector<Dims> axes = TRY(entry_axes(d, 3, x.rank(), half));
-  Dims begins(pads.begin(), pads.begin() + static_cast<long>(half)), ends(pads.begin() + static_cast<long>(half), pads.end());
+  Dims begins(pads.begin(), pads.begin() + static_cast<long>(half)),
+      ends(pads.begin() + static_cast<long>(half), pads.end());
   Dims dims = x.dims(), before(dims.size(), Dim(0)), after(dims.size(), Dim(0));
   bool outside = false;
   for (size_t a = 0; a < dims.size(); ++a) {
@@ -211,7 +212,8 @@ Result<void> define_pad(Def& d) {
     dims[a] = max(x.dims()[a] + before[a] + after[a], 0);
     outside = outside || before[a].upper() > 0 || after[a].upper() > 0;
     if (mode != "constant") {
-      TRY(d.require(max(less(0, x.dims()[a]), equal(dims[a], 0)), fmt::format("dimension {} is empty, expected an element to copy", a)));
+      TRY(d.require(max(less(0, x.dims()[a]), equal(dims[a], 0)),
+                    fmt::format("dimension {} is empty, expected an element to copy", a)));
     }
   }
   if (value) TRY(expect_same_dtype(x, value, "x and the constant value"));

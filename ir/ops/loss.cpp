@@ -1,5 +1,5 @@
-// Losses of classification. scores: [N, C, D...], target: [N, D...] class numbers, weight: [C] -> [N, D...], or its sum, or its
-// mean over the weights.
+// Losses of classification. scores: [N, C, D...], target: [N, D...] class numbers, weight: [C] -> [N, D...], or its
+// sum, or its mean over the weights.
 #include "ir/ops/common.h"
 
 namespace ingot {
@@ -11,10 +11,12 @@ namespace {
 // From log-probabilities: loss = -w[t]*logp[n, t, d]; 0 where the target is ignore_index.
 Result<void> log_likelihood_loss(Def& d, const Tensor& logp) {
   Tensor target = d.in(1), weight = d.in(2);
-  if (logp.rank() != target.rank() + 1) return invalid("target has rank {}, expected {}", target.rank(), logp.rank() - 1);
+  if (logp.rank() != target.rank() + 1)
+    return invalid("target has rank {}, expected {}", target.rank(), logp.rank() - 1);
   for (int k = 0; k < target.rank(); ++k) {
     const Dim& e = logp.dim(k == 0 ? 0 : k + 1);
-    TRY(d.require(equal(target.dim(k), e), fmt::format("dimension {} of target has extent {}, expected {}", k, target.dim(k).str(), e.str())));
+    TRY(d.require(equal(target.dim(k), e),
+                  fmt::format("dimension {} of target has extent {}, expected {}", k, target.dim(k).str(), e.str())));
   }
   std::string reduction = d.str("reduction", "mean");
   if (reduction != "none" && reduction != "sum" && reduction != "mean") {
@@ -73,7 +75,8 @@ Result<void> define_softmax_cross_entropy_loss(Def& d) {
   Tensor x = d.in(0);
   TRY(expect_rank_at_least(x, 0, 2));
   Dims outer = without(x.dims(), 1);
-  Tensor m = d.reduce(Combiner::Max, outer, {x.dim(1)}, [&](Ix i, Ix r) { return widen(x(with_inserted(i, 1, r[0]))); });
+  Tensor m =
+      d.reduce(Combiner::Max, outer, {x.dim(1)}, [&](Ix i, Ix r) { return widen(x(with_inserted(i, 1, r[0]))); });
   Tensor s = d.reduce(Combiner::Sum, outer, {x.dim(1)},
                       [&](Ix i, Ix r) { return exp(widen(x(with_inserted(i, 1, r[0]))) - m(i)); });
   Tensor logp = d.map(x.dims(), [&](Ix i) { return widen(x(i)) - m(without(i, 1)) - log(s(without(i, 1))); });

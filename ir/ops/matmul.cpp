@@ -1,5 +1,5 @@
-// Products of matrices. Each is one stage `sum(k) a * b`, whatever the ranks, so that one schedule serves them all; f16 and
-// bf16 accumulate in f32, 8-bit integers in i32.
+// Products of matrices. Each is one stage `sum(k) a * b`, whatever the ranks, so that one schedule serves them all; f16
+// and bf16 accumulate in f32, 8-bit integers in i32.
 #include "ir/ops/common.h"
 
 namespace ingot {
@@ -8,8 +8,8 @@ using namespace ops;
 
 namespace {
 
-// The indices of a product with broadcast batch dims: a: [B..., M, K], b: [B..., K, N] -> [B..., M, N]; a vector has no M
-// (or N), and neither has the result.
+// The indices of a product with broadcast batch dims: a: [B..., M, K], b: [B..., K, N] -> [B..., M, N]; a vector has no
+// M (or N), and neither has the result.
 struct Product {
   Tensor a, b;
   Dims dims;
@@ -92,9 +92,8 @@ Result<void> define_mat_mul_integer(Def& d) {
   // Sums over k: of a without n, of b without m (its own dims).
   Tensor row_sum, column_sum;
   if (has_zb) {
-    row_sum = d.reduce(Combiner::Sum, without(a.dims(), a.rank() - 1), {p.k}, [&](Ix i, Ix r) {
-      return wide(a(with_inserted(i, a.rank() - 1, r[0])));
-    });
+    row_sum = d.reduce(Combiner::Sum, without(a.dims(), a.rank() - 1), {p.k},
+                       [&](Ix i, Ix r) { return wide(a(with_inserted(i, a.rank() - 1, r[0]))); });
   }
   if (has_za) {
     int axis = b.rank() - (p.has_n ? 2 : 1);
@@ -172,18 +171,21 @@ Result<void> define_gemm(Def& d) {
 }
 
 // MatMulNBits-1 (com.microsoft). a: [..., K], b: u8 [N, ceil(K/block), block*bits/8], scales: [N*blocks], zero points:
-// packed like b [N*ceil(blocks*bits/8)] or of a's type [N*blocks], g_idx: [K] the block of each k, bias: [N] -> [..., N].
-// The weight is a stage of its own: w[n, k] = (b - zero)*scale.
+// packed like b [N*ceil(blocks*bits/8)] or of a's type [N*blocks], g_idx: [K] the block of each k, bias: [N] -> [...,
+// N]. The weight is a stage of its own: w[n, k] = (b - zero)*scale.
 Result<void> define_mat_mul_nbits(Def& d) {
   TRY(expect_tensors(d, 3));
   Tensor a = d.in(0), packed = d.in(1), scales = d.in(2), zeros = d.in(3), group = d.in(4), bias = d.in(5);
   int64_t k_total = d.i64("K", 0), n_total = d.i64("N", 0), bits = d.i64("bits", 4), block = d.i64("block_size", 32);
-  if (k_total < 1 || n_total < 1 || block < 1) return invalid("got K {}, N {}, block_size {}, expected positive numbers", k_total, n_total, block);
+  if (k_total < 1 || n_total < 1 || block < 1)
+    return invalid("got K {}, N {}, block_size {}, expected positive numbers", k_total, n_total, block);
   if (bits != 2 && bits != 4 && bits != 8) return unsupported("weights of {} bits, expected 2, 4 or 8", bits);
   if (block * bits % 8 != 0) return invalid("block_size {} does not fill bytes with {} bits", block, bits);
-  if (packed.dtype() != DType::U8 || packed.rank() != 3) return invalid("input 1 has type {}, expected u8 of rank 3", packed.type().str());
+  if (packed.dtype() != DType::U8 || packed.rank() != 3)
+    return invalid("input 1 has type {}, expected u8 of rank 3", packed.type().str());
   TRY(expect_rank_at_least(a, 0, 1));
-  TRY(d.require(equal(a.dims().back(), k_total), fmt::format("a has the last extent {}, expected K {}", a.dims().back().str(), k_total)));
+  TRY(d.require(equal(a.dims().back(), k_total),
+                fmt::format("a has the last extent {}, expected K {}", a.dims().back().str(), k_total)));
   int64_t blocks = (k_total + block - 1) / block, per_byte = 8 / bits, zero_bytes = (blocks * bits + 7) / 8;
   DType work = compute_type(a.dtype());
   // A tensor of N rows of `count` elements, flat or as a matrix.
@@ -214,9 +216,8 @@ Result<void> define_mat_mul_nbits(Def& d) {
     return (ex::cast(q, work) - zero_value) * ex::cast(row_read(scales, i[0], g, blocks), work);
   });
   Dims dims = replaced(a.dims(), a.rank() - 1, n_total);
-  Tensor y = d.reduce(Combiner::Sum, dims, {k_total}, [&](Ix i, Ix r) {
-    return widen(a(replaced(i, a.rank() - 1, r[0]))) * w(i.back(), r[0]);
-  });
+  Tensor y = d.reduce(Combiner::Sum, dims, {k_total},
+                      [&](Ix i, Ix r) { return widen(a(replaced(i, a.rank() - 1, r[0]))) * w(i.back(), r[0]); });
   if (!bias) {
     d.out(converted(d, y, a.dtype()));
     return {};
@@ -231,9 +232,11 @@ Result<void> square_matrices(Def& d) {
   TRY(expect_tensors(d, 1));
   Tensor x = d.in(0);
   TRY(expect_rank_at_least(x, 0, 2));
-  if (!is_arithmetic(x.dtype()) || !is_float(x.dtype())) return invalid("input has element type {}, expected a float", name(x.dtype()));
+  if (!is_arithmetic(x.dtype()) || !is_float(x.dtype()))
+    return invalid("input has element type {}, expected a float", name(x.dtype()));
   const Dim &rows = x.dim(x.rank() - 2), &columns = x.dim(x.rank() - 1);
-  return d.require(equal(rows, columns), fmt::format("got matrices of {} x {}, expected square ones", rows.str(), columns.str()));
+  return d.require(equal(rows, columns),
+                   fmt::format("got matrices of {} x {}, expected square ones", rows.str(), columns.str()));
 }
 
 }  // namespace

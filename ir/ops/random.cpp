@@ -1,7 +1,8 @@
-// Random numbers by counter: element n of a tensor is a hash of n and the seed (SplitMix64: Steele, Lea and Flood, "Fast
-// splittable pseudorandom number generators", 2014), so that each element stands alone, the result does not depend on the
-// order of evaluation, and it is the same on every target. The numbers are not those of any other library, which ONNX does
-// not ask for. Without the attribute `seed` the seed is kDefaultSeed: two runs give the same numbers.
+// Random numbers by counter: element n of a tensor is a hash of n and the seed (SplitMix64: Steele, Lea and Flood,
+// "Fast splittable pseudorandom number generators", 2014), so that each element stands alone, the result does not
+// depend on the order of evaluation, and it is the same on every target. The numbers are not those of any other
+// library, which ONNX does not ask for. Without the attribute `seed` the seed is kDefaultSeed: two runs give the same
+// numbers.
 #include <bit>
 #include <cmath>
 
@@ -80,7 +81,8 @@ Result<Dims> shape_attr(Def& d) {
 
 }  // namespace
 
-// RandomUniform-22, RandomNormal-22: of the attribute `shape`; the Like forms of the shape of x, and its type by default.
+// RandomUniform-22, RandomNormal-22: of the attribute `shape`; the Like forms of the shape of x, and its type by
+// default.
 Result<void> define_random_uniform(Def& d) {
   return random_uniform(d, TRY(shape_attr(d)), TRY(dtype_attr(d, "dtype", DType::F32)));
 }

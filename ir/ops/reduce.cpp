@@ -1,5 +1,5 @@
-// Reductions over axes. x: [...] -> the dims not reduced, and 1 for the others where keepdims. f16 and bf16 accumulate in
-// f32. The empty reduction gives the neutral element: 0, 1, -inf or the lowest number, inf or the highest number.
+// Reductions over axes. x: [...] -> the dims not reduced, and 1 for the others where keepdims. f16 and bf16 accumulate
+// in f32. The empty reduction gives the neutral element: 0, 1, -inf or the lowest number, inf or the highest number.
 #include "ir/ops/common.h"
 
 namespace ingot {
@@ -59,7 +59,8 @@ Result<void> reduce_extreme(Def& d, Combiner c, Combiner of_bool) {
   TRY(expect_arithmetic(d, 1));
   Tensor x = d.in(0);
   Reduction r = TRY(reduction(d));
-  d.out(d.reduce(x.dtype() == DType::Bool ? of_bool : c, r.result, r.reduced, [&](Ix i, Ix j) { return x(r.at(i, j)); }));
+  d.out(
+      d.reduce(x.dtype() == DType::Bool ? of_bool : c, r.result, r.reduced, [&](Ix i, Ix j) { return x(r.at(i, j)); }));
   return {};
 }
 
@@ -87,13 +88,15 @@ Result<void> define_reduce_mean(Def& d) {
 // ReduceL1-18, ReduceL2-18, ReduceSumSquare-18.
 Result<void> define_reduce_l1(Def& d) {
   TRY(expect_arithmetic(d, 1));
-  return reduce_with(d, Combiner::Sum, compute_type(d.dtype(0)),
-                     [](const Expr& e) { return is_signed(e.type()) ? abs(e) : e; }, plain);
+  return reduce_with(
+      d, Combiner::Sum, compute_type(d.dtype(0)), [](const Expr& e) { return is_signed(e.type()) ? abs(e) : e; },
+      plain);
 }
 Result<void> define_reduce_l2(Def& d) {
   TRY(expect_arithmetic(d, 1));
-  return reduce_with(d, Combiner::Sum, real_type(d.dtype(0)), [](const Expr& e) { return e * e; },
-                     [](const Expr& e, const Dim&) { return sqrt(e); });
+  return reduce_with(
+      d, Combiner::Sum, real_type(d.dtype(0)), [](const Expr& e) { return e * e; },
+      [](const Expr& e, const Dim&) { return sqrt(e); });
 }
 Result<void> define_reduce_sum_square(Def& d) {
   TRY(expect_arithmetic(d, 1));
@@ -113,11 +116,10 @@ Result<void> define_reduce_log_sum_exp(Def& d) {
   DType t = real_type(x.dtype());
   Reduction r = TRY(reduction(d));
   Tensor largest = d.reduce(Combiner::Max, r.result, r.reduced, [&](Ix i, Ix j) { return ex::cast(x(r.at(i, j)), t); });
-  Tensor m = d.map(r.result, [&](Ix i) {
-    return ex::select(ex::unary(ScalarOp::IsInf, largest(i)), zero(t), largest(i));
-  });
-  Tensor s = d.reduce(Combiner::Sum, r.result, r.reduced,
-                      [&](Ix i, Ix j) { return exp(ex::cast(x(r.at(i, j)), t) - m(i)); });
+  Tensor m =
+      d.map(r.result, [&](Ix i) { return ex::select(ex::unary(ScalarOp::IsInf, largest(i)), zero(t), largest(i)); });
+  Tensor s =
+      d.reduce(Combiner::Sum, r.result, r.reduced, [&](Ix i, Ix j) { return exp(ex::cast(x(r.at(i, j)), t) - m(i)); });
   d.out(d.map(r.result, [&](Ix i) { return ex::cast(m(i) + log(s(i)), x.dtype()); }));
   return {};
 }
@@ -218,9 +220,8 @@ Result<void> define_log_softmax(Def& d) {
 // Hardmax-13. 1 at the first maximum along `axis`, 0 elsewhere.
 Result<void> define_hardmax(Def& d) {
   Row r = TRY(row(d));
-  auto [value, index] = d.arg_reduce(Combiner::ArgMaxFirst, r.outer, {r.x.dim(r.axis)}, [&](Ix i, Ix j) {
-    return std::pair(r.x(r.at(i, j[0])), ex::index(j[0]));
-  });
+  auto [value, index] = d.arg_reduce(Combiner::ArgMaxFirst, r.outer, {r.x.dim(r.axis)},
+                                     [&](Ix i, Ix j) { return std::pair(r.x(r.at(i, j[0])), ex::index(j[0])); });
   const Tensor& where = index;
   d.out(d.map(r.x.dims(), [&](Ix i) {
     Expr hit = eq(where(without(i, r.axis)), ex::index(i[static_cast<size_t>(r.axis)]));

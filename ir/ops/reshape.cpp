@@ -12,7 +12,8 @@ namespace {
 // The elements of a shape that only the run knows, and which may be 0 or -1, become extents that an algorithm finds.
 Result<Dims> resolve_at_run_time(Def& d, const Tensor& x, const std::optional<Dims>& known, bool allow_zero) {
   Tensor shape = d.in(1);
-  if (!shape.dim(0).is_constant()) return unsupported("shape has type {}, expected a constant extent", shape.type().str());
+  if (!shape.dim(0).is_constant())
+    return unsupported("shape has type {}, expected a constant extent", shape.type().str());
   std::vector<Symbol> symbols;
   Dims dims;
   for (int64_t k = 0; k < shape.dim(0).value(); ++k) {
@@ -21,7 +22,8 @@ Result<Dims> resolve_at_run_time(Def& d, const Tensor& x, const std::optional<Di
     bool sure = element && (element->lower() > 0 || (element->is(0) && allow_zero));
     dims.push_back(sure ? *element : Dim(symbols.back()));
   }
-  d.call("reshape_extents", {d.dims_tensor(x.dims()), converted(d, shape, DType::I64)}, {}, {{allow_zero}, {}, {}, symbols});
+  d.call("reshape_extents", {d.dims_tensor(x.dims()), converted(d, shape, DType::I64)}, {},
+         {{allow_zero}, {}, {}, symbols});
   return dims;
 }
 
@@ -119,7 +121,8 @@ Result<void> define_squeeze(Def& d) {
 Result<void> define_unsqueeze(Def& d) {
   TRY(expect_tensors(d, 2));
   Tensor x = d.in(0), given = d.in(1);
-  if (!product(given.dims()).is_constant()) return unsupported("axes have type {}, expected a constant extent", given.type().str());
+  if (!product(given.dims()).is_constant())
+    return unsupported("axes have type {}, expected a constant extent", given.type().str());
   int64_t rank = x.rank() + product(given.dims()).value();
   if (rank > kMaxSymbolicElements) return limit_exceeded("got rank {}", rank);
   AxisSet axes = TRY(axis_set(d, 1, static_cast<int>(rank), false));
@@ -168,7 +171,8 @@ Result<void> define_tile(Def& d) {
   TRY(expect_tensors(d, 2));
   Tensor x = d.in(0);
   Dims repeats = TRY(d.integers(1, 0));
-  if (repeats.size() != x.dims().size()) return invalid("repeats has {} entries, expected {}", repeats.size(), x.rank());
+  if (repeats.size() != x.dims().size())
+    return invalid("repeats has {} entries, expected {}", repeats.size(), x.rank());
   Dims dims;
   for (size_t k = 0; k < repeats.size(); ++k) {
     if (repeats[k].upper() < 0) return invalid("repeats has {}, expected no negative number", repeats[k].str());
@@ -193,8 +197,9 @@ Result<void> define_space_to_depth(Def& d) {
   if (x.rank() != 4) return invalid("input has rank {}, expected 4", x.rank());
   if (b < 1 || b > (1 << 20)) return invalid("blocksize is {}, expected a positive number", b);
   for (int k = 2; k < 4; ++k) {
-    TRY(d.require(equal(mod(x.dim(k), b), 0),
-                  fmt::format("dimension {} has extent {}, expected a multiple of blocksize {}", k, x.dim(k).str(), b)));
+    TRY(d.require(
+        equal(mod(x.dim(k), b), 0),
+        fmt::format("dimension {} has extent {}, expected a multiple of blocksize {}", k, x.dim(k).str(), b)));
   }
   Dim c = x.dim(1);
   d.out(d.map({x.dim(0), c * (b * b), floordiv(x.dim(2), b), floordiv(x.dim(3), b)}, [&](Ix i) {

@@ -5,8 +5,8 @@ namespace ingot {
 
 using namespace ops;
 
-// AffineGrid-20. theta: [N, d, d + 1], size: [d + 2] = (N, C, spatial...) -> [N, spatial..., d]: the coordinates (x, y, z),
-// in [-1, 1] over the image, that each place of the grid is mapped to.
+// AffineGrid-20. theta: [N, d, d + 1], size: [d + 2] = (N, C, spatial...) -> [N, spatial..., d]: the coordinates (x, y,
+// z), in [-1, 1] over the image, that each place of the grid is mapped to.
 Result<void> define_affine_grid(Def& d) {
   TRY(expect_arithmetic(d, 1));
   TRY(expect_tensors(d, 2));
@@ -15,8 +15,9 @@ Result<void> define_affine_grid(Def& d) {
   Dims size = TRY(d.integers(1, 0));
   if (size.size() != 4 && size.size() != 5) return invalid("size has {} entries, expected 4 or 5", size.size());
   auto spatial = static_cast<int64_t>(size.size()) - 2;
-  TRY(d.require(min(equal(theta.dim(1), spatial), equal(theta.dim(2), spatial + 1)),
-                fmt::format("theta has type {}, expected matrices of {} x {}", theta.type().str(), spatial, spatial + 1)));
+  TRY(d.require(
+      min(equal(theta.dim(1), spatial), equal(theta.dim(2), spatial + 1)),
+      fmt::format("theta has type {}, expected matrices of {} x {}", theta.type().str(), spatial, spatial + 1)));
   TRY(d.require(equal(theta.dim(0), size[0]),
                 fmt::format("theta has batch {}, expected that of size, {}", theta.dim(0).str(), size[0].str())));
   bool align = d.i64("align_corners", 0);
@@ -154,8 +155,8 @@ Result<void> define_grid_sample(Def& d) {
   return {};
 }
 
-// Col2Im-18. x: [N, C*prod(block), L], image_shape, block_shape: [d] -> [N, C, image...]: each image element is the sum of the
-// blocks' elements that lie on it; L numbers the blocks in row-major order.
+// Col2Im-18. x: [N, C*prod(block), L], image_shape, block_shape: [d] -> [N, C, image...]: each image element is the sum
+// of the blocks' elements that lie on it; L numbers the blocks in row-major order.
 Result<void> define_col2im(Def& d) {
   TRY(expect_arithmetic(d, 1));
   TRY(expect_tensors(d, 3));
@@ -173,13 +174,17 @@ Result<void> define_col2im(Def& d) {
   }
   Dims blocks;
   for (size_t k = 0; k < n; ++k) {
-    if (strides[k] < 1 || dilations[k] < 1) return invalid("got stride {} and dilation {}, expected positive numbers", strides[k], dilations[k]);
-    blocks.push_back(max(floordiv(image[k] + (pads[k] + pads[k + n]) - (block[k] - 1) * dilations[k] - 1, strides[k]) + 1, 0));
+    if (strides[k] < 1 || dilations[k] < 1)
+      return invalid("got stride {} and dilation {}, expected positive numbers", strides[k], dilations[k]);
+    blocks.push_back(
+        max(floordiv(image[k] + (pads[k] + pads[k + n]) - (block[k] - 1) * dilations[k] - 1, strides[k]) + 1, 0));
   }
   Dim size = product(block);
   if (size.is(0)) return invalid("block_shape has an extent of 0");
-  TRY(d.require(equal(mod(x.dim(1), size), 0), fmt::format("got {} rows, expected a multiple of the block size {}", x.dim(1).str(), size.str())));
-  TRY(d.require(equal(x.dim(2), product(blocks)), fmt::format("got {} blocks, expected {}", x.dim(2).str(), product(blocks).str())));
+  TRY(d.require(equal(mod(x.dim(1), size), 0),
+                fmt::format("got {} rows, expected a multiple of the block size {}", x.dim(1).str(), size.str())));
+  TRY(d.require(equal(x.dim(2), product(blocks)),
+                fmt::format("got {} blocks, expected {}", x.dim(2).str(), product(blocks).str())));
   DType t = compute_type(x.dtype());
   Dims dims = joined({x.dim(0), floordiv(x.dim(1), size)}, image);
   Tensor y = d.reduce(Combiner::Sum, dims, block, [&](Ix i, Ix r) {

@@ -1,5 +1,5 @@
-// Ops whose meaning is an algorithm and not a formula: sorting, and results whose extents the data decides. Each is a call to
-// ir/ops/algorithms/, with maps around it.
+// Ops whose meaning is an algorithm and not a formula: sorting, and results whose extents the data decides. Each is a
+// call to ir/ops/algorithms/, with maps around it.
 #include <algorithm>
 
 #include "ir/ops/common.h"
@@ -8,8 +8,8 @@ namespace ingot {
 
 using namespace ops;
 
-// TopK-24. x: [..., N, ...], k: [1] -> the k largest (or smallest) along `axis`, in order, and their i64 indices; the lower
-// index first among equals; NaN counts as the largest.
+// TopK-24. x: [..., N, ...], k: [1] -> the k largest (or smallest) along `axis`, in order, and their i64 indices; the
+// lower index first among equals; NaN counts as the largest.
 Result<void> define_top_k(Def& d) {
   TRY(expect_arithmetic(d, 1));
   TRY(expect_tensors(d, 2));
@@ -61,8 +61,9 @@ Result<void> define_compress(Def& d) {
   } else {
     x = reshaped(d, x, {product(x.dims())});
   }
-  TRY(d.require(max(less(condition.dim(0), x.dim(axis)), equal(condition.dim(0), x.dim(axis))),
-                fmt::format("condition has {} elements, expected at most {}", condition.dim(0).str(), x.dim(axis).str())));
+  TRY(d.require(
+      max(less(condition.dim(0), x.dim(axis)), equal(condition.dim(0), x.dim(axis))),
+      fmt::format("condition has {} elements, expected at most {}", condition.dim(0).str(), x.dim(axis).str())));
   Tensor chosen = true_indices(d, condition);
   d.out(d.map(replaced(x.dims(), axis, chosen.dim(1)), [&](Ix i) {
     std::vector<Expr> at;
@@ -73,8 +74,8 @@ Result<void> define_compress(Def& d) {
   return {};
 }
 
-// Unique-11. x: [...] -> the distinct elements (or slices along `axis`), the index of the first of each, for each element the
-// number of its like, and how many there are. sorted: ascending, else in order of first occurrence.
+// Unique-11. x: [...] -> the distinct elements (or slices along `axis`), the index of the first of each, for each
+// element the number of its like, and how many there are. sorted: ascending, else in order of first occurrence.
 Result<void> define_unique(Def& d) {
   TRY(expect_tensors(d, 1));
   Tensor x = d.in(0);
@@ -84,25 +85,27 @@ Result<void> define_unique(Def& d) {
   Dim count = flat ? product(x.dims()) : x.dim(axis);
   Symbol n = d.unknown_dim(0, count);
   Dims dims = flat ? Dims{Dim(n)} : replaced(x.dims(), axis, Dim(n));
-  auto y = d.call("unique", {x},
-                  {{x.dtype(), dims}, {DType::I64, {Dim(n)}}, {DType::I64, {count}}, {DType::I64, {Dim(n)}}},
-                  {{flat ? -1 : axis, d.i64("sorted", 1)}, {}, {}, {n}});
+  auto y =
+      d.call("unique", {x}, {{x.dtype(), dims}, {DType::I64, {Dim(n)}}, {DType::I64, {count}}, {DType::I64, {Dim(n)}}},
+             {{flat ? -1 : axis, d.i64("sorted", 1)}, {}, {}, {n}});
   for (int k = 0; k < std::max(1, d.outputs()); ++k) d.out(k < 4 ? y[static_cast<size_t>(k)] : Tensor());
   return {};
 }
 
-// NonMaxSuppression-11. boxes: [B, N, 4], scores: [B, C, N], max_output_boxes_per_class, iou_threshold, score_threshold:
-// scalars -> i64 [n, 3] of (batch, class, box), the best first within a class.
+// NonMaxSuppression-11. boxes: [B, N, 4], scores: [B, C, N], max_output_boxes_per_class, iou_threshold,
+// score_threshold: scalars -> i64 [n, 3] of (batch, class, box), the best first within a class.
 Result<void> define_non_max_suppression(Def& d) {
   TRY(expect_tensors(d, 2));
   Tensor boxes = d.in(0), scores = d.in(1);
-  if (boxes.rank() != 3 || scores.rank() != 3) return invalid("boxes and scores have ranks {} and {}, expected 3", boxes.rank(), scores.rank());
+  if (boxes.rank() != 3 || scores.rank() != 3)
+    return invalid("boxes and scores have ranks {} and {}, expected 3", boxes.rank(), scores.rank());
   if (boxes.dtype() != DType::F32 || scores.dtype() != DType::F32) {
     return invalid("boxes and scores have types {} and {}, expected f32", boxes.type().str(), scores.type().str());
   }
-  TRY(d.require(min(equal(boxes.dim(2), 4), min(equal(boxes.dim(0), scores.dim(0)), equal(boxes.dim(1), scores.dim(2)))),
-                fmt::format("boxes and scores have types {} and {}, expected [B, N, 4] and [B, C, N]", boxes.type().str(),
-                            scores.type().str())));
+  TRY(d.require(
+      min(equal(boxes.dim(2), 4), min(equal(boxes.dim(0), scores.dim(0)), equal(boxes.dim(1), scores.dim(2)))),
+      fmt::format("boxes and scores have types {} and {}, expected [B, N, 4] and [B, C, N]", boxes.type().str(),
+                  scores.type().str())));
   int64_t format = d.i64("center_point_box", 0);
   if (format != 0 && format != 1) return invalid("center_point_box is {}, expected 0 or 1", format);
   Dim per_class = boxes.dim(1);

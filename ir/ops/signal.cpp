@@ -1,5 +1,6 @@
-// Fourier transforms as direct sums: y[k] = sum(n) x[n] * w[k*n mod N], with the N complex roots tabulated in a stage of their
-// own. A direct sum is a contraction, and N is small where models use it (frames of speech); an FFT schedule may recognise it.
+// Fourier transforms as direct sums: y[k] = sum(n) x[n] * w[k*n mod N], with the N complex roots tabulated in a stage
+// of their own. A direct sum is a contraction, and N is small where models use it (frames of speech); an FFT schedule
+// may recognise it.
 #include <cmath>
 
 #include "ir/ops/common.h"
@@ -64,9 +65,7 @@ Result<void> define_dft(Def& d) {
     Expr real_only = part(i, r[0], 0) * w(turn, 0, 0);
     return ex::select(single, real_only, e * 2.0);
   });
-  d.out(d.map(dims, [&](Ix i) {
-    return ex::cast(inverse ? y(i) / dim_as(max(n, 1), t) : y(i), x.dtype());
-  }));
+  d.out(d.map(dims, [&](Ix i) { return ex::cast(inverse ? y(i) / dim_as(max(n, 1), t) : y(i), x.dtype()); }));
   return {};
 }
 

@@ -10,7 +10,8 @@ namespace {
 Result<void> expect_strings(const Def& d, int count) {
   TRY(expect_tensors(d, count));
   for (int i = 0; i < count; ++i) {
-    if (d.dtype(i) != DType::String) return invalid("input {} has element type {}, expected string", i, name(d.dtype(i)));
+    if (d.dtype(i) != DType::String)
+      return invalid("input {} has element type {}, expected string", i, name(d.dtype(i)));
   }
   return {};
 }
@@ -28,8 +29,8 @@ Result<void> define_string_concat(Def& d) {
 // The most parts that one string may be split into.
 constexpr int64_t kMaxStringParts = int64_t{1} << 31;
 
-// StringSplit-20. x: strings [...] -> the parts [..., n], filled up with empty strings, and their numbers [...]. Without a
-// delimiter, runs of white space separate.
+// StringSplit-20. x: strings [...] -> the parts [..., n], filled up with empty strings, and their numbers [...].
+// Without a delimiter, runs of white space separate.
 Result<void> define_string_split(Def& d) {
   TRY(expect_strings(d, 1));
   Tensor x = d.in(0);
@@ -43,8 +44,9 @@ Result<void> define_string_split(Def& d) {
   return {};
 }
 
-// StringNormalizer-10. x: strings [n] or [1, n] -> without the stop words, in lower or upper case; one empty string where none
-// is left. Case is that of Unicode's simple mappings for Latin, Greek and Cyrillic letters; `locale` has no influence.
+// StringNormalizer-10. x: strings [n] or [1, n] -> without the stop words, in lower or upper case; one empty string
+// where none is left. Case is that of Unicode's simple mappings for Latin, Greek and Cyrillic letters; `locale` has no
+// influence.
 Result<void> define_string_normalizer(Def& d) {
   TRY(expect_strings(d, 1));
   Tensor x = d.in(0);
@@ -64,7 +66,8 @@ Result<void> define_string_normalizer(Def& d) {
 // RegexFullMatch-20. x: strings [...] -> bool [...]: the whole string matches `pattern` (syntax: algorithms/regex.h).
 Result<void> define_regex_full_match(Def& d) {
   TRY(expect_strings(d, 1));
-  d.out(d.call("regex_full_match", {d.in(0)}, {{DType::Bool, d.in(0).dims()}}, {{}, {}, {d.str("pattern", "")}, {}})[0]);
+  d.out(
+      d.call("regex_full_match", {d.in(0)}, {{DType::Bool, d.in(0).dims()}}, {{}, {}, {d.str("pattern", "")}, {}})[0]);
   return {};
 }
 

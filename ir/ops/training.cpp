@@ -1,5 +1,5 @@
-// The optimisers of ai.onnx.preview.training. Inputs: learning rate r and step number t (scalars), then the tensors x of all
-// parameters, their gradients g, and their state; results: the new x of all, then the new state.
+// The optimisers of ai.onnx.preview.training. Inputs: learning rate r and step number t (scalars), then the tensors x
+// of all parameters, their gradients g, and their state; results: the new x of all, then the new state.
 #include "ir/ops/common.h"
 
 namespace ingot {
@@ -22,7 +22,8 @@ Result<void> optimise(Def& d, int states, Step step) {
     for (int j = 0; j < group; ++j) {
       own.push_back(d.in(2 + j * n + k));
       TRY(expect_same_dtype(own[0], own.back(), "a parameter and its state"));
-      if (own.back().rank() != own[0].rank()) return invalid("got ranks {} and {}, expected one rank", own[0].rank(), own.back().rank());
+      if (own.back().rank() != own[0].rank())
+        return invalid("got ranks {} and {}, expected one rank", own[0].rank(), own.back().rank());
     }
     DType t = own[0].dtype(), work = compute_type(t);
     Expr rate = ex::cast(scalar_of(d.in(0)), work), count = scalar_of(d.in(1));

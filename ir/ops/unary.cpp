@@ -1,5 +1,6 @@
-// Elementwise functions of one tensor. All: x: [...] -> [...], the same type, but for is_nan and is_inf, which give bool.
-// Single scalar operations on f16 and bf16 round once by definition (ir/types.h); formulas of several are computed in f32.
+// Elementwise functions of one tensor. All: x: [...] -> [...], the same type, but for is_nan and is_inf, which give
+// bool. Single scalar operations on f16 and bf16 round once by definition (ir/types.h); formulas of several are
+// computed in f32.
 #include <cmath>
 
 #include "ir/ops/common.h"
@@ -10,8 +11,10 @@ using namespace ops;
 
 // Abs-13, Neg-13, Sign-13, Ceil-13, Floor-13, Round-22 (half to even), Sqrt-13, Exp-13, Log-13, the trigonometric and
 // hyperbolic functions -22, Erf-13, Sigmoid-13, Tanh-13, Not-1, BitwiseNot-18: one scalar operation each.
-#define INGOT_UNARY(op_name, scalar) \
-  Result<void> define_##op_name(Def& d) { return elementwise(d, [](const Expr& x) { return ex::unary(ScalarOp::scalar, x); }); }
+#define INGOT_UNARY(op_name, scalar)                                                     \
+  Result<void> define_##op_name(Def& d) {                                                \
+    return elementwise(d, [](const Expr& x) { return ex::unary(ScalarOp::scalar, x); }); \
+  }
 INGOT_UNARY(neg, Neg)
 INGOT_UNARY(sign, Sign)
 INGOT_UNARY(ceil, Ceil)
@@ -65,26 +68,22 @@ Result<void> define_prelu(Def& d) {
   TRY(expect_same_dtype(x, slope, "x and slope"));
   Dims dims = TRY(d.broadcast_dims(x.dims(), slope.dims()));
   if (dims.size() != x.dims().size()) return invalid("slope has rank {}, expected at most {}", slope.rank(), x.rank());
-  d.out(d.map(x.dims(), [&](Ix i) {
-    return ex::select(x(i) < zero(x.dtype()), slope.broadcast(i) * x(i), x(i));
-  }));
+  d.out(d.map(x.dims(), [&](Ix i) { return ex::select(x(i) < zero(x.dtype()), slope.broadcast(i) * x(i), x(i)); }));
   return {};
 }
 
 // Elu-22: x < 0 ? alpha*(e^x - 1) : x.
 Result<void> define_elu(Def& d) {
   double alpha = d.f64("alpha", 1);
-  return elementwise_widened(d, [&](const Expr& x) {
-    return ex::select(x < zero(x.type()), ex::unary(ScalarOp::Expm1, x) * alpha, x);
-  });
+  return elementwise_widened(
+      d, [&](const Expr& x) { return ex::select(x < zero(x.type()), ex::unary(ScalarOp::Expm1, x) * alpha, x); });
 }
 
 // Celu-12: max(0, x) + min(0, alpha*(e^(x/alpha) - 1)).
 Result<void> define_celu(Def& d) {
   double alpha = d.f64("alpha", 1);
-  return elementwise_widened(d, [&](const Expr& x) {
-    return max(x, 0) + min(ex::unary(ScalarOp::Expm1, x / alpha) * alpha, 0);
-  });
+  return elementwise_widened(
+      d, [&](const Expr& x) { return max(x, 0) + min(ex::unary(ScalarOp::Expm1, x / alpha) * alpha, 0); });
 }
 
 // Selu-22: gamma*(x > 0 ? x : alpha*(e^x - 1)).
@@ -98,9 +97,8 @@ Result<void> define_selu(Def& d) {
 // ThresholdedRelu-22: x > alpha ? x : 0.
 Result<void> define_thresholded_relu(Def& d) {
   double alpha = d.f64("alpha", 1);
-  return elementwise_widened(d, [&](const Expr& x) {
-    return ex::select(x > ex::number(x.type(), alpha), x, zero(x.type()));
-  });
+  return elementwise_widened(
+      d, [&](const Expr& x) { return ex::select(x > ex::number(x.type(), alpha), x, zero(x.type())); });
 }
 
 // HardSigmoid-22: max(0, min(1, alpha*x + beta)).
@@ -120,9 +118,7 @@ Expr softplus(const Expr& x) { return max(x, 0) + ex::unary(ScalarOp::Log1p, exp
 }  // namespace
 
 // Softplus-22.
-Result<void> define_softplus(Def& d) {
-  return elementwise_widened(d, softplus);
-}
+Result<void> define_softplus(Def& d) { return elementwise_widened(d, softplus); }
 
 // Softsign-22: x/(1 + |x|).
 Result<void> define_softsign(Def& d) {
@@ -142,7 +138,8 @@ Result<void> define_gelu(Def& d) {
   }
   bool by_tanh = approximate == "tanh";
   return elementwise_widened(d, [&](const Expr& x) {
-    Expr inner = by_tanh ? tanh((x + x * x * x * 0.044715) * std::sqrt(2 / M_PI)) : ex::unary(ScalarOp::Erf, x * M_SQRT1_2);
+    Expr inner =
+        by_tanh ? tanh((x + x * x * x * 0.044715) * std::sqrt(2 / M_PI)) : ex::unary(ScalarOp::Erf, x * M_SQRT1_2);
     return x * 0.5 * (inner + 1);
   });
 }

@@ -14,7 +14,8 @@ TEST(Algorithms, TopKAgainstSorting) {
     for (int64_t k : {int64_t{0}, int64_t{1}, n / 2, n}) {
       for (int64_t largest : {0, 1}) {
         auto x = TensorData::make(DType::F32, {3, n, 2});
-        for (int64_t e = 0; e < x->elements(); ++e) x->mutable_as<float>()[e] = static_cast<float>((e * 7919) % 23) - 11;  // with equals
+        for (int64_t e = 0; e < x->elements(); ++e)
+          x->mutable_as<float>()[e] = static_cast<float>((e * 7919) % 23) - 11;  // with equals
         auto y = run({"top_k", {TensorRef(x), ints({k})}, {{"axis", int64_t{1}}, {"largest", largest}}, 2, false});
         ASSERT_EQ(y[0]->dims, (Shape{3, k, 2}));
         for (int64_t a = 0; a < 3; ++a) {
@@ -34,7 +35,8 @@ TEST(Algorithms, TopKAgainstSorting) {
       }
     }
   }
-  EXPECT_NE(error_of("top_k", {floats({3}), ints({4})}).find("k is 4, expected at most the extent 3"), std::string::npos);
+  EXPECT_NE(error_of("top_k", {floats({3}), ints({4})}).find("k is 4, expected at most the extent 3"),
+            std::string::npos);
   auto y = run({"top_k", {tensor<float>({4}, {1, NAN, -INFINITY, 3}), tensor<int64_t>({1}, {3})}, {}, 2, false});
   EXPECT_EQ(values<int64_t>(y[1]), (std::vector<int64_t>{1, 3, 0}));
 }
@@ -47,7 +49,8 @@ TEST(Algorithms, NonZeroAndCompress) {
   EXPECT_EQ(run1("non_zero", {tensor<float>({0}, {})})->dims, (Shape{1, 0}));
   auto c = tensor<bool>({2}, {false, true});
   EXPECT_EQ(values<int32_t>(run1("compress", {x, c}, {{"axis", int64_t{1}}})), (std::vector<int32_t>{5, 0}));
-  EXPECT_EQ(values<int32_t>(run1("compress", {x, tensor<bool>({4}, {true, true, false, true})})), (std::vector<int32_t>{0, 5, -1}));
+  EXPECT_EQ(values<int32_t>(run1("compress", {x, tensor<bool>({4}, {true, true, false, true})})),
+            (std::vector<int32_t>{0, 5, -1}));
 }
 
 TEST(Algorithms, Unique) {
@@ -71,14 +74,17 @@ TEST(Algorithms, NonMaxSuppression) {
   auto scores = tensor<float>({1, 1, 4}, {0.75f, 0.9f, 0.6f, 0.95f});
   auto most = tensor<int64_t>({1}, {3});
   auto iou = tensor<float>({1}, {0.5f});
-  EXPECT_EQ(values<int64_t>(run1("non_max_suppression", {boxes, scores, most, iou})), (std::vector<int64_t>{0, 0, 3, 0, 0, 1}));
-  EXPECT_EQ(values<int64_t>(run1("non_max_suppression", {boxes, scores, most, iou, tensor<float>({1}, {0.92f})})), (std::vector<int64_t>{0, 0, 3}));
+  EXPECT_EQ(values<int64_t>(run1("non_max_suppression", {boxes, scores, most, iou})),
+            (std::vector<int64_t>{0, 0, 3, 0, 0, 1}));
+  EXPECT_EQ(values<int64_t>(run1("non_max_suppression", {boxes, scores, most, iou, tensor<float>({1}, {0.92f})})),
+            (std::vector<int64_t>{0, 0, 3}));
   EXPECT_EQ(run1("non_max_suppression", {boxes, scores})->dims, (Shape{0, 3}));
 }
 
 TEST(Algorithms, Ranges) {
   auto f = [](float v) { return tensor<float>({}, {v}); };
-  for (auto [a, b, c] : std::vector<std::tuple<float, float, float>>{{1, 5, 2}, {10, 4, -2.5f}, {0, 1, 0.25f}, {3, 3, 1}, {5, 1, 1}}) {
+  for (auto [a, b, c] :
+       std::vector<std::tuple<float, float, float>>{{1, 5, 2}, {10, 4, -2.5f}, {0, 1, 0.25f}, {3, 3, 1}, {5, 1, 1}}) {
     std::vector<float> expected;
     auto n = std::max(0.0f, std::ceil((b - a) / c));
     for (int k = 0; k < static_cast<int>(n); ++k) expected.push_back(a + static_cast<float>(k) * c);
@@ -102,13 +108,15 @@ TEST(Random, HasTheMomentsOfItsDistribution) {
     auto [m, v] = moments(run1("random_uniform", {}, {{"shape", shape}, {"low", -1.0}, {"high", 3.0}, {"seed", seed}}));
     EXPECT_NEAR(m, 1, 0.03);
     EXPECT_NEAR(v, 16.0 / 12, 0.03);
-    std::tie(m, v) = moments(run1("random_normal", {}, {{"shape", shape}, {"mean", 2.0}, {"scale", 3.0}, {"seed", seed}}));
+    std::tie(m, v) =
+        moments(run1("random_normal", {}, {{"shape", shape}, {"mean", 2.0}, {"scale", 3.0}, {"seed", seed}}));
     EXPECT_NEAR(m, 2, 0.06);
     EXPECT_NEAR(v, 9, 0.25);
   }
   auto p = tensor<float>({20000}, std::vector<float>(20000, 0.3f));
   EXPECT_NEAR(moments(run1("bernoulli", {p})).first, 0.3, 0.02);
-  auto y = run1("multinomial", {tensor<float>({1, 3}, {std::log(0.2f), std::log(0.5f), std::log(0.3f)})}, {{"sample_size", int64_t{20000}}});
+  auto y = run1("multinomial", {tensor<float>({1, 3}, {std::log(0.2f), std::log(0.5f), std::log(0.3f)})},
+                {{"sample_size", int64_t{20000}}});
   int64_t ones = std::count(y->as<int32_t>(), y->as<int32_t>() + 20000, 1);
   EXPECT_NEAR(static_cast<double>(ones) / 20000, 0.5, 0.02);
   EXPECT_TRUE(same(*run1("random_normal_like", {p}), *run1("random_normal_like", {p})));
@@ -116,39 +124,49 @@ TEST(Random, HasTheMomentsOfItsDistribution) {
 }
 
 TEST(Strings, ConcatSplitCompareNormalize) {
-  EXPECT_EQ(run1("string_concat", {strings({2}, {"a", ""}), strings({1}, {"-\xc3\xa4"})})->strings, (std::vector<std::string>{"a-\xc3\xa4", "-\xc3\xa4"}));
-  EXPECT_EQ(values<bool>(run1("equal", {strings({2}, {"a", "b"}), strings({}, {"b"})})), (std::vector<bool>{false, true}));
+  EXPECT_EQ(run1("string_concat", {strings({2}, {"a", ""}), strings({1}, {"-\xc3\xa4"})})->strings,
+            (std::vector<std::string>{"a-\xc3\xa4", "-\xc3\xa4"}));
+  EXPECT_EQ(values<bool>(run1("equal", {strings({2}, {"a", "b"}), strings({}, {"b"})})),
+            (std::vector<bool>{false, true}));
   auto split = [](std::string s, Attrs attrs) {
     auto y = run({"string_split", {strings({1}, {std::move(s)})}, std::move(attrs), 2, true});
     EXPECT_EQ(values<int64_t>(y[1])[0], y[0]->dims[1]);
     return y[0]->strings;
   };
   EXPECT_EQ(split("a,,b", {{"delimiter", std::string(",")}}), (std::vector<std::string>{"a", "", "b"}));
-  EXPECT_EQ(split("a,b,c", {{"delimiter", std::string(",")}, {"maxsplit", int64_t{1}}}), (std::vector<std::string>{"a", "b,c"}));
+  EXPECT_EQ(split("a,b,c", {{"delimiter", std::string(",")}, {"maxsplit", int64_t{1}}}),
+            (std::vector<std::string>{"a", "b,c"}));
   EXPECT_EQ(split("  hello \t world ", {}), (std::vector<std::string>{"hello", "world"}));
   EXPECT_EQ(split("", {}), std::vector<std::string>{});
   auto normal = [](std::vector<std::string> s, Attrs attrs) {
     auto n = static_cast<int64_t>(s.size());
     return run1("string_normalizer", {strings({n}, std::move(s))}, std::move(attrs))->strings;
   };
-  EXPECT_EQ(normal({"Monday", "t\xc3\xbcR"}, {{"case_change_action", std::string("UPPER")}, {"stopwords", std::vector<std::string>{"MONDAY"}}}),
+  EXPECT_EQ(normal({"Monday", "t\xc3\xbcR"},
+                   {{"case_change_action", std::string("UPPER")}, {"stopwords", std::vector<std::string>{"MONDAY"}}}),
             (std::vector<std::string>{"T\xc3\x9cR"}));
-  EXPECT_EQ(normal({"a"}, {{"stopwords", std::vector<std::string>{"a"}}, {"is_case_sensitive", int64_t{1}}}), (std::vector<std::string>{""}));
+  EXPECT_EQ(normal({"a"}, {{"stopwords", std::vector<std::string>{"a"}}, {"is_case_sensitive", int64_t{1}}}),
+            (std::vector<std::string>{""}));
 }
 
 TEST(Strings, NumbersPrintAndParse) {
-  const std::vector<float> numbers = {0, 1, -1.5f, 0.1f, 3.14159274f, 1e-45f, 3.40282347e38f, 1e20f, 123456.789f, 1.17549435e-38f};
+  const std::vector<float> numbers = {0,     1,           -1.5f,          0.1f, 3.14159274f, 1e-45f, 3.40282347e38f,
+                                      1e20f, 123456.789f, 1.17549435e-38f};
   auto n = static_cast<int64_t>(numbers.size());
   auto text = run1("cast", {tensor<float>({n}, numbers)}, {{"to", int64_t{8}}});
-  for (size_t k = 0; k < numbers.size(); ++k) EXPECT_EQ(std::strtof(text->strings[k].c_str(), nullptr), numbers[k]) << text->strings[k];
+  for (size_t k = 0; k < numbers.size(); ++k)
+    EXPECT_EQ(std::strtof(text->strings[k].c_str(), nullptr), numbers[k]) << text->strings[k];
   EXPECT_EQ(text->strings[3], "0.1");
   EXPECT_EQ(text->strings[7], "1e+20");
   EXPECT_EQ(values<float>(run1("cast", {text}, {{"to", int64_t{1}}})), numbers);
-  for (const char* s : {"0.1", "1e308", "2.2250738585072014e-308", "4.9e-324", "123456789012345678901234567890", "9007199254740993", "1e-400", "0.30000000000000004"}) {
-    EXPECT_EQ(values<double>(run1("cast", {strings({1}, {s})}, {{"to", int64_t{11}}}))[0], std::strtod(s, nullptr)) << s;
+  for (const char* s : {"0.1", "1e308", "2.2250738585072014e-308", "4.9e-324", "123456789012345678901234567890",
+                        "9007199254740993", "1e-400", "0.30000000000000004"}) {
+    EXPECT_EQ(values<double>(run1("cast", {strings({1}, {s})}, {{"to", int64_t{11}}}))[0], std::strtod(s, nullptr))
+        << s;
   }
-  EXPECT_EQ(values<int64_t>(run1("cast", {strings({4}, {" 12 ", "-7", "9223372036854775807", "1e3"})}, {{"to", int64_t{7}}})),
-            (std::vector<int64_t>{12, -7, INT64_MAX, 1000}));
+  EXPECT_EQ(
+      values<int64_t>(run1("cast", {strings({4}, {" 12 ", "-7", "9223372036854775807", "1e3"})}, {{"to", int64_t{7}}})),
+      (std::vector<int64_t>{12, -7, INT64_MAX, 1000}));
   auto special = values<float>(run1("cast", {strings({3}, {"nan", "-INF", "+inf"})}, {{"to", int64_t{1}}}));
   EXPECT_TRUE(std::isnan(special[0]) && special[1] == -INFINITY && special[2] == INFINITY);
   EXPECT_FALSE(run_once({"cast", {strings({1}, {"12x"})}, {{"to", int64_t{1}}}, 1, false}, false));
@@ -156,18 +174,38 @@ TEST(Strings, NumbersPrintAndParse) {
 
 TEST(Strings, RegexFullMatch) {
   auto match = [](const char* pattern, std::string s) -> bool {
-    return values<bool>(run1("regex_full_match", {strings({1}, {std::move(s)})}, {{"pattern", std::string(pattern)}}, false))[0];
+    return values<bool>(
+        run1("regex_full_match", {strings({1}, {std::move(s)})}, {{"pattern", std::string(pattern)}}, false))[0];
   };
-  for (auto [pattern, text, expected] : std::vector<std::tuple<const char*, const char*, bool>>{
-           {"a*", "aaa", true}, {"a*", "", true}, {"a+", "", false}, {"a|bc|d", "bc", true}, {"a|bc|d", "b", false}, {"(a|b)*c", "ababc", true},
-           {"[a-c]{2,3}", "abca", false}, {"[a-c]{2,3}", "abc", true}, {"[^a-c]", "d", true}, {"[^a-c]", "b", false}, {"\\d{3}-\\d+", "123-4", true},
-           {"\\w+@[\\w.]+\\.(?:com|net)", "me@x.y.com", true}, {"\\w+@[\\w.]+\\.(?:com|net)", "me@x.y.org", false}, {".", "\xc3\xa4", true},
-           {"^a$", "a", true}, {"a\\b.b", "a b", true}, {"a\\b.b", "acb", false}, {"(a*)*b", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaac", false}, {"x{3}", "xxx", true},
-           {"[]a]+", "]a", true}, {"a.c", "a\nc", false}, {"\\.", ".", true}}) {
+  for (auto [pattern, text, expected] :
+       std::vector<std::tuple<const char*, const char*, bool>>{{"a*", "aaa", true},
+                                                               {"a*", "", true},
+                                                               {"a+", "", false},
+                                                               {"a|bc|d", "bc", true},
+                                                               {"a|bc|d", "b", false},
+                                                               {"(a|b)*c", "ababc", true},
+                                                               {"[a-c]{2,3}", "abca", false},
+                                                               {"[a-c]{2,3}", "abc", true},
+                                                               {"[^a-c]", "d", true},
+                                                               {"[^a-c]", "b", false},
+                                                               {"\\d{3}-\\d+", "123-4", true},
+                                                               {"\\w+@[\\w.]+\\.(?:com|net)", "me@x.y.com", true},
+                                                               {"\\w+@[\\w.]+\\.(?:com|net)", "me@x.y.org", false},
+                                                               {".", "\xc3\xa4", true},
+                                                               {"^a$", "a", true},
+                                                               {"a\\b.b", "a b", true},
+                                                               {"a\\b.b", "acb", false},
+                                                               {"(a*)*b", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaac", false},
+                                                               {"x{3}", "xxx", true},
+                                                               {"[]a]+", "]a", true},
+                                                               {"a.c", "a\nc", false},
+                                                               {"\\.", ".", true}}) {
     EXPECT_EQ(match(pattern, text), expected) << pattern << " on " << text;
   }
   for (const char* bad : {"(a", "a)", "[a", "*a", "a{2,1}", "\\1", "(?=a)"}) {
-    EXPECT_FALSE(run_once({"regex_full_match", {strings({1}, {"a"})}, {{"pattern", std::string(bad)}}, 1, false}, false)) << bad;
+    EXPECT_FALSE(
+        run_once({"regex_full_match", {strings({1}, {"a"})}, {{"pattern", std::string(bad)}}, 1, false}, false))
+        << bad;
   }
 }
 

@@ -11,7 +11,8 @@ using namespace test;
 constexpr double kInf = std::numeric_limits<double>::infinity();
 const std::vector<Shape> kShapes = {{}, {1}, {7}, {2, 3, 5}, {0, 3}, {1, 131}};
 
-void expect_unary(const std::string& op, Attrs attrs, double scale, double shift, const std::function<double(double)>& f) {
+void expect_unary(const std::string& op, Attrs attrs, double scale, double shift,
+                  const std::function<double(double)>& f) {
   for (const Shape& s : kShapes) {
     auto x = std::const_pointer_cast<TensorData>(floats(s, scale));
     for (int64_t k = 0; k < x->elements(); ++k) x->mutable_as<float>()[k] += static_cast<float>(shift);
@@ -67,8 +68,9 @@ TEST(Elementwise, Activations) {
     return x / 2 * (1 + std::tanh(std::sqrt(2 / std::numbers::pi) * (x + 0.044715 * x * x * x)));
   });
   expect_unary("swish", {{"alpha", 0.5}}, 3, 0, [](double x) { return x / (1 + std::exp(-x / 2)); });
-  expect_unary("shrink", {{"bias", 0.25}, {"lambd", 1.0}}, 3, 0,
-               [](double x) { return x < -1 ? x + 0.25 : x > 1 ? x - 0.25 : 0; });
+  expect_unary("shrink", {{"bias", 0.25}, {"lambd", 1.0}}, 3, 0, [](double x) {
+    return x < -1 ? x + 0.25 : x > 1 ? x - 0.25 : 0;
+  });
   expect_unary("clip", {}, 3, 0, [](double x) { return x; });
 }
 
@@ -78,8 +80,9 @@ TEST(Elementwise, SpecialNumbers) {
   EXPECT_EQ(values<bool>(run1("is_inf", {x})), (std::vector<bool>{false, true, true, false, false}));
   EXPECT_EQ(values<bool>(run1("is_inf", {x}, {{"detect_positive", int64_t{0}}})),
             (std::vector<bool>{false, false, true, false, false}));
-  expect_is(run1("softplus", {tensor<float>({3}, {200, -200, INFINITY})}), {3},
-            [](const Shape& i) { return i[0] == 0 ? 200 : i[0] == 1 ? 0 : kInf; });
+  expect_is(run1("softplus", {tensor<float>({3}, {200, -200, INFINITY})}), {3}, [](const Shape& i) {
+    return i[0] == 0 ? 200 : i[0] == 1 ? 0 : kInf;
+  });
   expect_is(run1("relu", {x}), {5}, [](const Shape& i) { return i[0] == 0 ? NAN : i[0] == 1 ? kInf : 0; });
 }
 
@@ -94,8 +97,9 @@ TEST(Elementwise, ClipTakesTheMaximumWhereBoundsCross) {
 }
 
 TEST(Elementwise, BinaryWithBroadcasting) {
-  const std::vector<std::pair<Shape, Shape>> pairs = {
-      {{3, 5}, {3, 5}}, {{3, 5}, {5}}, {{3, 1}, {1, 7}}, {{}, {2, 3}}, {{2, 1, 3}, {4, 1}}, {{1}, {1}}, {{0, 2}, {1, 2}}};
+  const std::vector<std::pair<Shape, Shape>> pairs = {{{3, 5}, {3, 5}}, {{3, 5}, {5}},       {{3, 1}, {1, 7}},
+                                                      {{}, {2, 3}},     {{2, 1, 3}, {4, 1}}, {{1}, {1}},
+                                                      {{0, 2}, {1, 2}}};
   const std::vector<std::pair<std::string, std::function<double(double, double)>>> ops = {
       {"add", [](double a, double b) { return a + b; }},
       {"sub", [](double a, double b) { return a - b; }},
@@ -111,7 +115,8 @@ TEST(Elementwise, BinaryWithBroadcasting) {
   };
   for (const auto& [op, f] : ops) {
     for (const auto& [sa, sb] : pairs) {
-      if (op == "prelu" && (sa.size() < sb.size() || sa == Shape{3, 1} || sa == Shape{2, 1, 3} || sa.size() == 0)) continue;
+      if (op == "prelu" && (sa.size() < sb.size() || sa == Shape{3, 1} || sa == Shape{2, 1, 3} || sa.size() == 0))
+        continue;
       SCOPED_TRACE(op);
       auto a = floats(sa), b = floats(sb, 2);
       Shape dims(std::max(sa.size(), sb.size()), 1);
@@ -142,8 +147,9 @@ TEST(Elementwise, Integers) {
   EXPECT_EQ(values<uint8_t>(run1("add", {u, v})), (std::vector<uint8_t>{44, 44, 10}));
   EXPECT_EQ(values<uint8_t>(run1("bitwise_xor", {u, v})), (std::vector<uint8_t>{200 ^ 100, 200 ^ 100, 8}));
   EXPECT_EQ(values<uint8_t>(run1("bitwise_not", {u})), (std::vector<uint8_t>{55, 155, 254}));
-  EXPECT_EQ(values<uint8_t>(run1("bit_shift", {u, tensor<uint8_t>({3}, {1, 2, 7})}, {{"direction", std::string("LEFT")}})),
-            (std::vector<uint8_t>{144, 144, 128}));
+  EXPECT_EQ(
+      values<uint8_t>(run1("bit_shift", {u, tensor<uint8_t>({3}, {1, 2, 7})}, {{"direction", std::string("LEFT")}})),
+      (std::vector<uint8_t>{144, 144, 128}));
 }
 
 TEST(Elementwise, Pow) {
@@ -170,13 +176,16 @@ TEST(Elementwise, Casts) {
   auto x = tensor<float>({5}, {1.75f, -1.75f, 300, NAN, 0});
   EXPECT_EQ(values<int32_t>(run1("cast", {x}, {{"to", int64_t{6}}})), (std::vector<int32_t>{1, -1, 300, 0, 0}));
   EXPECT_EQ(values<bool>(run1("cast", {x}, {{"to", int64_t{9}}})), (std::vector<bool>{true, true, true, true, false}));
-  EXPECT_EQ(values<int64_t>(run1("cast_like", {x, tensor<int64_t>({1}, {0})})), (std::vector<int64_t>{1, -1, 300, 0, 0}));
+  EXPECT_EQ(values<int64_t>(run1("cast_like", {x, tensor<int64_t>({1}, {0})})),
+            (std::vector<int64_t>{1, -1, 300, 0, 0}));
   EXPECT_EQ(values<int32_t>(run1("bit_cast", {tensor<float>({2}, {1, -2})}, {{"to", int64_t{6}}})),
             (std::vector<int32_t>{0x3f800000, static_cast<int32_t>(0xc0000000)}));
-  EXPECT_NE(error_of("cast", {x}, {{"to", int64_t{99}}}).find("expected the number of an element type"), std::string::npos);
+  EXPECT_NE(error_of("cast", {x}, {{"to", int64_t{99}}}).find("expected the number of an element type"),
+            std::string::npos);
   // 2^(byte - 127): up to the next power of two, by default.
   auto e8m0 = [&](const char* mode) {
-    auto y = run1("cast", {tensor<float>({5}, {1, 1.25f, 1.5f, 3, INFINITY})}, {{"to", int64_t{24}}, {"round_mode", std::string(mode)}});
+    auto y = run1("cast", {tensor<float>({5}, {1, 1.25f, 1.5f, 3, INFINITY})},
+                  {{"to", int64_t{24}}, {"round_mode", std::string(mode)}});
     return std::vector<uint8_t>(y->bytes, y->bytes + 5);
   };
   EXPECT_EQ(e8m0("up"), (std::vector<uint8_t>{127, 128, 128, 129, 254}));

@@ -20,13 +20,15 @@ Matrix matrix(const TensorRef& t, int64_t batch = 0) {
 }
 
 TEST(Linear, MatMul) {
-  for (auto [m, k, n] : std::vector<std::tuple<int64_t, int64_t, int64_t>>{{1, 1, 1}, {3, 5, 7}, {17, 31, 13}, {2, 0, 3}}) {
+  for (auto [m, k, n] :
+       std::vector<std::tuple<int64_t, int64_t, int64_t>>{{1, 1, 1}, {3, 5, 7}, {17, 31, 13}, {2, 0, 3}}) {
     auto a = floats({m, k}), b = floats({k, n});
     Matrix y = matrix(a) * matrix(b);
     expect_is(run1("mat_mul", {a, b}), {m, n}, [&](const Shape& i) { return y(i[0], i[1]); });
   }
   auto a = floats({2, 1, 3, 5}), b = floats({4, 5, 7});
-  expect_is(run1("mat_mul", {a, b}), {2, 4, 3, 7}, [&](const Shape& i) { return (matrix(a, i[0]) * matrix(b, i[1]))(i[2], i[3]); });
+  expect_is(run1("mat_mul", {a, b}), {2, 4, 3, 7},
+            [&](const Shape& i) { return (matrix(a, i[0]) * matrix(b, i[1]))(i[2], i[3]); });
   auto v = floats({5}), w = floats({2, 5, 3});
   expect_is(run1("mat_mul", {v, w}), {2, 3}, [&](const Shape& i) {
     double s = 0;
@@ -44,7 +46,8 @@ TEST(Linear, Gemm) {
       Matrix ma = matrix(a), mb = matrix(b);
       Matrix y = 0.5 * (ta ? Matrix(ma.transpose()) : ma) * (tb ? Matrix(mb.transpose()) : mb);
       Attrs attrs{{"alpha", 0.5}, {"beta", 2.0}, {"transA", ta}, {"transB", tb}};
-      expect_is(run1("gemm", {a, b, c}, attrs), {3, 7}, [&](const Shape& i) { return y(i[0], i[1]) + 2 * number_at(c, {i[1]}); });
+      expect_is(run1("gemm", {a, b, c}, attrs), {3, 7},
+                [&](const Shape& i) { return y(i[0], i[1]) + 2 * number_at(c, {i[1]}); });
       expect_is(run1("gemm", {a, b}, attrs), {3, 7}, [&](const Shape& i) { return y(i[0], i[1]); });
     }
   }
@@ -56,14 +59,18 @@ TEST(Linear, MatMulIntegerWithZeroPoints) {
   auto expected = [&](const Shape& i, bool with_a, bool with_b) {
     double s = 0;
     for (int64_t k = 0; k < 3; ++k) {
-      s += (number_at(a, {i[0], k}) - (with_a ? number_at(za, {i[0]}) : 0)) * (number_at(b, {k, i[1]}) - (with_b ? number_at(zb, {i[1]}) : 0));
+      s += (number_at(a, {i[0], k}) - (with_a ? number_at(za, {i[0]}) : 0)) *
+           (number_at(b, {k, i[1]}) - (with_b ? number_at(zb, {i[1]}) : 0));
     }
     return s;
   };
   expect_is(run1("mat_mul_integer", {a, b}), {2, 2}, [&](const Shape& i) { return expected(i, false, false); }, 0);
-  expect_is(run1("mat_mul_integer", {a, b, za, zb}, {}, false), {2, 2}, [&](const Shape& i) { return expected(i, true, true); }, 0);
-  expect_is(run1("mat_mul_integer", {a, b, constant(tensor<uint8_t>({}, {0})), zb}, {}, false), {2, 2},
-            [&](const Shape& i) { return expected(i, false, true); }, 0);
+  expect_is(
+      run1("mat_mul_integer", {a, b, za, zb}, {}, false), {2, 2},
+      [&](const Shape& i) { return expected(i, true, true); }, 0);
+  expect_is(
+      run1("mat_mul_integer", {a, b, constant(tensor<uint8_t>({}, {0})), zb}, {}, false), {2, 2},
+      [&](const Shape& i) { return expected(i, false, true); }, 0);
 }
 
 TEST(Linear, MatMulNBits) {
@@ -92,7 +99,9 @@ TEST(Linear, MatMulNBits) {
 
 TEST(Linear, Einsum) {
   auto a = floats({3, 5}), b = floats({5, 7}), c = floats({7, 2}), q = floats({4, 4}), t = floats({2, 3, 5});
-  auto einsum = [](const char* e, std::vector<Arg> x, bool dynamic = true) { return run1("einsum", std::move(x), {{"equation", std::string(e)}}, dynamic); };
+  auto einsum = [](const char* e, std::vector<Arg> x, bool dynamic = true) {
+    return run1("einsum", std::move(x), {{"equation", std::string(e)}}, dynamic);
+  };
   Matrix ab = matrix(a) * matrix(b), abc = ab * matrix(c);
   expect_is(einsum("ij,jk->ik", {a, b}), {3, 7}, [&](const Shape& i) { return ab(i[0], i[1]); });
   expect_is(einsum("ij , jk", {a, b}), {3, 7}, [&](const Shape& i) { return ab(i[0], i[1]); });
@@ -100,9 +109,11 @@ TEST(Linear, Einsum) {
   expect_is(einsum("ij->ji", {a}), {5, 3}, [&](const Shape& i) { return number_at(a, {i[1], i[0]}); });
   expect_is(einsum("ii->i", {q}), {4}, [&](const Shape& i) { return number_at(q, {i[0], i[0]}); });
   expect_is(einsum("ii", {q}), {}, [&](const Shape&) { return matrix(q).trace(); });
-  expect_is(einsum("...ij,jk->...ik", {t, b}), {2, 3, 7}, [&](const Shape& i) { return (matrix(t, i[0]) * matrix(b))(i[1], i[2]); });
+  expect_is(einsum("...ij,jk->...ik", {t, b}), {2, 3, 7},
+            [&](const Shape& i) { return (matrix(t, i[0]) * matrix(b))(i[1], i[2]); });
   expect_is(einsum("ij,ij->", {a, a}), {}, [&](const Shape&) { return matrix(a).squaredNorm(); });
-  EXPECT_NE(error_of("einsum", {a}, {{"equation", std::string("ijk->i")}}).find("expected the 3 indices"), std::string::npos);
+  EXPECT_NE(error_of("einsum", {a}, {{"equation", std::string("ijk->i")}}).find("expected the 3 indices"),
+            std::string::npos);
   EXPECT_NE(error_of("einsum", {a}, {{"equation", std::string("i1->i")}}).find("expected letters"), std::string::npos);
 }
 
@@ -110,7 +121,8 @@ TEST(Linear, DetAndInverse) {
   for (int64_t n : {1, 2, 5, 11}) {
     auto x = floats({3, n, n});
     expect_is(run1("det", {x}), {3}, [&](const Shape& i) { return matrix(x, i[0]).determinant(); });
-    expect_is(run1("inverse", {x}), {3, n, n}, [&](const Shape& i) { return matrix(x, i[0]).inverse()(i[1], i[2]); }, 1e-3);
+    expect_is(
+        run1("inverse", {x}), {3, n, n}, [&](const Shape& i) { return matrix(x, i[0]).inverse()(i[1], i[2]); }, 1e-3);
   }
   expect_is(run1("det", {tensor<float>({2, 2}, {1, 2, 2, 4})}), {}, [](const Shape&) { return 0; });
 }
@@ -120,20 +132,22 @@ TEST(Signal, DftAndItsInverse) {
   auto part = [&](int64_t b, int64_t k, double sign, int64_t c) {
     double re = 0, im = 0;
     for (int64_t n = 0; n < 7; ++n) {
-      double w = sign * 2 * std::numbers::pi * static_cast<double>(k * n) / 7, xr = number_at(x, {b, n, 0}), xi = number_at(x, {b, n, 1});
+      double w = sign * 2 * std::numbers::pi * static_cast<double>(k * n) / 7, xr = number_at(x, {b, n, 0}),
+             xi = number_at(x, {b, n, 1});
       re += xr * std::cos(w) - xi * std::sin(w);
       im += xr * std::sin(w) + xi * std::cos(w);
     }
     return c ? im : re;
   };
   expect_is(run1("dft", {x}, {}, false), {2, 7, 2}, [&](const Shape& i) { return part(i[0], i[1], -1, i[2]); });
-  expect_is(run1("dft", {x}, {{"inverse", int64_t{1}}}, false), {2, 7, 2}, [&](const Shape& i) { return part(i[0], i[1], 1, i[2]) / 7; });
+  expect_is(run1("dft", {x}, {{"inverse", int64_t{1}}}, false), {2, 7, 2},
+            [&](const Shape& i) { return part(i[0], i[1], 1, i[2]) / 7; });
   for (int64_t n : {6, 7}) {
     auto real = floats({n, 1});
     auto bins = run1("dft", {real, Arg(), scalar(0)}, {{"onesided", int64_t{1}}}, false);
     EXPECT_EQ(bins->dims, (Shape{n / 2 + 1, 2}));
-    expect_is(run1("dft", {bins, scalar(n), scalar(0)}, {{"inverse", int64_t{1}}, {"onesided", int64_t{1}}}, false), {n, 1},
-              [&](const Shape& i) { return number_at(real, i); });
+    expect_is(run1("dft", {bins, scalar(n), scalar(0)}, {{"inverse", int64_t{1}}, {"onesided", int64_t{1}}}, false),
+              {n, 1}, [&](const Shape& i) { return number_at(real, i); });
   }
   auto signal = floats({1, 20, 1}), window = floats({8});
   expect_is(run1("stft", {signal, scalar(3), window}, {}, false), {1, 5, 5, 2}, [&](const Shape& i) {
@@ -153,9 +167,12 @@ TEST(Signal, Windows) {
       Attrs attrs{{"periodic", periodic}};
       double n = static_cast<double>(periodic ? size : size - 1);
       auto turn = [&](const Shape& i) { return 2 * pi * static_cast<double>(i[0]) / n; };
-      expect_is(run1("hann_window", {scalar(size)}, attrs), {size}, [&](const Shape& i) { return std::pow(std::sin(turn(i) / 2), 2); });
-      expect_is(run1("hamming_window", {scalar(size)}, attrs), {size}, [&](const Shape& i) { return 25.0 / 46 - 21.0 / 46 * std::cos(turn(i)); });
-      expect_is(run1("blackman_window", {scalar(size)}, attrs), {size}, [&](const Shape& i) { return 0.42 - 0.5 * std::cos(turn(i)) + 0.08 * std::cos(2 * turn(i)); });
+      expect_is(run1("hann_window", {scalar(size)}, attrs), {size},
+                [&](const Shape& i) { return std::pow(std::sin(turn(i) / 2), 2); });
+      expect_is(run1("hamming_window", {scalar(size)}, attrs), {size},
+                [&](const Shape& i) { return 25.0 / 46 - 21.0 / 46 * std::cos(turn(i)); });
+      expect_is(run1("blackman_window", {scalar(size)}, attrs), {size},
+                [&](const Shape& i) { return 0.42 - 0.5 * std::cos(turn(i)) + 0.08 * std::cos(2 * turn(i)); });
     }
   }
 }
@@ -171,7 +188,9 @@ TEST(Sample, GridsThatNameThePixelsGiveTheImage) {
       for (const char* padding : {"zeros", "border", "reflection"}) {
         SCOPED_TRACE(fmt::format("{} {}", mode, padding));
         Attrs all{{"align_corners", align}, {"mode", std::string(mode)}, {"padding_mode", std::string(padding)}};
-        expect_is(run1("grid_sample", {x, grid}, all, false), {1, 2, 3, 5}, [&](const Shape& i) { return number_at(x, i); }, 1e-5);
+        expect_is(
+            run1("grid_sample", {x, grid}, all, false), {1, 2, 3, 5}, [&](const Shape& i) { return number_at(x, i); },
+            1e-5);
       }
     }
   }
@@ -179,7 +198,8 @@ TEST(Sample, GridsThatNameThePixelsGiveTheImage) {
   auto row = tensor<float>({1, 1, 1, 4}, {1, 2, 4, 8});
   auto at = tensor<float>({1, 1, 2, 2}, {0, 0, 9, 0});
   auto sample = [&](const char* padding) {
-    return values<float>(run1("grid_sample", {row, at}, {{"mode", std::string("linear")}, {"padding_mode", std::string(padding)}}, false));
+    return values<float>(run1("grid_sample", {row, at},
+                              {{"mode", std::string("linear")}, {"padding_mode", std::string(padding)}}, false));
   };
   EXPECT_EQ(sample("zeros"), (std::vector<float>{3, 0}));
   EXPECT_EQ(sample("border"), (std::vector<float>{3, 8}));
@@ -205,13 +225,18 @@ TEST(Loss, CrossEntropy) {
       total += t == -1 ? 0 : number_at(weight, {t});
     }
   }
-  auto attrs = [](const char* reduction) { return Attrs{{"ignore_index", int64_t{-1}}, {"reduction", std::string(reduction)}}; };
+  auto attrs = [](const char* reduction) {
+    return Attrs{{"ignore_index", int64_t{-1}}, {"reduction", std::string(reduction)}};
+  };
   auto y = run({"softmax_cross_entropy_loss", {scores, target, weight}, attrs("none"), 2, true});
   expect_is(y[0], {3, 2}, [&](const Shape& i) { return loss(i[0], i[1], true); });
   expect_is(y[1], {3, 4, 2}, [&](const Shape& i) { return logp(i[0], i[1], i[2]); });
-  expect_is(run1("softmax_cross_entropy_loss", {scores, target, weight}, attrs("sum")), {}, [&](const Shape&) { return sum; });
-  expect_is(run1("softmax_cross_entropy_loss", {scores, target, weight}, attrs("mean")), {}, [&](const Shape&) { return sum / total; });
-  expect_is(run1("negative_log_likelihood_loss", {y[1], target}, attrs("none")), {3, 2}, [&](const Shape& i) { return loss(i[0], i[1], false); });
+  expect_is(run1("softmax_cross_entropy_loss", {scores, target, weight}, attrs("sum")), {},
+            [&](const Shape&) { return sum; });
+  expect_is(run1("softmax_cross_entropy_loss", {scores, target, weight}, attrs("mean")), {},
+            [&](const Shape&) { return sum / total; });
+  expect_is(run1("negative_log_likelihood_loss", {y[1], target}, attrs("none")), {3, 2},
+            [&](const Shape& i) { return loss(i[0], i[1], false); });
 }
 
 TEST(Training, OneStep) {

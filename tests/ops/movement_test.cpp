@@ -26,7 +26,8 @@ TEST(Movement, ReshapeKeepsTheOrder) {
   auto to = [&](std::vector<int64_t> shape, Shape expected, int64_t allowzero = 0) {
     expect_takes(run1("reshape", {x, ints(shape)}, {{"allowzero", allowzero}}, false), expected,
                  [&](const Shape& i) { return static_cast<double>(flat(i, expected)); });
-    auto at_run_time = run1("reshape", {x, tensor<int64_t>({static_cast<int64_t>(shape.size())}, shape)}, {{"allowzero", allowzero}}, false);
+    auto at_run_time = run1("reshape", {x, tensor<int64_t>({static_cast<int64_t>(shape.size())}, shape)},
+                            {{"allowzero", allowzero}}, false);
     expect_takes(at_run_time, expected, [&](const Shape& i) { return static_cast<double>(flat(i, expected)); });
   };
   to({120}, {120});
@@ -35,21 +36,27 @@ TEST(Movement, ReshapeKeepsTheOrder) {
   to({2, 12, 5}, {2, 12, 5});
   to({5, 4, 3, 2}, {5, 4, 3, 2});
   to({1, 6, 1, 20, 1}, {1, 6, 1, 20, 1});
-  EXPECT_TRUE(same(*run1("reshape", {counted({0, 3}), ints({3, 0})}, {{"allowzero", int64_t{1}}}, false), *counted({3, 0})));
+  EXPECT_TRUE(
+      same(*run1("reshape", {counted({0, 3}), ints({3, 0})}, {{"allowzero", int64_t{1}}}, false), *counted({3, 0})));
   EXPECT_NE(error_of("reshape", {x, ints({7, -1})}).find("got 120 elements"), std::string::npos);
   EXPECT_NE(error_of("reshape", {x, ints({-1, -1})}).find("more than one -1"), std::string::npos);
-  expect_takes(run1("reshape", {x, ints({0, 0, -1})}), {2, 3, 20}, [](const Shape& i) { return static_cast<double>(flat(i, {2, 3, 20})); });
-  expect_takes(run1("flatten", {x}, {{"axis", int64_t{-2}}}), {6, 20}, [](const Shape& i) { return static_cast<double>(flat(i, {6, 20})); });
+  expect_takes(run1("reshape", {x, ints({0, 0, -1})}), {2, 3, 20},
+               [](const Shape& i) { return static_cast<double>(flat(i, {2, 3, 20})); });
+  expect_takes(run1("flatten", {x}, {{"axis", int64_t{-2}}}), {6, 20},
+               [](const Shape& i) { return static_cast<double>(flat(i, {6, 20})); });
 }
 
 TEST(Movement, SqueezeAndUnsqueeze) {
   auto x = counted({1, 3, 1, 5});
-  auto same_order = [](const Shape& dims) { return [dims](const Shape& i) { return static_cast<double>(flat(i, dims)); }; };
+  auto same_order = [](const Shape& dims) {
+    return [dims](const Shape& i) { return static_cast<double>(flat(i, dims)); };
+  };
   expect_takes(run1("squeeze", {x, ints({0, -2})}), {3, 5}, same_order({3, 5}));
   expect_takes(run1("squeeze", {x, tensor<int64_t>({1}, {2})}, {}, false), {1, 3, 5}, same_order({1, 3, 5}));
   expect_takes(run1("squeeze", {x}, {}, false), {3, 5}, same_order({3, 5}));
   expect_takes(run1("unsqueeze", {counted({3, 5}), ints({3, 0})}), {1, 3, 5, 1}, same_order({1, 3, 5, 1}));
-  expect_takes(run1("unsqueeze", {counted({3, 5}), tensor<int64_t>({2}, {-1, 1})}, {}, false), {3, 1, 5, 1}, same_order({3, 1, 5, 1}));
+  expect_takes(run1("unsqueeze", {counted({3, 5}), tensor<int64_t>({2}, {-1, 1})}, {}, false), {3, 1, 5, 1},
+               same_order({3, 1, 5, 1}));
   EXPECT_NE(error_of("squeeze", {x, ints({1})}).find("has extent 3, expected 1"), std::string::npos);
 }
 
@@ -57,11 +64,14 @@ TEST(Movement, TransposeExpandTile) {
   auto x = counted({2, 3, 5});
   expect_takes(run1("transpose", {x}, {{"perm", std::vector<int64_t>{2, 0, 1}}}), {5, 2, 3},
                [](const Shape& i) { return static_cast<double>(flat({i[1], i[2], i[0]}, {2, 3, 5})); });
-  expect_takes(run1("transpose", {x}), {5, 3, 2}, [](const Shape& i) { return static_cast<double>(flat({i[2], i[1], i[0]}, {2, 3, 5})); });
-  expect_takes(run1("expand", {counted({3, 1}), ints({2, 1, 4})}, {}, false), {2, 3, 4}, [](const Shape& i) { return static_cast<double>(i[1]); });
+  expect_takes(run1("transpose", {x}), {5, 3, 2},
+               [](const Shape& i) { return static_cast<double>(flat({i[2], i[1], i[0]}, {2, 3, 5})); });
+  expect_takes(run1("expand", {counted({3, 1}), ints({2, 1, 4})}, {}, false), {2, 3, 4},
+               [](const Shape& i) { return static_cast<double>(i[1]); });
   expect_takes(run1("tile", {x, ints({1, 2, 3})}), {2, 6, 15},
                [](const Shape& i) { return static_cast<double>(flat({i[0], i[1] % 3, i[2] % 5}, {2, 3, 5})); });
-  EXPECT_NE(error_of("transpose", {x}, {{"perm", std::vector<int64_t>{0, 0, 1}}}).find("perm has 0 twice"), std::string::npos);
+  EXPECT_NE(error_of("transpose", {x}, {{"perm", std::vector<int64_t>{0, 0, 1}}}).find("perm has 0 twice"),
+            std::string::npos);
 }
 
 TEST(Movement, ConcatAndSplit) {
@@ -77,7 +87,8 @@ TEST(Movement, ConcatAndSplit) {
   parts = run({"split", {x}, {{"axis", int64_t{1}}, {"num_outputs", int64_t{3}}}, 3, true});
   EXPECT_EQ(parts[2]->dims, (Shape{2, 1}));
   expect_takes(parts[1], {2, 3}, [](const Shape& i) { return static_cast<double>(i[0] * 7 + i[1] + 3); });
-  EXPECT_NE(error_of("concat", {a, floats({3, 3})}, {{"axis", int64_t{1}}}).find("dimension 0 of input 1 has extent 3"), std::string::npos);
+  EXPECT_NE(error_of("concat", {a, floats({3, 3})}, {{"axis", int64_t{1}}}).find("dimension 0 of input 1 has extent 3"),
+            std::string::npos);
 }
 
 TEST(Movement, SliceAsPythonDoes) {
@@ -87,9 +98,12 @@ TEST(Movement, SliceAsPythonDoes) {
   for (int64_t start : bounds) {
     for (int64_t end : bounds) {
       for (int64_t step : {1, 2, 3, -1, -2, -9}) {
-        auto wrap = [&](int64_t v, int64_t lo, int64_t hi) { return std::clamp(v < 0 ? (v < -100 ? lo : v + n) : v, lo, hi); };
+        auto wrap = [&](int64_t v, int64_t lo, int64_t hi) {
+          return std::clamp(v < 0 ? (v < -100 ? lo : v + n) : v, lo, hi);
+        };
         std::vector<int64_t> expected;
-        int64_t from = step > 0 ? wrap(start, 0, n) : wrap(start, -1, n - 1), to = step > 0 ? wrap(end, 0, n) : wrap(end, -1, n - 1);
+        int64_t from = step > 0 ? wrap(start, 0, n) : wrap(start, -1, n - 1),
+                to = step > 0 ? wrap(end, 0, n) : wrap(end, -1, n - 1);
         for (int64_t k = from; step > 0 ? k < to : k > to; k += step) expected.push_back(k);
         if (step < 0 && start < -n) continue;  // ONNX clamps the start to 0, Python to -1
         SCOPED_TRACE(fmt::format("[{}:{}:{}]", start, end, step));
@@ -97,7 +111,8 @@ TEST(Movement, SliceAsPythonDoes) {
         EXPECT_EQ(values<int64_t>(run1("slice", {x, ints({start}), ints({end}), ints({0}), ints({step})})), expected);
         EXPECT_EQ(values<int64_t>(run1("slice", {x, v(start), v(end), v(0), v(step)}, {}, false)), expected);
         if (start > -100 && start < 100 && end > -100 && end < 100) {
-          EXPECT_EQ(values<int64_t>(run1("slice", {x, v(start), v(end), ints({0}), ints({step})}, {}, false)), expected);
+          EXPECT_EQ(values<int64_t>(run1("slice", {x, v(start), v(end), ints({0}), ints({step})}, {}, false)),
+                    expected);
         }
       }
     }
@@ -117,7 +132,8 @@ TEST(Movement, PadModes) {
     expect_is(run1("pad", {x, tensor<int64_t>({2}, {before, after})}, attrs, false), {n + before + after}, f);
   };
   auto value = [&](int64_t k) { return static_cast<double>(k + 1); };
-  for (auto [before, after] : std::vector<std::pair<int64_t, int64_t>>{{0, 0}, {2, 3}, {-1, 2}, {3, -2}, {6, 9}, {-1, -1}}) {
+  for (auto [before, after] :
+       std::vector<std::pair<int64_t, int64_t>>{{0, 0}, {2, 3}, {-1, 2}, {3, -2}, {6, 9}, {-1, -1}}) {
     expect_pad("constant", before, after, [&](int64_t k) { return k < 0 || k >= n ? 0 : value(k); });
     expect_pad("edge", before, after, [&](int64_t k) { return value(std::clamp<int64_t>(k, 0, n - 1)); });
     expect_pad("wrap", before, after, [&](int64_t k) { return value(((k % n) + n) % n); });
@@ -133,21 +149,27 @@ TEST(Movement, PadModes) {
 TEST(Movement, GatherFamily) {
   auto x = counted({3, 4, 5});
   auto indices = tensor<int64_t>({2, 2}, {0, -1, 2, 1});
-  auto wrapped = [&](int64_t a, int64_t b) { return (std::vector<int64_t>{0, 3, 2, 1})[static_cast<size_t>(a * 2 + b)]; };
+  auto wrapped = [&](int64_t a, int64_t b) {
+    return (std::vector<int64_t>{0, 3, 2, 1})[static_cast<size_t>(a * 2 + b)];
+  };
   for (Arg i : {Arg(indices), constant(indices)}) {
-    expect_takes(run1("gather", {x, i}, {{"axis", int64_t{1}}}), {3, 2, 2, 5},
-                 [&](const Shape& k) { return static_cast<double>(flat({k[0], wrapped(k[1], k[2]), k[3]}, {3, 4, 5})); });
+    expect_takes(run1("gather", {x, i}, {{"axis", int64_t{1}}}), {3, 2, 2, 5}, [&](const Shape& k) {
+      return static_cast<double>(flat({k[0], wrapped(k[1], k[2]), k[3]}, {3, 4, 5}));
+    });
   }
-  expect_takes(run1("gather", {x, scalar(-1)}, {{"axis", int64_t{-1}}}), {3, 4}, [](const Shape& k) { return static_cast<double>(flat({k[0], k[1], 4}, {3, 4, 5})); });
+  expect_takes(run1("gather", {x, scalar(-1)}, {{"axis", int64_t{-1}}}), {3, 4},
+               [](const Shape& k) { return static_cast<double>(flat({k[0], k[1], 4}, {3, 4, 5})); });
   EXPECT_NE(error_of("gather", {x, scalar(3)}).find("index is 3"), std::string::npos);
   EXPECT_FALSE(run_once({"gather", {x, tensor<int64_t>({1}, {3})}, {}, 1, false}, false));
   auto y = run1("gather_elements", {counted({2, 3}), tensor<int32_t>({2, 2}, {0, -1, 1, 1})}, {{"axis", int64_t{1}}});
   EXPECT_EQ(values<int64_t>(y), (std::vector<int64_t>{0, 2, 4, 4}));
   y = run1("gather_nd", {x, tensor<int64_t>({2, 2}, {0, 1, -1, 2})}, {}, false);
-  expect_takes(y, {2, 5}, [](const Shape& k) { return static_cast<double>(flat({k[0] ? 2 : 0, k[0] ? 2 : 1, k[1]}, {3, 4, 5})); });
+  expect_takes(y, {2, 5},
+               [](const Shape& k) { return static_cast<double>(flat({k[0] ? 2 : 0, k[0] ? 2 : 1, k[1]}, {3, 4, 5})); });
   y = run1("gather_nd", {x, tensor<int64_t>({3, 1}, {3, 0, 1})}, {{"batch_dims", int64_t{1}}}, false);
   expect_takes(y, {3, 5}, [](const Shape& k) {
-    return static_cast<double>(flat({k[0], (std::vector<int64_t>{3, 0, 1})[static_cast<size_t>(k[0])], k[1]}, {3, 4, 5}));
+    return static_cast<double>(
+        flat({k[0], (std::vector<int64_t>{3, 0, 1})[static_cast<size_t>(k[0])], k[1]}, {3, 4, 5}));
   });
 }
 
@@ -159,12 +181,17 @@ TEST(Movement, ScatterFamily) {
     return values<float>(run1(op, {x, i, u}, {{"reduction", std::string(reduction)}}, false));
   };
   auto nd = tensor<int64_t>({4, 1}, {1, 3, -4, 3});
-  for (auto [reduction, expected] : std::vector<std::pair<const char*, std::vector<float>>>{
-           {"none", {1, 30, 3, 40, 5}}, {"add", {1, 42, 3, 64, 5}}, {"mul", {1, 600, 3, 3200, 5}}, {"max", {1, 30, 3, 40, 5}}, {"min", {1, 2, 3, 4, 5}}}) {
+  for (auto [reduction, expected] :
+       std::vector<std::pair<const char*, std::vector<float>>>{{"none", {1, 30, 3, 40, 5}},
+                                                               {"add", {1, 42, 3, 64, 5}},
+                                                               {"mul", {1, 600, 3, 3200, 5}},
+                                                               {"max", {1, 30, 3, 40, 5}},
+                                                               {"min", {1, 2, 3, 4, 5}}}) {
     EXPECT_EQ(scattered("scatter_elements", reduction, at), expected);
     EXPECT_EQ(scattered("scatter_nd", reduction, nd), expected);
   }
-  auto cache = run1("tensor_scatter", {floats({2, 5, 2}), floats({2, 2, 2}, 3), tensor<int64_t>({2}, {1, 4})}, {{"mode", std::string("circular")}});
+  auto cache = run1("tensor_scatter", {floats({2, 5, 2}), floats({2, 2, 2}, 3), tensor<int64_t>({2}, {1, 4})},
+                    {{"mode", std::string("circular")}});
   auto old = floats({2, 5, 2}), update = floats({2, 2, 2}, 3);
   expect_is(cache, {2, 5, 2}, [&](const Shape& i) {
     int64_t s = (i[1] - (i[0] ? 4 : 1) + 5) % 5;
@@ -184,18 +211,24 @@ TEST(Movement, BlocksAndTheRest) {
       EXPECT_TRUE(same(*run1("space_to_depth", {y}, {{"blocksize", int64_t{2}}}), *x));
     }
   }
-  EXPECT_EQ(values<int64_t>(run1("reverse_sequence", {counted({2, 4}), tensor<int64_t>({2}, {3, 1})}, {{"batch_axis", int64_t{0}}, {"time_axis", int64_t{1}}})),
+  EXPECT_EQ(values<int64_t>(run1("reverse_sequence", {counted({2, 4}), tensor<int64_t>({2}, {3, 1})},
+                                 {{"batch_axis", int64_t{0}}, {"time_axis", int64_t{1}}})),
             (std::vector<int64_t>{2, 1, 0, 3, 4, 5, 6, 7}));
   EXPECT_EQ(values<int64_t>(run1("trilu", {counted({2, 3}), scalar(1)})), (std::vector<int64_t>{0, 1, 2, 0, 0, 5}));
-  EXPECT_EQ(values<int64_t>(run1("trilu", {counted({2, 3}), tensor<int64_t>({}, {-1})}, {{"upper", int64_t{0}}})), (std::vector<int64_t>{0, 0, 0, 3, 0, 0}));
+  EXPECT_EQ(values<int64_t>(run1("trilu", {counted({2, 3}), tensor<int64_t>({}, {-1})}, {{"upper", int64_t{0}}})),
+            (std::vector<int64_t>{0, 0, 0, 3, 0, 0}));
   EXPECT_EQ(values<int64_t>(run1("center_crop_pad", {counted({5, 2}), ints({2, 5})}, {}, false)),
             (std::vector<int64_t>{0, 2, 3, 0, 0, 0, 4, 5, 0, 0}));
-  EXPECT_EQ(values<int64_t>(run1("one_hot", {tensor<int64_t>({3}, {1, -1, 5}), scalar(3), tensor<int64_t>({2}, {7, 9})}, {}, false)),
+  EXPECT_EQ(values<int64_t>(run1("one_hot", {tensor<int64_t>({3}, {1, -1, 5}), scalar(3), tensor<int64_t>({2}, {7, 9})},
+                                 {}, false)),
             (std::vector<int64_t>{7, 9, 7, 7, 7, 9, 7, 7, 7}));
-  EXPECT_EQ(values<int64_t>(run1("shape", {x}, {{"start", int64_t{1}}, {"end", int64_t{-1}}})), (std::vector<int64_t>{8, 3}));
+  EXPECT_EQ(values<int64_t>(run1("shape", {x}, {{"start", int64_t{1}}, {"end", int64_t{-1}}})),
+            (std::vector<int64_t>{8, 3}));
   EXPECT_EQ(values<int64_t>(run1("size", {x})), (std::vector<int64_t>{240}));
-  EXPECT_EQ(values<int64_t>(run1("array_feature_extractor", {counted({2, 3}), tensor<int64_t>({2}, {2, 0})})), (std::vector<int64_t>{2, 0, 5, 3}));
-  auto col = run1("col2im", {tensor<float>({1, 4, 4}, std::vector<float>(16, 1)), ints({3, 3}), ints({2, 2})}, {}, false);
+  EXPECT_EQ(values<int64_t>(run1("array_feature_extractor", {counted({2, 3}), tensor<int64_t>({2}, {2, 0})})),
+            (std::vector<int64_t>{2, 0, 5, 3}));
+  auto col =
+      run1("col2im", {tensor<float>({1, 4, 4}, std::vector<float>(16, 1)), ints({3, 3}), ints({2, 2})}, {}, false);
   EXPECT_EQ(values<float>(col), (std::vector<float>{1, 2, 1, 2, 4, 2, 1, 2, 1}));
 }
 

@@ -17,8 +17,10 @@ void expect_reduction(const std::string& op, const TensorRef& x, const std::vect
   for (int64_t a : axes) reduced[static_cast<size_t>(a < 0 ? a + static_cast<int64_t>(rank) : a)] = true;
   Shape dims;
   for (size_t k = 0; k < rank; ++k) {
-    if (!reduced[k]) dims.push_back(x->dims[k]);
-    else if (keepdims) dims.push_back(1);
+    if (!reduced[k])
+      dims.push_back(x->dims[k]);
+    else if (keepdims)
+      dims.push_back(1);
   }
   std::map<Shape, std::vector<double>> groups;
   for (int64_t e = 0; e < x->elements(); ++e) {
@@ -26,8 +28,10 @@ void expect_reduction(const std::string& op, const TensorRef& x, const std::vect
     Shape index(rank), group;
     for (size_t k = rank; k-- > 0;) index[k] = rest % x->dims[k], rest /= x->dims[k];
     for (size_t k = 0; k < rank; ++k) {
-      if (!reduced[k]) group.push_back(index[k]);
-      else if (keepdims) group.push_back(0);
+      if (!reduced[k])
+        group.push_back(index[k]);
+      else if (keepdims)
+        group.push_back(0);
     }
     groups[group].push_back(x->number(e));
   }
@@ -60,7 +64,8 @@ TEST(Reduce, EveryOperatorOverEveryChoiceOfAxes) {
     for (const auto& axes : choices) {
       auto x = floats({2, 3, 7});
       expect_reduction("reduce_sum", x, axes, keepdims, sum);
-      expect_reduction("reduce_mean", x, axes, keepdims, [](auto& v) { return sum(v) / static_cast<double>(v.size()); });
+      expect_reduction("reduce_mean", x, axes, keepdims,
+                       [](auto& v) { return sum(v) / static_cast<double>(v.size()); });
       expect_reduction("reduce_max", x, axes, keepdims, [](auto& v) { return *std::max_element(v.begin(), v.end()); });
       expect_reduction("reduce_min", x, axes, keepdims, [](auto& v) { return *std::min_element(v.begin(), v.end()); });
       expect_reduction("reduce_prod", x, axes, keepdims, [](auto& v) {
@@ -68,10 +73,12 @@ TEST(Reduce, EveryOperatorOverEveryChoiceOfAxes) {
         for (double e : v) p *= e;
         return p;
       });
-      expect_reduction("reduce_l1", x, axes, keepdims, [](auto& v) { return total(v, [](double e) { return std::abs(e); }); });
+      expect_reduction("reduce_l1", x, axes, keepdims,
+                       [](auto& v) { return total(v, [](double e) { return std::abs(e); }); });
       expect_reduction("reduce_l2", x, axes, keepdims,
                        [](auto& v) { return std::sqrt(total(v, [](double e) { return e * e; })); });
-      expect_reduction("reduce_sum_square", x, axes, keepdims, [](auto& v) { return total(v, [](double e) { return e * e; }); });
+      expect_reduction("reduce_sum_square", x, axes, keepdims,
+                       [](auto& v) { return total(v, [](double e) { return e * e; }); });
       expect_reduction("reduce_log_sum_exp", x, axes, keepdims,
                        [](auto& v) { return std::log(total(v, [](double e) { return std::exp(e); })); });
     }
@@ -79,8 +86,11 @@ TEST(Reduce, EveryOperatorOverEveryChoiceOfAxes) {
 }
 
 TEST(Reduce, TheEmptySetGivesTheNeutralElement) {
-  for (auto [op, expected] : std::vector<std::pair<std::string, double>>{
-           {"reduce_sum", 0}, {"reduce_prod", 1}, {"reduce_max", -INFINITY}, {"reduce_min", INFINITY}, {"reduce_log_sum_exp", -INFINITY}}) {
+  for (auto [op, expected] : std::vector<std::pair<std::string, double>>{{"reduce_sum", 0},
+                                                                         {"reduce_prod", 1},
+                                                                         {"reduce_max", -INFINITY},
+                                                                         {"reduce_min", INFINITY},
+                                                                         {"reduce_log_sum_exp", -INFINITY}}) {
     double e = expected;
     expect_is(run1(op, {floats({2, 0, 3}), ints({1})}), {2, 1, 3}, [=](const Shape&) { return e; });
   }
@@ -102,7 +112,9 @@ TEST(Reduce, Bools) {
 
 TEST(Reduce, ArgMaxTakesTheFirstOrLastOfEquals) {
   auto x = tensor<float>({2, 4}, {1, 5, 5, 2, 7, 7, 7, 7});
-  auto arg = [&](const char* op, int64_t last) { return values<int64_t>(run1(op, {x}, {{"axis", int64_t{1}}, {"select_last_index", last}})); };
+  auto arg = [&](const char* op, int64_t last) {
+    return values<int64_t>(run1(op, {x}, {{"axis", int64_t{1}}, {"select_last_index", last}}));
+  };
   EXPECT_EQ(arg("arg_max", 0), (std::vector<int64_t>{1, 0}));
   EXPECT_EQ(arg("arg_max", 1), (std::vector<int64_t>{2, 3}));
   EXPECT_EQ(arg("arg_min", 0), (std::vector<int64_t>{0, 0}));
@@ -129,7 +141,8 @@ TEST(Reduce, CumulativeInBothDirections) {
         auto running = [&](const Shape& i) { return over(i, 0, false); };
         expect_is(run1("cum_sum", {x, scalar(axis)}, attrs), x->dims, running);
         expect_is(run1("cum_sum", {x, tensor<int64_t>({}, {axis})}, attrs, false), x->dims, running);
-        expect_is(run1("cum_prod", {x, scalar(axis)}, attrs), x->dims, [&](const Shape& i) { return over(i, 1, true); });
+        expect_is(run1("cum_prod", {x, scalar(axis)}, attrs), x->dims,
+                  [&](const Shape& i) { return over(i, 1, true); });
       }
     }
   }
@@ -148,13 +161,15 @@ TEST(Reduce, SoftmaxFamily) {
       return std::exp(number_at(x, i)) / row(i, [](double v) { return std::exp(v); });
     };
     expect_is(run1("softmax", {x}, {{"axis", axis}}), x->dims, softmax);
-    expect_is(run1("log_softmax", {x}, {{"axis", axis}}), x->dims, [&](const Shape& i) { return std::log(softmax(i)); });
-    expect_is(run1("hardmax", {x}, {{"axis", axis}}), x->dims, [&](const Shape& i) {
-      return row(i, [&](double v) { return v > number_at(x, i); }) == 0;
-    });
+    expect_is(run1("log_softmax", {x}, {{"axis", axis}}), x->dims,
+              [&](const Shape& i) { return std::log(softmax(i)); });
+    expect_is(run1("hardmax", {x}, {{"axis", axis}}), x->dims,
+              [&](const Shape& i) { return row(i, [&](double v) { return v > number_at(x, i); }) == 0; });
   }
   auto large = tensor<float>({1, 3}, {10000, 10001, -10000});
-  expect_is(run1("softmax", {large}), {1, 3}, [](const Shape& i) { return i[1] == 0 ? 0.26894142 : i[1] == 1 ? 0.73105858 : 0; });
+  expect_is(run1("softmax", {large}), {1, 3}, [](const Shape& i) {
+    return i[1] == 0 ? 0.26894142 : i[1] == 1 ? 0.73105858 : 0;
+  });
 }
 
 }  // namespace

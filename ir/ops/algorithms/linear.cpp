@@ -7,8 +7,8 @@ using namespace ingot_alg;
 
 double magnitude(double v) { return v < 0 ? -v : v; }
 
-// Reduces `a` [m, width] in place; gives the determinant of its left square, 0 where it is singular. With `full`, the left
-// square becomes the identity.
+// Reduces `a` [m, width] in place; gives the determinant of its left square, 0 where it is singular. With `full`, the
+// left square becomes the identity.
 double eliminate(double* a, int64_t m, int64_t width, bool full) {
   double det = 1;
   for (int64_t c = 0; c < m; ++c) {

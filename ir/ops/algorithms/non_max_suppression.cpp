@@ -1,6 +1,6 @@
-// NonMaxSuppression: operands boxes f32 [B, N, 4], scores f32 [B, C, N], and optional scalars: most boxes per class (i64), IoU
-// threshold, score threshold (f32); ints: 1 where boxes are (x, y, width, height), else corners (y, x, y, x) in any order;
-// result i64 [n, 3], symbol n. The order of arithmetic is that of the ONNX reference, in f32.
+// NonMaxSuppression: operands boxes f32 [B, N, 4], scores f32 [B, C, N], and optional scalars: most boxes per class
+// (i64), IoU threshold, score threshold (f32); ints: 1 where boxes are (x, y, width, height), else corners (y, x, y, x)
+// in any order; result i64 [n, 3], symbol n. The order of arithmetic is that of the ONNX reference, in f32.
 #include "ir/ops/algorithms/support.h"
 
 namespace {

@@ -1,6 +1,6 @@
-// Casts between numbers and strings. Printed: the fewest digits that read back as the same number, plain for exponents from -4
-// to 15, else scientific; NaN, INF, -INF. Read: an optional sign, then digits with a point and an exponent, or nan, inf,
-// infinity in any case; white space around it is ignored; other text fails the run.
+// Casts between numbers and strings. Printed: the fewest digits that read back as the same number, plain for exponents
+// from -4 to 15, else scientific; NaN, INF, -INF. Read: an optional sign, then digits with a point and an exponent, or
+// nan, inf, infinity in any case; white space around it is ignored; other text fails the run.
 #include "ir/ops/algorithms/decimal.h"
 #include "ir/ops/algorithms/support.h"
 
@@ -28,7 +28,8 @@ void print_unsigned(Text* t, uint64_t v) {
 }
 
 void print_float(Text* t, uint64_t bits, const Format& f, int sign_bit) {
-  uint64_t sign = uint64_t{1} << sign_bit, infinity = static_cast<uint64_t>(f.max_exponent - f.min_exponent + 2) << f.fraction;
+  uint64_t sign = uint64_t{1} << sign_bit, infinity = static_cast<uint64_t>(f.max_exponent - f.min_exponent + 2)
+                                                      << f.fraction;
   uint64_t magnitude = bits & (sign - 1);
   if (magnitude > infinity) return t->put("NaN");
   if (bits & sign) t->put('-');
@@ -85,7 +86,10 @@ extern "C" int32_t ingot_alg_number_to_string(const ingot_call* call) {
       case INGOT_F16: print_float(&t, half_as_f32(bits), kBinary32, 31); break;
       case INGOT_BF16: print_float(&t, bits << 16, kBinary32, 31); break;
       case INGOT_BOOL: t.put(bits ? "True" : "False"); break;
-      case INGOT_I8: case INGOT_I16: case INGOT_I32: case INGOT_I64:
+      case INGOT_I8:
+      case INGOT_I16:
+      case INGOT_I32:
+      case INGOT_I64:
         if (bits >> (width - 1) & 1) {
           t.put('-');
           bits = (~bits + 1) & (~uint64_t{0} >> (64 - width));
@@ -167,10 +171,14 @@ extern "C" int32_t ingot_alg_string_to_number(const ingot_call* call) {
     if (y.dtype == INGOT_F32 || y.dtype == INGOT_F64) {
       bool narrow = y.dtype == INGOT_F32;
       uint64_t infinity = narrow ? 0x7f800000 : 0x7ff0000000000000;
-      uint64_t bits = p.nan ? infinity | infinity >> 1 : p.infinite ? infinity : to_bits(p.d, narrow ? kBinary32 : kBinary64);
+      uint64_t bits = p.nan        ? infinity | infinity >> 1
+                      : p.infinite ? infinity
+                                   : to_bits(p.d, narrow ? kBinary32 : kBinary64);
       if (p.negative) bits |= uint64_t{1} << (narrow ? 31 : 63);
-      if (narrow) static_cast<uint32_t*>(y.data)[i] = static_cast<uint32_t>(bits);
-      else static_cast<uint64_t*>(y.data)[i] = bits;
+      if (narrow)
+        static_cast<uint32_t*>(y.data)[i] = static_cast<uint32_t>(bits);
+      else
+        static_cast<uint64_t*>(y.data)[i] = bits;
       continue;
     }
     bool is_signed = y.dtype == INGOT_I64;

@@ -1,5 +1,5 @@
-// Strings: string_concat, string_equal, string_split, string_normalizer. Texts are UTF-8; results point into the operands
-// where they can, else into memory of the context.
+// Strings: string_concat, string_equal, string_split, string_normalizer. Texts are UTF-8; results point into the
+// operands where they can, else into memory of the context.
 #include "ir/ops/algorithms/support.h"
 #include "ir/ops/algorithms/unicode.h"
 
@@ -102,7 +102,8 @@ extern "C" int32_t ingot_alg_string_split(const ingot_call* call) {
     const ingot_string& s = strings_of(x)[i];
     ingot_string* to = y + i * widest;
     for (int64_t k = 0; k < widest; ++k) to[k] = {s.data, 0};
-    split(s, call->strings[0], call->ints[0], [&](int64_t begin, int64_t end) { *to++ = {s.data + begin, end - begin}; });
+    split(s, call->strings[0], call->ints[0],
+          [&](int64_t begin, int64_t end) { *to++ = {s.data + begin, end - begin}; });
   }
   return INGOT_RUN_OK;
 }
@@ -134,7 +135,8 @@ ingot_string in_case(const ingot_call* call, const ingot_string& s, int64_t chan
 
 }  // namespace
 
-// ints: 0 none, 1 lower, 2 upper; whether stop words are case sensitive; strings: the stop words. Result [n] or [1, n]; symbol n.
+// ints: 0 none, 1 lower, 2 upper; whether stop words are case sensitive; strings: the stop words. Result [n] or [1, n];
+// symbol n.
 extern "C" int32_t ingot_alg_string_normalizer(const ingot_call* call) {
   const ingot_tensor_view& x = call->operands[0];
   int64_t n = elements(x), kept = 0, change = call->ints[0];

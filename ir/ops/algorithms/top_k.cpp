@@ -1,5 +1,5 @@
-// TopK: operands x; results values, indices; ints axis, largest. One heap of k candidates per row, the worst at its root:
-// O(n log k), and no copy of the row.
+// TopK: operands x; results values, indices; ints axis, largest. One heap of k candidates per row, the worst at its
+// root: O(n log k), and no copy of the row.
 #include "ir/ops/algorithms/support.h"
 
 namespace {

@@ -1,5 +1,6 @@
-// Unique: operand x; ints axis (-1: elements of x flattened), sorted; results: the distinct slices, the index of the first of
-// each, for each slice the number of its like, how many there are; symbol: their number. By sorting the numbers of the slices.
+// Unique: operand x; ints axis (-1: elements of x flattened), sorted; results: the distinct slices, the index of the
+// first of each, for each slice the number of its like, how many there are; symbol: their number. By sorting the
+// numbers of the slices.
 #include "ir/ops/algorithms/support.h"
 
 namespace {
@@ -69,7 +70,8 @@ extern "C" int32_t ingot_alg_unique(const ingot_call* call) {
   set_shape(call, 2, 0, m);
   set_shape(call, 3, 0, n);
   auto* y = result<char>(call, 0, n * s.outer * s.inner * s.bytes);
-  auto *first = result<int64_t>(call, 1, n), *inverse = result<int64_t>(call, 2, m), *counts = result<int64_t>(call, 3, n);
+  auto *first = result<int64_t>(call, 1, n), *inverse = result<int64_t>(call, 2, m),
+       *counts = result<int64_t>(call, 3, n);
   if (!y || !first || !inverse || !counts) return no_memory(call);
   for (int64_t g = 0; g < n; ++g) {
     int64_t begin = group[g], end = g + 1 < n ? group[g + 1] : m, to = number[g];
