@@ -1,0 +1,291 @@
+// The command as its users meet it: exit status, messages, output.
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <sstream>
+
+#include "tools/driver/npy.h"
+
+namespace ingot {
+namespace {
+
+namespace fs = std::filesystem;
+using Json = nlohmann::json;
+
+struct Ran {
+  int status = -1;  // 128 + signal where it was killed
+  std::string out, err;
+};
+
+std::string read(const fs::path& path) {
+  std::ifstream in(path, std::ios::binary);
+  std::stringstream text;
+  text << in.rdbuf();
+  return text.str();
+}
+
+class Command : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    dir_ = fs::temp_directory_path() / ("ingot-command-" + std::to_string(getpid()));
+    fs::create_directories(dir_);
+  }
+  void TearDown() override { fs::remove_all(dir_); }
+
+  Ran ingot(const std::string& arguments) {
+    const std::string command = "cd '" + dir_.string() + "' && '" INGOT_BINARY_DIR "/bin/ingot' " + arguments + " >out.txt 2>err.txt </dev/null";
+    const int status = std::system(command.c_str());
+    return {WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status), read(dir_ / "out.txt"), read(dir_ / "err.txt")};
+  }
+  void write(const std::string& name, const std::string& bytes) {
+    fs::create_directories((dir_ / name).parent_path());
+    std::ofstream(dir_ / name, std::ios::binary) << bytes;
+  }
+  // A backend test of the digits model; `seed` of the inputs, and of those that the expected outputs are made of.
+  void make_test(const std::string& name, int digit, int expected_digit) {
+    const fs::path set = dir_ / name / "test_data_set_0";
+    fs::create_directories(set);
+    fs::copy_file(kModels + "/digits.onnx", dir_ / name / "model.onnx");
+    write(name + "/test_data_set_0/input_0.pb", tensor_pb("image", {1, 1, 28, 28}, sample(digit)));
+    const Ran ran = ingot("run " + kModels + "/digits.onnx --input image=" + kModels + "/sample_" + std::to_string(expected_digit) + ".npy --output-dir made");
+    ASSERT_EQ(ran.status, 0) << ran.err;
+    write(name + "/test_data_set_0/output_0.pb", tensor_pb("probabilities", {1, 10}, floats(dir_ / "made/probabilities.npy")));
+  }
+
+  static std::string floats(const fs::path& npy) {
+    const std::string bytes = read(npy);
+    auto t = driver::parse_npy(bytes);
+    return t ? std::string(reinterpret_cast<const char*>((*t)->bytes), static_cast<size_t>((*t)->size_bytes)) : "";
+  }
+  static std::string sample(int digit) { return floats(kModels + "/sample_" + std::to_string(digit) + ".npy"); }
+  // TensorProto: dims = 1, data_type = 2, name = 8, raw_data = 9.
+  static std::string tensor_pb(const std::string& name, const std::vector<int>& dims, const std::string& raw) {
+    std::string pb;
+    for (int d : dims) pb += std::string("\x08") + static_cast<char>(d);
+    pb += "\x10\x01\x42" + std::string(1, static_cast<char>(name.size())) + name + "\x4a";
+    for (size_t n = raw.size();; n >>= 7) {
+      pb += static_cast<char>(n < 128 ? n : n | 128);
+      if (n < 128) break;
+    }
+    return pb + raw;
+  }
+
+  inline static const std::string kModels = INGOT_BINARY_DIR "/models";
+  fs::path dir_;
+};
+
+TEST_F(Command, help_of_every_subcommand_ends_with_an_example) {
+  const Ran help = ingot("--help");
+  EXPECT_EQ(help.status, 0);
+  for (const char* name : {"compile", "run", "bench", "inspect", "diff", "conformance", "targets"}) {
+    EXPECT_NE(help.out.find(std::string("\n  ") + name + " "), std::string::npos) << name;
+    const Ran ran = ingot(std::string(name) + " --help");
+    EXPECT_EQ(ran.status, 0);
+    EXPECT_NE(ran.out.find(std::string("Example:\n  ingot ") + name), std::string::npos) << ran.out;
+  }
+  EXPECT_EQ(ingot("--version").out, INGOT_VERSION_TEXT "\n");
+}
+
+TEST_F(Command, wrong_usage_is_status_2_with_the_nearest_name) {
+  const std::pair<const char*, const char*> cases[] = {
+      {"", "error: A subcommand is required\n"},
+      {"rnu x.onnx", "error: unknown command 'rnu', did you mean 'run'?; there are: "},
+      {"run", "error: MODEL is required\n"},
+      {"run x.onnx --output-dri d", "error: unknown flag --output-dri, did you mean --output-dir?\n"},
+      {"run x.onnx --zzzzzzzzzz", "error: unknown flag --zzzzzzzzzz\n"},
+      {"run x.onnx y.onnx", "error: unexpected argument 'y.onnx'\n"},
+      {"run x.onnx --dim batch", "error: --dim: got 'batch', expected NAME=EXTENT, as in batch=8\n"},
+      {"run x.onnx --dim batch=-1", "error: --dim: got 'batch=-1', expected NAME=EXTENT, as in batch=8\n"},
+      {"run x.onnx --backend cuda", "error: --backend: got 'cuda', expected interpreter, llvm or opencl\n"},
+      {"conformance . --tolerance loose", "error: --tolerance: got 'loose', expected auto, node, model, topology or argmax\n"},
+      {"compile x.onnx -o x.ingot --disable-pass simplfy", "error: --disable-pass: no pass 'simplfy', did you mean 'simplify'; there are: "},
+  };
+  for (const auto& [arguments, message] : cases) {
+    const Ran ran = ingot(arguments);
+    EXPECT_EQ(ran.status, 2) << arguments;
+    EXPECT_EQ(ran.err.substr(0, std::string(message).size()), message) << arguments;
+    EXPECT_EQ(ran.out, "") << arguments;
+  }
+}
+
+TEST_F(Command, a_fault_of_the_input_is_status_1) {
+  write("text.onnx", "this is no model");
+  write("text.ingot", "nor this");
+  write("bad.npy", "nor that");
+  const std::pair<std::string, std::string> cases[] = {
+      {"run absent.onnx", "absent.onnx"},
+      {"run text.onnx", "text.onnx"},
+      {"run text.ingot", "text.ingot"},
+      {"inspect text.ingot", "text.ingot"},
+      {"compile text.onnx -o x.ingot", "text.onnx"},
+      {"conformance absent", "absent is not a directory"},
+      {"conformance .", "no test (a directory with a model.onnx) below ."},
+      {"conformance . --filter '('", "malformed regular expression '('"},
+      {"run " + kModels + "/digits.onnx --input bad.npy", "not a .npy file: the magic bytes are missing"},
+      {"run " + kModels + "/digits.onnx --input imgae=bad.npy", "the model has no input 'imgae', did you mean 'image'; its inputs: image"},
+      {"run " + kModels + "/digits.onnx", "inputs without a value (or use --random-inputs SEED):\n  --input image=FILE  # f32[batch, 1, 28, 28]"},
+      {"run " + kModels + "/digits.onnx --random-inputs 1 --dim btach=2", "no input has a dimension 'btach', did you mean 'batch'"},
+      {"compile " + kModels + "/digits.onnx -o x.ingot --target x86-64-v5", "unknown target 'x86-64-v5', did you mean 'x86-64-v"},
+      {"compile " + kModels + "/digits.onnx -o absent/x.ingot", "absent/x.ingot"},
+      {"inspect " + kModels + "/digits.onnx --stage kernel", "no stage 'kernel', did you mean 'kernels'"},
+  };
+  for (const auto& [arguments, message] : cases) {
+    const Ran ran = ingot(arguments);
+    EXPECT_EQ(ran.status, 1) << arguments << "\n" << ran.err;
+    EXPECT_EQ(ran.err.substr(0, 7), "error: ") << arguments;
+    EXPECT_NE(ran.err.find(message), std::string::npos) << arguments << "\n" << ran.err;
+  }
+}
+
+TEST_F(Command, run_names_the_digit_on_every_backend) {
+  write("labels.txt", "zero\none\ntwo\nthree\nfour\nfive\nsix\nseven\neight\nnine\n");
+  ASSERT_EQ(ingot("compile " + kModels + "/digits.onnx -o digits.ingot").status, 0);
+  const char* names[] = {"zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"};
+  for (const std::string& model : {kModels + "/digits.onnx --backend interpreter", kModels + "/digits.onnx --backend llvm", std::string("digits.ingot")}) {
+    for (int k : {0, 3, 8}) {
+      const Ran ran = ingot("run " + model + " --input image=" + kModels + "/sample_" + std::to_string(k) + ".npy --top 1 --labels labels.txt");
+      EXPECT_EQ(ran.status, 0) << ran.err;
+      EXPECT_NE(ran.out.find(std::string("  ") + names[k]), std::string::npos) << model << "\n" << ran.out;
+    }
+  }
+}
+
+TEST_F(Command, run_writes_npy_files_that_it_can_read) {
+  const Ran ran = ingot("run " + kModels + "/digits.onnx --random-inputs 3 --dim batch=4 --output-dir a/b");
+  ASSERT_EQ(ran.status, 0) << ran.err;
+  auto t = driver::load_npy((dir_ / "a/b/probabilities.npy").string());
+  ASSERT_TRUE(t) << t.error().message;
+  EXPECT_EQ((*t)->type().str(), "f32[4, 10]");
+  double sum = 0;
+  for (int64_t i = 0; i < 10; ++i) sum += (*t)->number(i);
+  EXPECT_NEAR(sum, 1, 1e-5);
+}
+
+TEST_F(Command, compile_ends_with_a_summary_and_is_reproducible) {
+  const Ran first = ingot("compile " + kModels + "/digits.onnx -o one.ingot --jobs 1");
+  ASSERT_EQ(first.status, 0) << first.err;
+  for (const char* row : {"\n  ops ", "\n  kernels ", "\n  weights ", "\n  arena ", "\n  code ", "\n  time ", "\n  peak memory "})
+    EXPECT_NE(first.out.find(row), std::string::npos) << row;
+  ASSERT_EQ(ingot("compile " + kModels + "/digits.onnx -o two.ingot --jobs 4").status, 0);
+  EXPECT_TRUE(read(dir_ / "one.ingot") == read(dir_ / "two.ingot"));
+  const Ran json = ingot("compile " + kModels + "/digits.onnx -o one.ingot --target host --dim batch=1 --json");
+  const Json j = Json::parse(json.out, nullptr, false);
+  ASSERT_FALSE(j.is_discarded()) << json.out;
+  EXPECT_EQ(j["ops"], 9);
+  EXPECT_EQ(j["targets"].size(), 1u);
+  EXPECT_GT(j["arena_bytes"].get<int64_t>(), 0);
+}
+
+TEST_F(Command, bench_prints_the_promised_json) {
+  ASSERT_EQ(ingot("compile " + kModels + "/digits.onnx -o digits.ingot --target host").status, 0);
+  const Ran ran = ingot("bench digits.ingot --min-time 0.05 --per-kernel --json");
+  const Json j = Json::parse(ran.out, nullptr, false);
+  ASSERT_FALSE(j.is_discarded()) << ran.out << ran.err;
+  for (const char* key : {"min", "median", "p90", "p99", "mean"}) EXPECT_GT(j["latency_ms"][key].get<double>(), 0) << key;
+  EXPECT_LE(j["latency_ms"]["min"].get<double>(), j["latency_ms"]["median"].get<double>());
+  EXPECT_LE(j["latency_ms"]["median"].get<double>(), j["latency_ms"]["p99"].get<double>());
+  EXPECT_GE(j["latency_ms"]["runs"].get<int>(), 10);
+  EXPECT_GT(j["load_ms"].get<double>(), 0);
+  EXPECT_GT(j["peak_rss_bytes"].get<int64_t>(), 0);
+  EXPECT_GT(j["kernels"].size(), 0u);
+}
+
+TEST_F(Command, inspect_shows_every_stage) {
+  for (const char* stage : {"import", "graph", "kernels", "loops", "llvm", "asm"}) {
+    const Ran ran = ingot("inspect " + kModels + "/digits.onnx --stage " + stage);
+    EXPECT_EQ(ran.status, 0) << stage << "\n" << ran.err;
+    EXPECT_GT(ran.out.size(), 100u) << stage;
+  }
+  ASSERT_EQ(ingot("compile " + kModels + "/digits.onnx -o digits.ingot").status, 0);
+  const Json j = Json::parse(ingot("inspect digits.ingot --json").out, nullptr, false);
+  ASSERT_FALSE(j.is_discarded());
+  EXPECT_EQ(j["inputs"][0]["name"], "image");
+  EXPECT_EQ(j["inputs"][0]["type"], "f32[batch, 1, 28, 28]");
+  EXPECT_GE(j["images"].size(), 1u);
+}
+
+TEST_F(Command, diff_agrees_with_the_reference) {
+  const Ran ran = ingot("diff " + kModels + "/digits.onnx --random-inputs 5 --dim batch=3");
+  EXPECT_EQ(ran.status, 0) << ran.out << ran.err;
+  EXPECT_NE(ran.out.find("probabilities: agrees"), std::string::npos) << ran.out;
+}
+
+TEST_F(Command, diff_names_the_first_node_that_differs) {
+  const Ran ran = ingot("diff " + kModels + "/digits.onnx --random-inputs 5 --rtol 0 --atol 0 --tolerance node");
+  if (ran.status == 0) GTEST_SKIP() << "compiled code and reference agree to the last bit here";
+  EXPECT_EQ(ran.status, 1) << ran.err;
+  EXPECT_NE(ran.out.find("first divergent node: 'conv1' (Conv"), std::string::npos) << ran.out;
+}
+
+TEST_F(Command, conformance_tells_passes_from_failures) {
+  make_test("suite/good", 3, 3);
+  make_test("suite/deeper/wrong", 3, 4);
+  fs::create_directories(dir_ / "suite/no_data");
+  fs::copy_file(kModels + "/digits.onnx", dir_ / "suite/no_data/model.onnx");
+  write("suite/broken/model.onnx", "no model");
+  write("suite/broken/test_data_set_0/input_0.pb", "");
+  for (const char* backend : {"interpreter", "llvm"}) {
+    const Ran ran = ingot(std::string("conformance suite --json r.json --jobs 2 --backend ") + backend);
+    EXPECT_EQ(ran.status, 1);
+    EXPECT_TRUE(ran.out.ends_with("1 passed, 2 failed, 1 skipped\n")) << ran.out << ran.err;
+    const Json j = Json::parse(read(dir_ / "r.json"), nullptr, false);
+    ASSERT_EQ(j.size(), 4u);
+    EXPECT_EQ(j[0]["test"], "broken");
+    EXPECT_EQ(j[0]["status"], "error");
+    EXPECT_EQ(j[1]["test"], "deeper/wrong");
+    EXPECT_EQ(j[1]["status"], "wrong");
+    EXPECT_NE(j[1]["reason"].get<std::string>().find("output 'probabilities' [0, "), std::string::npos);
+    EXPECT_EQ(j[2]["test"], "good");
+    EXPECT_EQ(j[2]["status"], "pass");
+    EXPECT_EQ(j[3]["status"], "skip");
+    EXPECT_EQ(j[3]["reason"], "no test_data_set_* directory");
+  }
+  EXPECT_TRUE(ingot("conformance suite --filter '^go'").out.ends_with("1 passed, 0 failed, 0 skipped\n"));
+}
+
+TEST_F(Command, conformance_counts_known_failures_and_refuses_stale_ones) {
+  make_test("suite/good", 3, 3);
+  make_test("suite/wrong", 3, 4);
+  write("known.txt", "# expected\nwrong: the output is of another digit\n");
+  const Ran known = ingot("conformance suite --known known.txt");
+  EXPECT_EQ(known.status, 0);
+  EXPECT_NE(known.out.find("wrong: known failure (wrong): the output is of another digit"), std::string::npos) << known.out;
+  EXPECT_TRUE(known.out.ends_with("1 passed, 0 failed, 1 skipped\n"));
+  write("known.txt", "good: it passes\nwrong: x\n");
+  const Ran stale = ingot("conformance suite --known known.txt");
+  EXPECT_EQ(stale.status, 1);
+  EXPECT_NE(stale.out.find("good: passes, but is listed as a known failure (it passes)"), std::string::npos) << stale.out;
+}
+
+TEST_F(Command, targets_say_what_runs_here_and_why) {
+  const Json j = Json::parse(ingot("targets --json").out, nullptr, false);
+  ASSERT_FALSE(j.is_discarded());
+  bool some = false;
+  for (const auto& t : j) {
+    some = some || t["runs_here"] == "yes";
+    EXPECT_NE(t["evidence"], "");
+  }
+  EXPECT_TRUE(some);
+}
+
+// Cut anywhere, a file is refused with a message.
+TEST_F(Command, survives_truncated_files) {
+  ASSERT_EQ(ingot("compile " + kModels + "/digits.onnx -o whole.ingot --target host").status, 0);
+  const std::string onnx = read(kModels + "/digits.onnx"), compiled = read(dir_ / "whole.ingot");
+  for (int part = 1; part < 8; ++part) {
+    write("cut.onnx", onnx.substr(0, onnx.size() * static_cast<size_t>(part) / 8));
+    write("cut.ingot", compiled.substr(0, compiled.size() * static_cast<size_t>(part) / 8));
+    for (const char* file : {"cut.onnx", "cut.ingot"}) {
+      const Ran ran = ingot(std::string("run ") + file + " --random-inputs 1");
+      EXPECT_EQ(ran.status, 1) << file << " " << part;
+      EXPECT_EQ(ran.err.substr(0, 7), "error: ");
+    }
+  }
+}
+
+}  // namespace
+}  // namespace ingot
