@@ -84,7 +84,8 @@ class Code {
   Result<void> run(int section, int64_t n);
   const void* root(int section, size_t i) const { return regs_[static_cast<size_t>(root_regs_[static_cast<size_t>(section)][i])].ptr; }
   DType root_type(int section, size_t i) const { return roots_[static_cast<size_t>(section)][i].type(); }
-  // Where the root is computed by an instruction that can write anywhere: makes it write there. False: copy it.
+  // Where the root is computed by an instruction that can write anywhere: makes it write there for one run
+  // (null: to its register). False: copy it.
   bool direct_root(int section, size_t i, void* where);
   void* state(size_t i) { return regs_[static_cast<size_t>(state_regs_[i])].ptr; }
   uint8_t* active() { return static_cast<uint8_t*>(regs_[static_cast<size_t>(active_reg_)].ptr); }

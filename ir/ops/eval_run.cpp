@@ -20,7 +20,7 @@ bool Code::direct_root(int section, size_t i, void* where) {
   const auto& regs = root_regs_[static_cast<size_t>(section)];
   Reg& r = regs_[static_cast<size_t>(regs[i])];
   if (!r.direct || !is_native(r.type) || std::count(regs.begin(), regs.end(), regs[i]) != 1) return false;
-  r.ptr = where;
+  r.ptr = where ? where : r.own;
   return true;
 }
 

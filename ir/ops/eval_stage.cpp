@@ -91,10 +91,10 @@ Result<void> run_map_into(Code& code, int form, Tensors& results, Budget& budget
   return for_loops(code, false, budget, [&](int64_t n) -> Result<void> {
     const int64_t base = code.form_base(form), stride = code.form_stride(form);
     bool direct[8] = {};
-    if (stride == 1 || single)
-      for (size_t i = 0; i < n_roots && i < 8; ++i)
-        if (is_native(results[i]->dtype))
-          direct[i] = code.direct_root(0, i, results[i]->mutable_bytes() + base * register_bytes(results[i]->dtype));
+    const bool contiguous = stride == 1 || n == 1;
+    for (size_t i = 0; i < n_roots && i < 8; ++i)
+      if (is_native(results[i]->dtype))
+        direct[i] = code.direct_root(0, i, contiguous ? results[i]->mutable_bytes() + base * register_bytes(results[i]->dtype) : nullptr) && contiguous;
     TRY(code.run(0, n));
     for (size_t i = 0; i < n_roots; ++i)
       if (i >= 8 || !direct[i]) store_strided(*results[i], base, stride, code.root(0, i), n);

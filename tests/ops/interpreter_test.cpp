@@ -447,6 +447,20 @@ TEST(Interpreter, EveryCombinerOnEveryWidth) {
     }
 }
 
+// The lane loop is the long one, whose stride in the result is not 1, and its last chunk has one element.
+TEST(Interpreter, LongOuterAndShortInnerLoop) {
+  for (int64_t n : {511, 512, 513, 1025}) {
+    Builder b;
+    const int x = b.input(DType::I64, {3, n});
+    const int y = b.map({n, 3}, [&](auto& i) { return rd(x, DType::I64, {i[1], i[0]}) + at(i, 1); });
+    std::vector<int64_t> xs(static_cast<size_t>(3 * n)), want;
+    std::iota(xs.begin(), xs.end(), 0);
+    for (int64_t i = 0; i < n; ++i)
+      for (int64_t j = 0; j < 3; ++j) want.push_back(j * n + i + j);
+    EXPECT_EQ(contents<int64_t>(b.run({y}, {tensor(DType::I64, {3, n}, xs)})[0]), want);
+  }
+}
+
 TEST(Interpreter, StringsAreCopiedAndCompared) {
   Builder b;
   const int x = b.input(DType::String, {3});
