@@ -86,8 +86,6 @@ using Tensors = std::vector<std::shared_ptr<TensorData>>;
 
 Result<void> run_map_into(Code& code, int form, Tensors& results, Budget& budget) {
   const size_t n_roots = results.size();
-  // The same for every chunk: a root that is sent to a tensor once stays there.
-  const bool single = code.loops()[static_cast<size_t>(code.lane())].extent == 1;
   return for_loops(code, false, budget, [&](int64_t n) -> Result<void> {
     const int64_t base = code.form_base(form), stride = code.form_stride(form);
     bool direct[8] = {};
