@@ -20,6 +20,10 @@ Result<void> simplify(k::Program& p) {
   remove_copies_and_dead(p);
   return {};
 }
+Result<void> whole_bytes(k::Program& p) {
+  expand_sub_byte(p);
+  return {};
+}
 Result<void> inline_all(k::Program& p) {
   inline_maps(p);
   return {};
@@ -27,6 +31,7 @@ Result<void> inline_all(k::Program& p) {
 
 const std::vector<KernelPass>& kernel_passes() {
   static const std::vector<KernelPass> passes = {
+      {"expand-sub-byte", whole_bytes},    // every element takes a whole number of bytes
       {"fold-constants", fold_constants},  // from here on a stage reads at least one value that only the run knows
       {"simplify", simplify},              // no stage is dead, none is a plain copy
       {"inline-maps", inline_all},         // maps stand where they are read, unless storing them is cheaper

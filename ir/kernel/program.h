@@ -22,6 +22,7 @@ struct Value {
   std::string name;
   Type type;                // dims are exact, and may contain symbols defined by earlier stages
   TensorRef constant;       // contents, where known at compile time
+  std::optional<TensorType> interface;  // of an input or output: how the model declares it, where that is packed
   const TensorType& tensor() const { return type.tensor; }
 };
 

@@ -184,9 +184,66 @@ void complete_outputs(Graph& graph, Node& node, size_t count) {
   }
 }
 
-Result<void> infer_if(Graph& graph, Node& node) {
+// The branch that is always taken, or none.
+std::optional<int> known_branch(const Value& condition) {
+  if (condition.constant && condition.constant->elements() == 1) return condition.constant->integer(0) != 0 ? 0 : 1;
+  if (condition.elements && condition.elements->size() == 1 && (*condition.elements)[0].is_constant()) {
+    return (*condition.elements)[0].is(0) ? 1 : 0;
+  }
+  return std::nullopt;
+}
+
+bool same_shape_of_type(const Type& a, const Type& b) {
+  return a.kind == b.kind && (!a.is_tensor() || (a.tensor.dtype == b.tensor.dtype && a.tensor.rank() == b.tensor.rank()));
+}
+
+// The node's results are the outputs of `region`, whose nodes move to where the node stood.
+Result<void> splice(Graph& graph, Region& into, const Node& node, Region& region) {
+  for (auto& n : region.nodes) into.nodes.push_back(std::move(n));
+  for (size_t k = 0; k < node.outputs.size(); ++k) {
+    if (!node.outputs[k]) continue;
+    if (k >= region.outputs.size()) return invalid("got {} outputs of a branch, expected {}", region.outputs.size(), node.outputs.size());
+    auto alias = std::make_unique<Node>();
+    alias->def = find_op("identity");
+    alias->name = node.name;
+    alias->source = node.source;
+    alias->inputs = {region.outputs[k]};
+    alias->outputs = {node.outputs[k]};
+    node.outputs[k]->producer = alias.get();
+    node.outputs[k]->output_index = 0;
+    TRY(append_inferred(graph, into, std::move(alias)));
+  }
+  return {};
+}
+
+// Takes an If whose branch is known when compiling. Branches that give different ranks cannot be one value: exporters
+// write them where one side is meant to be dead (`if dim == 1: squeeze`), so the first is taken, and a check in the
+// compiled model says so when the condition does not hold. True: the node is dealt with.
+Result<bool> take_known_branch(Graph& graph, Region& into, Node& node) {
   if (node.regions.size() != 2) return invalid("got {} branches, expected 2", node.regions.size());
+  if (auto branch = known_branch(*node.inputs[0])) {
+    Region& taken = *node.regions[static_cast<size_t>(*branch)];
+    TRY(infer_region(graph, taken));
+    TRY(splice(graph, into, node, taken));
+    return true;
+  }
   for (auto& r : node.regions) TRY(infer_region(graph, *r));
+  Region &yes = *node.regions[0], &no = *node.regions[1];
+  bool same = yes.outputs.size() == no.outputs.size();
+  for (size_t k = 0; same && k < yes.outputs.size(); ++k) same = same_shape_of_type(yes.outputs[k]->type, no.outputs[k]->type);
+  if (same || yes.outputs.size() != no.outputs.size()) return false;
+  auto assume = std::make_unique<Node>();
+  assume->def = find_op("assume");
+  assume->name = node.name;
+  assume->source = node.source;
+  assume->inputs = {node.inputs[0]};
+  TRY(append_inferred(graph, into, std::move(assume)));
+  TRY(splice(graph, into, node, yes));
+  return true;
+}
+
+// Both branches are inferred already.
+Result<void> infer_if(Graph& graph, Node& node) {
   const Region &yes = *node.regions[0], &no = *node.regions[1];
   if (yes.outputs.size() != no.outputs.size() || yes.outputs.size() < node.outputs.size()) {
     return invalid("got branches with {} and {} outputs, expected {}", yes.outputs.size(), no.outputs.size(), node.outputs.size());
@@ -296,6 +353,9 @@ Result<void> append_inferred(Graph& graph, Region& into, std::unique_ptr<Node> n
   TRY(checked(check_arity(*node)));
   if (!node->def->expand) {
     if (node->is("if")) {
+      Result<bool> taken = take_known_branch(graph, into, *node);
+      if (!taken) return describe(std::move(taken.error()), *node);
+      if (*taken) return {};
       TRY(checked(infer_if(graph, *node)));
     } else if (node->is("loop")) {
       TRY(checked(infer_loop(graph, *node)));

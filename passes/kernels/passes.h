@@ -5,6 +5,8 @@
 
 namespace ingot {
 
+// 2- and 4-bit elements take a byte each inside the program; inputs are unpacked, outputs packed.
+void expand_sub_byte(k::Program&);
 // Evaluates stages whose operands are all constants.
 Result<void> fold_constants(k::Program&);
 // y[i] = x[i] -> y is x. Removes stages that nobody reads.

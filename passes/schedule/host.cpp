@@ -1,6 +1,7 @@
 #include "passes/schedule/host.h"
 
 #include <algorithm>
+#include <cstring>
 #include <set>
 
 #include "passes/kernels/passes.h"
@@ -27,8 +28,15 @@ class Host {
     out_.origins = p_.origins;
     for (size_t k = 0; k < p_.inputs.size(); ++k) {
       const k::Value& v = value(p_.inputs[k]);
-      if (!v.type.is_tensor()) return unsupported("input '{}' is a {}, expected a tensor", v.name, v.type.str());
-      out_.inputs.push_back({v.name, v.tensor().dtype, v.tensor().dims});
+      if (!v.type.is_tensor()) {
+        out_.inputs.push_back({v.name, DType::Invalid, {}});
+        l::HostBuffer object{l::HostBuffer::Kind::Input, v.name, DType::Invalid};
+        object.index = static_cast<int>(k);
+        bind(v.id, std::move(object));
+        continue;
+      }
+      TensorType port = v.interface.value_or(v.tensor());
+      out_.inputs.push_back({v.name, port.dtype, port.dims});
       l::HostBuffer b{l::HostBuffer::Kind::Input, v.name, storage_dtype(v.tensor().dtype)};
       b.index = static_cast<int>(k);
       b.dims = v.tensor().dims;
@@ -37,12 +45,19 @@ class Host {
     }
     for (size_t k = 0; k < p_.body.outputs.size(); ++k) {
       const k::Value& v = value(p_.body.outputs[k]);
-      if (!v.type.is_tensor()) return unsupported("output '{}' is a {}, expected a tensor", v.name, v.type.str());
-      out_.outputs.push_back({v.name, v.tensor().dtype, v.tensor().dims});
+      if (!v.type.is_tensor()) {
+        out_.outputs.push_back({v.name, DType::Invalid, {}});
+        continue;
+      }
+      TensorType port = v.interface.value_or(v.tensor());
+      out_.outputs.push_back({v.name, port.dtype, port.dims});
       outputs_.emplace(v.id, static_cast<int>(k));
     }
     host_ = &out_.host;
     TRY(block(p_.body));
+    give_objects();
+    // Tables of strings are made before anything else: first uses may lie in branches and loops.
+    out_.host.insert(out_.host.begin(), std::make_move_iterator(tables_.begin()), std::make_move_iterator(tables_.end()));
     place_in_arena();
     return std::move(out_);
   }
@@ -81,6 +96,18 @@ class Host {
     copy.results = {to};
   }
 
+  void give_objects() {
+    for (size_t k = 0; k < p_.body.outputs.size(); ++k) {
+      const int id = p_.body.outputs[k];
+      if (value(id).type.is_tensor()) continue;
+      l::HostBuffer out{l::HostBuffer::Kind::Output, value(id).name, DType::Invalid};
+      out.index = static_cast<int>(k);
+      const int from = buffer(id);
+      out_.buffers.push_back(std::move(out));
+      assign(from, static_cast<int>(out_.buffers.size()) - 1);
+    }
+  }
+
   // --- buffers ----------------------------------------------------------------------------------------------------
 
   int bind(int id, l::HostBuffer b) {
@@ -104,12 +131,15 @@ class Host {
     return true;
   }
 
-  // The host buffer of a value; made on first use.
-  int buffer(int id) {
+  // The host buffer of a value; made on first use. `decided`: its size is known only after an algorithm ran, even where its
+  // extents multiply to a constant (0).
+  int buffer(int id, bool decided = false) {
     if (auto it = buffers_.find(id); it != buffers_.end()) return it->second;
     const k::Value& v = value(id);
+    if (!v.type.is_tensor()) return bind(id, {l::HostBuffer::Kind::Dynamic, v.name, DType::Invalid});
     const Storage& s = storage(id);
     l::HostBuffer b{l::HostBuffer::Kind::Arena, v.name, s.dtype};
+    if (v.constant && s.dtype == DType::String) return string_table(id);
     if (v.constant) {
       b.kind = l::HostBuffer::Kind::Constant;
       b.offset = add_weights(*v.constant);
@@ -121,8 +151,10 @@ class Host {
     if (auto it = outputs_.find(id); it != outputs_.end()) {
       b.kind = l::HostBuffer::Kind::Output;
       b.index = it->second;
-      b.dims = v.tensor().dims;
-    } else if (known_at_entry(b.size)) {
+      const TensorType port = v.interface.value_or(v.tensor());
+      b.dtype = port.dtype;
+      b.dims = port.dims;
+    } else if (!decided && known_at_entry(b.size)) {
       b.offset = s.origin * element;  // the plan adds where the allocation lies
       b.size = b.size - b.offset;
       arena_.push_back(id);
@@ -131,6 +163,38 @@ class Host {
       b.offset = s.origin * element;
     }
     return bind(id, std::move(b));
+  }
+
+  // Strings of the model: the weights hold where each one begins, where the last one ends, and the characters; the entries are
+  // made at the start of a run.
+  int string_table(int id) {
+    const k::Value& v = value(id);
+    std::vector<int64_t> begins = {0};
+    std::string text;
+    for (const std::string& s : v.constant->strings) {
+      text += s;
+      begins.push_back(static_cast<int64_t>(text.size()));
+    }
+    auto packed = TensorData::make(DType::U8, {static_cast<int64_t>(begins.size() * sizeof(int64_t) + text.size())});
+    std::memcpy(packed->mutable_bytes(), begins.data(), begins.size() * sizeof(int64_t));
+    if (!text.empty()) std::memcpy(packed->mutable_bytes() + begins.size() * sizeof(int64_t), text.data(), text.size());
+    l::HostBuffer from{l::HostBuffer::Kind::Constant, v.name + ".text", DType::U8};
+    from.offset = add_weights(*packed);
+    from.size = packed->size_bytes;
+    const int source = static_cast<int>(out_.buffers.size());
+    out_.buffers.push_back(std::move(from));
+    l::HostBuffer b{l::HostBuffer::Kind::Dynamic, v.name, DType::String};
+    b.size = bytes(id);
+    const int table = bind(id, std::move(b));
+    l::Stmt at{l::StmtKind::Place};
+    at.id = table;
+    tables_.push_back(std::move(at));
+    l::Stmt c{l::StmtKind::Call};
+    c.name = "string_table";
+    c.operands = {{source, DType::U8, {Dim(packed->size_bytes)}}};
+    c.results = {{table, DType::String, {Dim(static_cast<int64_t>(begins.size()) - 1)}}};
+    tables_.push_back(std::move(c));
+    return table;
   }
 
   Dim add_weights(const TensorData& data) {
@@ -149,6 +213,7 @@ class Host {
     int first, last;
   };
   void touch(int id) {
+    if (!value(id).type.is_tensor()) return;
     auto [it, fresh] = lives_.try_emplace(id, Life{position_, position_});
     it->second.last = std::max(it->second.last, position_);
   }
@@ -172,6 +237,7 @@ class Host {
   }
 
   void place(int id) {
+    if (!value(id).type.is_tensor()) return;
     int b = buffer(id);
     touch(id);
     emit(l::StmtKind::Place).id = b;
@@ -402,9 +468,10 @@ class Host {
     return {};
   }
 
-  l::Tensor tensor(int id) {
+  l::Tensor tensor(int id, bool decided = false) {
     if (id < 0) return {};
-    return {buffer(id), storage(id).dtype, value(id).tensor().dims};
+    if (!value(id).type.is_tensor()) return {buffer(id), DType::Invalid, {}};
+    return {buffer(id, decided), storage(id).dtype, value(id).tensor().dims};
   }
 
   Result<void> call(const k::Stage& s) {
@@ -413,17 +480,15 @@ class Host {
     c.name = s.algorithm;
     ++position_;
     for (int id : s.operands) {
-      if (id >= 0 && !value(id).type.is_tensor()) return unsupported("operand of '{}' is a {}, expected a tensor", s.algorithm, value(id).type.str());
       c.operands.push_back(tensor(id));
       if (id >= 0) touch(id);
     }
     for (int id : s.results) {
-      if (!value(id).type.is_tensor()) return unsupported("result of '{}' is a {}, expected a tensor", s.algorithm, value(id).type.str());
       bool decided = false;
       for (const Symbol& symbol : s.symbols) {
         for (const Dim& d : value(id).tensor().dims) decided |= depends_on(d, symbol);
       }
-      c.results.push_back(tensor(id));
+      c.results.push_back(tensor(id, decided));
       touch(id);
       if (!decided) place(id);
     }
@@ -491,7 +556,14 @@ class Host {
     s.expr = std::move(e);
   }
 
+  void assign(int from, int to) {
+    l::Stmt& s = emit(l::StmtKind::Assign);
+    s.id = to;
+    s.buffers = {from};
+  }
+
   void copy(int from, int to, const Dim& shift = 0) {
+    if (!value(from).type.is_tensor()) return assign(buffer(from), buffer(to));
     k::Stage s;
     s.node = node_;
     copy_into(s, from, to);
@@ -521,9 +593,6 @@ class Host {
   }
 
   Result<void> branch(const k::Stage& s) {
-    for (int id : s.results) {
-      if (!value(id).type.is_tensor()) return unsupported("a result of If is a {}, expected a tensor", value(id).type.str());
-    }
     std::vector<int64_t> locals;
     for (size_t k = 0; k < s.symbols.size(); ++k) locals.push_back(declare(DType::I64, ex::index(0)));
     l::Stmt i{l::StmtKind::If};
@@ -552,9 +621,6 @@ class Host {
 
   Result<void> loop(const k::Stage& s) {
     const k::Block& b = s.blocks[0];
-    for (int id : s.results) {
-      if (!value(id).type.is_tensor()) return unsupported("a result of Loop is a {}, expected a tensor", value(id).type.str());
-    }
     size_t carried = s.operands.size() - 2, scanned = s.results.size() - carried;
     int begin = position_;
     // Trip count and condition.
@@ -615,7 +681,7 @@ class Host {
         temporary.name += ".next";
         int t = p_.add(std::move(temporary));
         storages_.resize(p_.values.size());
-        storages_[static_cast<size_t>(t)] = row_major(value(t).tensor());
+        if (value(t).type.is_tensor()) storages_[static_cast<size_t>(t)] = row_major(value(t).tensor());
         place(t);
         copy(from[k], t);
         from[k] = t;
@@ -662,6 +728,7 @@ class Host {
   std::vector<int> arena_;                 // values
   std::map<int, Life> lives_;
   std::set<int> bordered_;
+  std::vector<l::Stmt> tables_;            // make the constants of strings
   std::map<std::string, size_t> small_weights_;
   int position_ = 0;
   int node_ = -1;
