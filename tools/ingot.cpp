@@ -180,7 +180,7 @@ Command conformance_command(CLI::App& app) {
   c->add_option("--filter", o.filter, "only tests whose name matches this regular expression")->type_name("RE");
   c->add_option("--timeout", o.worker.timeout_s, "seconds for one test (default: 60)")->check(CLI::PositiveNumber);
   c->add_option("--memory", memory_gib, "GiB that a worker may allocate (default: 4; 0: no limit)")->check(CLI::NonNegativeNumber);
-  c->add_option("--known", o.known_path, "lines 'TEST: reason': failures of these count as skipped; one that passes is an error")->type_name("FILE");
+  c->add_option("--known", o.known_paths, "lines 'TEST: reason': failures of these count as skipped; one that passes is an error; may be repeated")->type_name("FILE");
   add_tolerance(c, shared);
   c->add_flag("--kernels", o.kernels, "JSON tells the kernels of each test and where they ran");
   c->add_flag("--verbose", o.verbose, "list the tests that passed too");

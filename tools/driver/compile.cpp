@@ -10,6 +10,7 @@
 #include <thread>
 
 #include "backends/llvm/emit.h"
+#include "backends/opencl/print.h"
 #include "frontend/onnx/dtype.h"
 #include "passes/loops/legalize.h"
 #include "runtime/abi.h"
@@ -42,7 +43,10 @@ ModelFile::Port port_of(const Value& value, bool may_be_absent) {
   const Type* t = &value.type;
   for (;; t = t->element.get()) {
     switch (t->kind) {
-      case Type::Kind::None: break;
+      case Type::Kind::None:  // items of a sequence that is always empty, or of different ranks
+        port.levels.push_back(ModelFile::Level::Tensor);
+        port.any_rank = true;
+        break;
       case Type::Kind::Tensor: port.levels.push_back(ModelFile::Level::Tensor); break;
       case Type::Kind::Sequence: port.levels.push_back(ModelFile::Level::Sequence); break;
       case Type::Kind::Optional: port.levels.push_back(ModelFile::Level::Optional); break;
@@ -53,7 +57,7 @@ ModelFile::Port port_of(const Value& value, bool may_be_absent) {
     }
     if (!t->element) break;
   }
-  port.dtype = onnx::data_type_of(t->tensor.dtype);
+  port.dtype = onnx::data_type_of(port.any_rank ? DType::F32 : t->tensor.dtype);
   for (const Dim& d : t->tensor.dims) {
     if (auto c = d.constant()) {
       port.dims.push_back({*c, ""});
@@ -112,9 +116,26 @@ int64_t peak_memory_bytes() {
   return static_cast<int64_t>(usage.ru_maxrss) * 1024;
 }
 
+const Target& opencl_target() {
+  static const Target target = [] {
+    Target t = *default_targets(host_arch()).front();
+    t.name = "opencl";
+    // Kernels round fma once, and see f16 as bits.
+    t.has_fma = true;
+    t.has_f16_convert = false;
+    return t;
+  }();
+  return target;
+}
+
 TargetFacts facts_of(const Target& t) {
   TargetFacts f;
   f.name = t.name;
+  if (is_opencl(t)) {
+    f.device = TargetFacts::Device::OpenCl;
+    f.vector_bytes = 0;
+    return f;
+  }
   f.vector_bytes = t.vector_bits / 8;
   f.vector_registers = t.vector_registers;
   f.masked_memory = t.has_masks && t.vector_bits >= 512;
@@ -128,9 +149,9 @@ Result<std::vector<const Target*>> targets_named(const std::vector<std::string>&
   if (names.empty()) return default_targets(host_arch());
   std::vector<const Target*> targets;
   for (const std::string& n : names) {
-    const Target* t = n == "host" ? &host_target() : find_target(n);
+    const Target* t = n == "host" ? &host_target() : n == "opencl" ? &opencl_target() : find_target(n);
     if (!t) {
-      std::vector<std::string> known = {"host"};
+      std::vector<std::string> known = {"host", "opencl"};
       for (const Target& k : all_targets()) known.emplace_back(k.name);
       const std::string near = nearest_name(n, known);
       return invalid("unknown target '{}'{}; there are: {}", n, near.empty() ? "" : fmt::format(", did you mean '{}'", near),
@@ -174,6 +195,7 @@ Result<std::unique_ptr<CompiledModel>> compile_model(Graph graph, const CompileM
     backend.target = &t;
     backend.jobs = jobs;
     backend.debug_names = options.debug_names;
+    backend.device_kernels = is_opencl(t);
     ingot::Image image = TRY(ingot::compile(program, backend));
     stats.codegen_s = now_seconds() - before;
     model->code.push_back(std::move(image.elf));
@@ -184,6 +206,7 @@ Result<std::unique_ptr<CompiledModel>> compile_model(Graph graph, const CompileM
     model->targets.push_back(stats);
 
     ModelFile::Image out;
+    if (is_opencl(t)) out.opencl_source = TRY(opencl::print(program));
     out.target = t.name;
     out.features = feature_bits(t);
     out.elf = model->code.back();

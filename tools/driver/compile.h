@@ -38,9 +38,12 @@ struct CompiledModel {
 
 Result<std::unique_ptr<CompiledModel>> compile_model(Graph graph, const CompileModelOptions&);
 
-// The facts that schedules see of a target of the LLVM backend.
+// The facts that schedules see of a target.
 TargetFacts facts_of(const Target&);
-// Targets by name; an unknown one is an error with the nearest.
+// Kernels in OpenCL C, and a host program for any machine of this architecture.
+const Target& opencl_target();
+inline bool is_opencl(const Target& t) { return &t == &opencl_target(); }
+// Targets by name ("host" and "opencl" too); an unknown one is an error with the nearest.
 Result<std::vector<const Target*>> targets_named(const std::vector<std::string>& names);
 
 int64_t peak_memory_bytes();   // of this process so far

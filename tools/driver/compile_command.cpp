@@ -60,13 +60,13 @@ void print_json(const CompileCommand& options, const CompiledModel& model, const
 }  // namespace
 
 Result<void> compile(const CompileCommand& options) {
-  if (options.load.backend == Backend::OpenCl) return unsupported("OpenCL images are not made yet");
   Progress progress;
   progress.show("reading " + options.model);
   const double start = now_seconds();
   PassTimes passes;
   CompileModelOptions settings;
   settings.targets = options.load.targets;
+  if (options.load.backend == Backend::OpenCl) settings.targets = {"opencl"};
   settings.jobs = options.jobs;
   settings.progress = [&](const std::string& line) { progress.show(line); };
   settings.pipeline.disabled = options.disabled_passes;

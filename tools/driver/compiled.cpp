@@ -195,7 +195,7 @@ class Compiled final : public Executable {
     if (ingot_session_profile(session_, &entries, &count) != INGOT_OK) return times;
     for (int32_t i = 0; i < count; ++i) {
       const ingot_profile_entry& e = entries[i];
-      times.push_back({e.kernel, e.node, e.schedule, e.flops, e.bytes, e.calls, e.items, e.total_ns});
+      times.push_back({e.kernel, e.node, e.schedule, e.flops, e.bytes, e.device && *e.device ? e.device : "host", e.calls, e.items, e.total_ns});
     }
     return times;
   }
@@ -203,7 +203,7 @@ class Compiled final : public Executable {
   std::vector<KernelPlacement> placement() const override {
     std::vector<KernelPlacement> list;
     for (const KernelTime& k : profile())
-      if (k.calls > 0) list.push_back({k.name, "host", k.items});
+      if (k.calls > 0) list.push_back({k.name, k.device, k.items});
     return list;
   }
 

@@ -167,9 +167,7 @@ Result<std::vector<TestCase>> selected_tests(const ConformanceOptions& options) 
 }
 
 // Lines "TEST: reason"; empty lines and those that begin with # are left out.
-Result<std::map<std::string, std::string>> read_known(const std::string& path) {
-  std::map<std::string, std::string> known;
-  if (path.empty()) return known;
+Result<void> read_known(const std::string& path, std::map<std::string, std::string>& known) {
   const std::string text = TRY(read_file(path, int64_t{16} << 20));
   int number = 0;
   for (size_t at = 0; at < text.size();) {
@@ -182,7 +180,7 @@ Result<std::map<std::string, std::string>> read_known(const std::string& path) {
     if (!known.emplace(line.substr(0, colon), line.substr(colon + 2)).second)
       return invalid("{}:{}: '{}' is listed twice", path, number, line.substr(0, colon));
   }
-  return known;
+  return {};
 }
 
 void apply_known(const std::map<std::string, std::string>& known, std::vector<TestResult>& results) {
@@ -248,7 +246,8 @@ TestResult run_test(const std::string& path, const ConformanceOptions& options) 
 
 Result<bool> conformance(const ConformanceOptions& options) {
   const std::vector<TestCase> tests = TRY(selected_tests(options));
-  const std::map<std::string, std::string> known = TRY(read_known(options.known_path));
+  std::map<std::string, std::string> known;
+  for (const std::string& path : options.known_paths) TRY(read_known(path, known));
   std::vector<TestResult> results(tests.size());
   Progress progress;
   int finished = 0;

@@ -85,7 +85,14 @@ Type kind_of(const onnx::TypeProto& proto) {
 bool needs_data(const onnx::TypeProto& proto, const HostValue& value) {
   if (proto.element) return needs_data(*proto.element, value.items.empty() ? HostValue{} : value.items.front());
   if (!proto.shape) return true;
-  return proto.shape->dim.empty() && value.is_tensor() && value.tensor->elements() != 1;
+  if (!value.is_tensor()) return false;
+  const auto& declared = proto.shape->dim;
+  const std::vector<int64_t>& dims = value.tensor->dims;
+  if (declared.empty() && value.tensor->elements() == 1) return false;  // see check_inputs
+  if (declared.size() != dims.size()) return true;
+  for (size_t d = 0; d < dims.size(); ++d)
+    if (declared[d].dim_value && *declared[d].dim_value != dims[d]) return true;
+  return false;
 }
 
 // A tensor's own type; of items of a sequence only the rank is taken, since they may differ.

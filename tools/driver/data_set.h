@@ -23,8 +23,8 @@ std::vector<std::string> data_sets(const std::string& test_path);   // paths of 
 // its index. A port without a file is absent (kind None).
 Result<std::vector<HostValue>> read_values(const std::string& data_set, const std::string& prefix, const std::vector<Port>& ports);
 
-// Types of the inputs whose declaration does not fit the data: those without a shape, and those declared as scalars that get
-// more than one element (other runtimes do not check these). For ImportOptions::input_types.
+// Types of the inputs whose declaration does not fit the data: those without a shape, and those of another shape (the runner
+// that made the data does not check). For ImportOptions::input_types.
 Result<std::map<std::string, Type>> types_from_data(const std::string& model_path, const std::string& data_set);
 
 // A .npy or a .pb file, as a value of this type. A type that NumPy lacks is taken from the integers that npy.h writes.

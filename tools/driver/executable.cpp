@@ -136,9 +136,8 @@ Result<std::unique_ptr<Executable>> make_interpreter(Graph graph) {
 
 Result<std::unique_ptr<Executable>> make_executable(Graph graph, const LoadOptions& options) {
   if (options.backend == Backend::Interpreter) return make_interpreter(std::move(graph));
-  if (options.backend == Backend::OpenCl) return unsupported("the opencl backend is not built in");
   CompileModelOptions compile;
-  compile.targets = options.targets;
+  compile.targets = options.backend == Backend::OpenCl ? std::vector<std::string>{"opencl"} : options.targets;
   compile.jobs = options.jobs;
   auto model = TRY(compile_model(std::move(graph), compile));
   const std::vector<uint8_t> bytes = TRY(ingot_bytes(model->file));

@@ -26,6 +26,7 @@ struct KernelPlacement {
 
 struct KernelTime {
   std::string name, node, schedule, flops, bytes;  // flops, bytes: of one call, expressions of dims
+  std::string device;                              // "host", or the name of an OpenCL device
   int64_t calls = 0, items = 0, total_ns = 0;
 };
 

@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "backends/llvm/emit.h"
+#include "backends/opencl/print.h"
 #include "frontend/onnx/import.h"
 #include "ir/ops/def.h"
 #include "passes/loops/legalize.h"
@@ -19,10 +20,11 @@ namespace ingot::driver {
 namespace {
 
 using Json = nlohmann::ordered_json;
-const std::vector<std::string> kStages = {"import", "graph", "kernels", "loops", "llvm", "asm", "file"};
+const std::vector<std::string> kStages = {"import", "graph", "kernels", "loops", "llvm", "asm", "opencl", "file"};
 
 Result<std::string> code_text(l::Program program, const Target& target, const std::string& stage) {
   TRY(l::legalize(program, legalize_options_for(target)));
+  if (stage == "opencl") return opencl::print(program);
   CompileOptions options;
   options.target = &target;
   std::string text;
@@ -44,7 +46,7 @@ Result<std::string> stage_text(const InspectOptions& options, const std::string&
   }
   const k::Program program = TRY(optimize(graph));
   if (stage == "kernels") return str(program);
-  const std::vector<const Target*> targets = TRY(targets_named(options.load.targets));
+  const std::vector<const Target*> targets = TRY(targets_named(stage == "opencl" ? std::vector<std::string>{"opencl"} : options.load.targets));
   if (targets.size() != 1) return invalid("stage '{}' is of one target, got {}", stage, targets.size());
   l::Program loops = TRY(lower_for_target(program, facts_of(*targets[0])));
   if (stage == "loops") return l::str(loops);
