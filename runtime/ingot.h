@@ -213,6 +213,7 @@ typedef struct ingot_profile_entry {
   const char* flops;    /* of one call, an expression of dims */
   const char* bytes;
   int64_t calls, items, total_ns;
+  const char* device;   /* name of the OpenCL device that runs it; "": the host */
 } ingot_profile_entry;
 /* One entry per kernel of the image, in its order; valid until the next call. Needs INGOT_SESSION_PROFILE. */
 INGOT_API ingot_status ingot_session_profile(ingot_session* session, const ingot_profile_entry** entries,

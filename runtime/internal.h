@@ -15,6 +15,7 @@
 #include "runtime/format.h"
 #include "runtime/ingot.h"
 #include "runtime/memory.h"
+#include "runtime/opencl.h"
 
 #if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
 #error "the file format is little endian, and so is this runtime"
@@ -79,6 +80,7 @@ struct ingot_model {
   void* dl_handle;
   const uint8_t* weights;
   void* weights_copy;
+  struct ingot_program* program; /* of an OpenCL image */
   ingot_port *inputs, *outputs;
   int64_t* port_dims;
   const char** port_symbols;
@@ -91,6 +93,8 @@ struct ingot_input_slot {
   int64_t shape[INGOT_MAX_RANK];
   void* copy;                 /* of set_input */
   int64_t copy_bytes;
+  void* shared;               /* of a bound tensor, where a device needs its own copy */
+  int64_t shared_bytes;
   ingot_object object;
 };
 
@@ -112,6 +116,7 @@ struct ingot_session {
   atomic_int busy;
   bool has_run;
   _Atomic int32_t cancel;     /* 0, or kCancelUser, kCancelTime */
+  struct ingot_device* device; /* of an OpenCL image */
   struct ingot_memory memory;
   void* arena;
   int64_t arena_bytes;

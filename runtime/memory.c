@@ -1,6 +1,8 @@
 /* Blocks in rings and free lists; one mutex, since algorithms allocate rarely and in large pieces. */
 #include "runtime/memory.h"
 
+#include "runtime/opencl.h"
+
 #include <stdlib.h>
 #include <string.h>
 #if defined(__linux__)
@@ -32,7 +34,8 @@ static int size_class(int64_t size, int64_t* rounded) {
   return (shift - 6) * 4 + (int)(units - 4);
 }
 
-static void* raw_allocate(int64_t size) {
+static void* raw_allocate(struct ingot_memory* m, int64_t size) {
+  if (m->device) return ingot_device_allocate(m->device, size);
   void* data = NULL;
   size_t align = size >= kHugePage ? (size_t)kHugePage : kMemoryAlign;
   if (posix_memalign(&data, align, (size_t)size)) return NULL;
@@ -42,12 +45,17 @@ static void* raw_allocate(int64_t size) {
   return data;
 }
 
+static void raw_free(struct ingot_memory* m, void* data) {
+  if (m->device) ingot_device_release(m->device, data);
+  else free(data);
+}
+
 static void drop_cached(struct ingot_memory* m) {
   for (int c = 0; c < kMemoryClasses; c++)
     for (struct ingot_memory_block* b = m->cached[c]; b;) {
       struct ingot_memory_block* next = b->next;
       m->held_bytes -= b->size_bytes;
-      free(b);
+      raw_free(m, b);
       b = next;
     }
   memset(m->cached, 0, sizeof m->cached);
@@ -79,10 +87,10 @@ void* ingot_memory_allocate(struct ingot_memory* m, int64_t size_bytes) {
     m->cached_bytes -= size;
   } else {
     if (!over_limit(m, size)) {
-      b = raw_allocate(size);
+      b = raw_allocate(m, size);
       if (!b) {
         drop_cached(m);
-        b = raw_allocate(size);
+        b = raw_allocate(m, size);
       }
     }
     if (!b) {
@@ -138,7 +146,7 @@ void* ingot_memory_reserve(struct ingot_memory* m, int64_t size_bytes) {
   if (size_bytes < 0 || size_bytes > kMaxBytes) return NULL;
   int64_t size = size_bytes ? size_bytes : 1;
   pthread_mutex_lock(&m->lock);
-  void* data = over_limit(m, size) ? NULL : raw_allocate(size);
+  void* data = over_limit(m, size) ? NULL : raw_allocate(m, size);
   if (data) m->held_bytes += size;
   pthread_mutex_unlock(&m->lock);
   if (data) memset(data, 0, (size_t)size);
@@ -149,6 +157,6 @@ void ingot_memory_unreserve(struct ingot_memory* m, void* data, int64_t size_byt
   if (!data) return;
   pthread_mutex_lock(&m->lock);
   m->held_bytes -= size_bytes ? size_bytes : 1;
+  raw_free(m, data);
   pthread_mutex_unlock(&m->lock);
-  free(data);
 }

@@ -12,6 +12,7 @@
 
 enum { kMemoryAlign = 64, kMemoryClasses = 4 * 40 };
 
+struct ingot_device;
 struct ingot_memory_block {
   struct ingot_memory_block *next, *previous;
   int64_t size_bytes;   /* of the whole block, this head included */
@@ -21,6 +22,7 @@ struct ingot_memory_block {
 
 struct ingot_memory {
   pthread_mutex_t lock;
+  struct ingot_device* device; /* null, or: blocks are memory that this device sees */
   int64_t limit_bytes;  /* 0: none */
   int64_t held_bytes;   /* blocks and what else was counted */
   int64_t live_bytes, peak_bytes, cached_bytes;

@@ -39,6 +39,7 @@ static void destroy(ingot_model* m) {
     close(m->file.fd);
   }
   free(m->weights_copy);
+  ingot_program_free(m->program);
   free(m->file.descriptor_bytes);
   free(m->inputs);
   free(m->outputs);
@@ -83,14 +84,20 @@ static ingot_status fill_ports(ingot_model* m) {
   return INGOT_OK;
 }
 
-static bool image_fits(const struct ingot_file_image* image) {
-  return image->machine == ingot_cpu_machine() && image->kind == INGOT_IMAGE_HOST &&
+static bool cpu_fits(const struct ingot_file_image* image) {
+  return image->machine == ingot_cpu_machine() && (image->kind == INGOT_IMAGE_HOST || image->kind == INGOT_IMAGE_OPENCL) &&
          (image->features & ~ingot_cpu_features()) == 0;
+}
+
+/* Looks for a device only where an image needs one. */
+static bool device_fits(const struct ingot_file_image* image) {
+  return image->kind != INGOT_IMAGE_OPENCL || ingot_opencl_probe() == INGOT_OK;
 }
 
 static ingot_status choose_image(ingot_model* m, const char* target) {
   const struct ingot_file* f = &m->file;
   int32_t best = -1;
+  bool lacks_device = false;
   char have[512] = "";
   size_t used = 0;
   for (uint32_t i = 0; i < f->head->images.count; i++) {
@@ -98,11 +105,13 @@ static ingot_status choose_image(ingot_model* m, const char* target) {
     const char* name = ingot_file_text(f, image->target);
     if (used < sizeof have) used += (size_t)snprintf(have + used, sizeof have - used, "%s%.100s", used ? ", " : "", name);
     if (target && strcmp(target, name)) continue;
-    if (!image_fits(image)) continue;
-    if (best < 0 || image->priority > f->images[best].priority) best = (int32_t)i;
+    if (!cpu_fits(image) || (best >= 0 && image->priority <= f->images[best].priority)) continue;
+    if (device_fits(image)) best = (int32_t)i;
+    else lacks_device = true;
   }
   m->image = best;
   if (best >= 0) return INGOT_OK;
+  if (lacks_device) return ingot_opencl_probe();
   char features[512];
   ingot_cpu_feature_text(ingot_cpu_machine(), ingot_cpu_features(), features, sizeof features);
   return ingot_fail(INGOT_UNSUPPORTED, "got images for %s, expected one%s%s that this CPU can run; it has %s",
@@ -132,6 +141,21 @@ static ingot_status load_debug_copy(ingot_model* m, const char* directory, const
   return INGOT_OK;
 }
 
+/* Compiles the kernels for the device, and copies the weights to where both sides see them. */
+static ingot_status load_kernels(ingot_model* m) {
+  const struct ingot_file* f = &m->file;
+  const struct ingot_file_image* image = &f->images[m->image];
+  if (image->kind != INGOT_IMAGE_OPENCL) return INGOT_OK;
+  if (image->kernels_section == INGOT_FILE_NONE)
+    return ingot_fail(INGOT_INVALID_FILE, "image '%s' has no kernels", ingot_file_text(f, image->target));
+  const struct ingot_file_section* s = &f->sections[image->kernels_section];
+  uint64_t weights_bytes = image->weights_section == INGOT_FILE_NONE ? 0 : f->sections[image->weights_section].size_bytes;
+  ingot_status status = ingot_program_create(f->data + s->offset, s->size_bytes, s->hash, image->kernels.count, m->weights,
+                                             weights_bytes, &m->program);
+  if (status == INGOT_OK && weights_bytes) m->weights = ingot_program_weights(m->program);
+  return status;
+}
+
 static ingot_status load_image(ingot_model* m, const ingot_load_options* o) {
   const struct ingot_file* f = &m->file;
   const char* target = o->target ? o->target : getenv("INGOT_TARGET");
@@ -157,7 +181,7 @@ static ingot_status load_image(ingot_model* m, const ingot_load_options* o) {
   }
   if (status != INGOT_OK) return status;
 
-  if (image->weights_section == INGOT_FILE_NONE) return INGOT_OK;
+  if (image->weights_section == INGOT_FILE_NONE) return load_kernels(m);
   const struct ingot_file_section* weights = &f->sections[image->weights_section];
   m->weights = f->data + weights->offset;
   if ((uintptr_t)m->weights % 64) {
@@ -168,7 +192,7 @@ static ingot_status load_image(ingot_model* m, const ingot_load_options* o) {
     memcpy(m->weights_copy, m->weights, weights->size_bytes);
     m->weights = m->weights_copy;
   }
-  return INGOT_OK;
+  return load_kernels(m);
 }
 
 static ingot_status check_signature(const ingot_model* m, const ingot_load_options* o) {
@@ -315,6 +339,6 @@ ingot_status ingot_model_image(const ingot_model* m, int32_t index, ingot_image_
       .code_bytes = code->size_bytes,
       .weights_bytes =
           image->weights_section == INGOT_FILE_NONE ? 0 : f->sections[image->weights_section].size_bytes,
-      .usable = image_fits(image)};
+      .usable = cpu_fits(image) && device_fits(image)};
   return INGOT_OK;
 }

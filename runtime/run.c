@@ -74,12 +74,17 @@ static void* arena(const ingot_context* c, int64_t size) {
 
 static void* allocate(const ingot_context* c, int64_t size) {
   struct ingot_session* s = session_of(c);
+  if (s->device) ingot_device_claim(s->device);
   void* data = ingot_memory_allocate(&s->memory, size);
   if (!data) memory_report(s, size, "a tensor");
   return data;
 }
 
-static void release(const ingot_context* c, void* data) { ingot_memory_release(&session_of(c)->memory, data); }
+static void release(const ingot_context* c, void* data) {
+  struct ingot_session* s = session_of(c);
+  if (s->device) ingot_device_claim(s->device);
+  ingot_memory_release(&s->memory, data);
+}
 
 static void output_report(struct ingot_session* s, ingot_status status, const char* name, const char* text,
                           int64_t bytes, int64_t room) {
@@ -104,13 +109,15 @@ static void* output(const ingot_context* c, int32_t index, int32_t dtype, int32_
     output_report(s, INGOT_RUN_FAILED, p->name, text, 0, -1);
     return NULL;
   }
+  /* A device writes the session's memory; what is bound is filled at the end of the run. */
+  bool direct = slot->bound && !s->device;
   if (slot->bound && slot->bound_bytes < bytes) {
     ingot_shape_text(dtype, rank, shape, text, sizeof text);
     output_report(s, INGOT_INVALID_ARGUMENT, p->name, text, bytes, slot->bound_bytes);
     return NULL;
   }
-  void* data = slot->bound ? slot->data : slot->own;
-  if (!slot->bound && (!data || slot->own_bytes < bytes)) {
+  void* data = direct ? slot->data : slot->own;
+  if (!direct && (!data || slot->own_bytes < bytes)) {
     ingot_memory_unreserve(&s->memory, slot->own, slot->own_bytes);
     slot->own_bytes = 0;
     slot->own = data = ingot_memory_reserve(&s->memory, bytes);
@@ -121,7 +128,7 @@ static void* output(const ingot_context* c, int32_t index, int32_t dtype, int32_
     slot->own_bytes = bytes;
   }
   if (rank) memcpy(slot->shape, shape, (size_t)rank * sizeof *shape);
-  slot->tensor = (DLTensor){data, {kDLCPU, 0}, rank, p->dl_dtype, slot->shape, NULL, 0};
+  slot->tensor = (DLTensor){slot->bound ? slot->data : data, {kDLCPU, 0}, rank, p->dl_dtype, slot->shape, NULL, 0};
   slot->written = true;
   /* An empty output that is bound to nothing still needs an address: null means failure. */
   static char nothing[64];
@@ -215,6 +222,31 @@ static void profile(const ingot_context* c, int32_t kernel, int64_t items, int64
   atomic_fetch_add_explicit(&s->times[kernel].total_ns, end_ns - start_ns, memory_order_relaxed);
 }
 
+static int32_t device_failed(struct ingot_session* s) {
+  if (begin_report(s, INGOT_DEVICE_FAILED)) {
+    snprintf(s->message, sizeof s->message, "%s", ingot_device_error(s->device));
+    pthread_mutex_unlock(&s->lock);
+  }
+  return INGOT_RUN_DEVICE;
+}
+
+static int32_t device_sync(const ingot_context* c) {
+  struct ingot_session* s = session_of(c);
+  struct ingot_device_failure failure = {0};
+  int32_t code = ingot_device_wait(s->device, &failure);
+  if (code == INGOT_RUN_DEVICE) return device_failed(s);
+  return code ? report(c, failure.node, code, failure.count, failure.args) : 0;
+}
+
+/* Profiles need the time of the kernel, not of its launch. */
+static int32_t device_launch(const ingot_context* c, int32_t kernel, void* const* buffers, const int64_t* scalars,
+                             int64_t items) {
+  struct ingot_session* s = session_of(c);
+  int32_t code = ingot_device_launch(s->device, kernel, buffers, scalars, items);
+  if (code) return device_failed(s);
+  return s->times ? device_sync(c) : 0;
+}
+
 static int64_t now_ns(const ingot_context* c) {
   (void)c;
   return ingot_now_ns();
@@ -281,6 +313,33 @@ static ingot_status check_overlap(const struct ingot_session* s) {
   return INGOT_OK;
 }
 
+/* A copy of a bound input in memory that the device sees. */
+static ingot_status share_input(struct ingot_session* s, struct ingot_input_slot* slot, ingot_tensor_view* v) {
+  int64_t bytes = ingot_tensor_bytes(v->dtype, v->rank, v->shape);
+  if (bytes < 0) return ingot_fail(INGOT_INVALID_ARGUMENT, "got an input whose size is not valid");
+  if (!slot->shared || slot->shared_bytes < bytes) {
+    ingot_memory_unreserve(&s->memory, slot->shared, slot->shared_bytes);
+    slot->shared_bytes = 0;
+    slot->shared = ingot_memory_reserve(&s->memory, bytes);
+    if (!slot->shared)
+      return ingot_fail(s->memory.limit_hit ? INGOT_LIMIT : INGOT_NO_MEMORY, "no memory for %lld bytes of an input",
+                        (long long)bytes);
+    slot->shared_bytes = bytes;
+  }
+  if (bytes) memcpy(slot->shared, v->data, (size_t)bytes);
+  v->data = slot->shared;
+  return INGOT_OK;
+}
+
+static void fill_bound_outputs(struct ingot_session* s) {
+  for (int32_t i = 0; i < ingot_model_output_count(s->model); i++) {
+    struct ingot_output_slot* slot = &s->outputs[i];
+    if (!slot->bound || !slot->written) continue;
+    int64_t bytes = ingot_tensor_bytes(s->model->outputs[i].dtype, slot->tensor.ndim, slot->shape);
+    if (bytes > 0) memcpy(slot->data, slot->own, (size_t)bytes);
+  }
+}
+
 static ingot_status prepare(struct ingot_session* s) {
   const ingot_model* m = s->model;
   for (uint32_t i = 0; i < m->file.head->symbols.count; i++) s->symbol_values[i].input = -1;
@@ -306,6 +365,8 @@ static ingot_status prepare(struct ingot_session* s) {
     ingot_status status = check_symbols(s, i);
     if (status != INGOT_OK) return status;
     *v = (ingot_tensor_view){slot->tensor.data, slot->shape, slot->tensor.ndim, p->dtype};
+    if (s->device && v->data != slot->copy) status = share_input(s, slot, v);
+    if (status != INGOT_OK) return status;
   }
   return check_overlap(s);
 }
@@ -348,6 +409,8 @@ ingot_status ingot_run(struct ingot_session* s) {
       .profile = s->times ? profile : NULL,
       .now_ns = now_ns,
       .trace = s->options.trace ? trace : NULL,
+      .device_launch = s->device ? device_launch : NULL,
+      .device_sync = s->device ? device_sync : NULL,
   };
   bool limited = s->options.time_limit_ms > 0;
   if (limited) {
@@ -359,6 +422,11 @@ ingot_status ingot_run(struct ingot_session* s) {
   }
   uint64_t mode = ingot_float_mode_enter((s->options.flags & INGOT_SESSION_FLUSH_DENORMALS) != 0);
   int32_t code = m->entry(&context);
+  if (s->device) {
+    int32_t waited = device_sync(&context);
+    if (!code) code = waited;
+    if (!code) fill_bound_outputs(s);
+  }
   ingot_float_mode_leave(mode);
   if (limited) ingot_watchdog_remove(s);
 

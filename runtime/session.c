@@ -29,9 +29,12 @@ static void destroy(ingot_session* s) {
   ingot_memory_unreserve(&s->memory, s->arena, s->arena_bytes);
   for (uint32_t i = 0; s->inputs && i < h->inputs.count; i++)
     ingot_memory_unreserve(&s->memory, s->inputs[i].copy, s->inputs[i].copy_bytes);
+  for (uint32_t i = 0; s->inputs && i < h->inputs.count; i++)
+    ingot_memory_unreserve(&s->memory, s->inputs[i].shared, s->inputs[i].shared_bytes);
   for (uint32_t i = 0; s->outputs && i < h->outputs.count; i++)
     ingot_memory_unreserve(&s->memory, s->outputs[i].own, s->outputs[i].own_bytes);
   ingot_memory_destroy(&s->memory);
+  ingot_device_free(s->device);
   pthread_mutex_destroy(&s->lock);
   free(s->inputs);
   free(s->outputs);
@@ -100,6 +103,11 @@ static ingot_status set_up(ingot_session* s) {
   if (s->options.time_limit_ms > 0) {
     ingot_status status = ingot_watchdog_start();
     if (status != INGOT_OK) return status;
+  }
+  if (m->program) {
+    ingot_status status = ingot_device_create(m->program, &s->device);
+    if (status != INGOT_OK) return status;
+    s->memory.device = s->device;
   }
   return reserve_static(s);
 }
@@ -377,7 +385,8 @@ ingot_status ingot_session_profile(ingot_session* s, const ingot_profile_entry**
         .bytes = ingot_file_text(f, k->bytes),
         .calls = s->times[i].calls,
         .items = s->times[i].items,
-        .total_ns = s->times[i].total_ns};
+        .total_ns = s->times[i].total_ns,
+        .device = s->device && ingot_program_has(s->model->program, i) ? ingot_opencl_name() : ""};
   }
   *entries = s->profile;
   *count = (int32_t)image->kernels.count;

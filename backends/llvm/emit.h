@@ -18,6 +18,7 @@ namespace ingot {
 struct CompileOptions {
   const Target* target = nullptr;
   int jobs = 1;
+  bool device_kernels = false;  // the host program alone: it launches kernels on the context's device
   bool debug_names = false;  // keep .eh_frame and local symbols, for gdb and perf
 };
 

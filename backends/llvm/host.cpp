@@ -3,7 +3,8 @@
 // model with a thousand launches stays small.
 //
 // A host buffer is a pointer: of the arena, the weights or an input it is computed where it is used; of an output or a
-// dynamic buffer it lies in a slot that Place fills. Placing a dynamic buffer again releases what it held.
+// dynamic buffer it lies in a slot that Place fills. Placing a dynamic buffer again releases what it held. The slot of an
+// object holds the address of an ingot_object, which lives until the end of the run, so that it is never released.
 #include "backends/llvm/printer.h"
 #include "runtime/abi.h"
 
@@ -50,8 +51,8 @@ int32_t dtype_code(DType t) {
 
 class HostPrinter final : public Printer {
  public:
-  HostPrinter(llvm::Module& m, const l::Program& p, const std::vector<std::string>& names, const Target& t, bool debug)
-      : Printer(m, t), program_(p), names_(names), debug_(debug) {
+  HostPrinter(llvm::Module& m, const l::Program& p, const std::vector<std::string>& names, const Target& t, bool debug, bool device)
+      : Printer(m, t), program_(p), names_(names), debug_(debug), device_(device) {
     pointer_ = b_.getPtrTy();
     word_ = b_.getInt64Ty();
     int_ = b_.getInt32Ty();
@@ -87,7 +88,7 @@ class HostPrinter final : public Printer {
  private:
   const l::Program& program_;
   const std::vector<std::string>& names_;
-  bool debug_;
+  bool debug_, device_;
   llvm::PointerType* pointer_;
   llvm::Type *word_, *int_;
   llvm::StructType* view_;
@@ -279,6 +280,20 @@ class HostPrinter final : public Printer {
     llvm::PHINode* start = b_.CreatePHI(word_, 2, "start");
     start->addIncoming(now, clocked);
     start->addIncoming(i64(0), before);
+    llvm::Value* status = device_ ? call_context(kDeviceLaunch, int_, {run_context_, index, buffers, scalars, count})
+                                  : run_kernel(kernel, buffers, scalars, count, grain);
+    llvm::BasicBlock *tell = new_block("tell"), *leave = new_block("leave");
+    b_.CreateCondBr(profiling, tell, leave);
+    b_.SetInsertPoint(tell);
+    llvm::Value* end = call_context(kNowNs, word_, {run_context_});
+    call_context(kProfile, b_.getVoidTy(), {run_context_, index, count, start, end});
+    b_.CreateBr(leave);
+    b_.SetInsertPoint(leave);
+    b_.CreateRet(status);
+  }
+
+  // A kernel of this image, in this thread where the grid is small.
+  llvm::Value* run_kernel(llvm::Value* kernel, llvm::Value* buffers, llvm::Value* scalars, llvm::Value* count, llvm::Value* grain) {
     llvm::BasicBlock *direct = new_block("direct"), *parallel = new_block("parallel"), *done = new_block("done");
     llvm::Value* small = b_.CreateOr(b_.CreateICmpSLE(count, i64(1)), b_.CreateICmpSLE(count, grain));
     b_.CreateCondBr(small, direct, parallel);
@@ -293,14 +308,14 @@ class HostPrinter final : public Printer {
     llvm::PHINode* status = b_.CreatePHI(int_, 2, "status");
     status->addIncoming(one, direct);
     status->addIncoming(many, parallel);
-    llvm::BasicBlock *tell = new_block("tell"), *leave = new_block("leave");
-    b_.CreateCondBr(profiling, tell, leave);
-    b_.SetInsertPoint(tell);
-    llvm::Value* end = call_context(kNowNs, word_, {run_context_});
-    call_context(kProfile, b_.getVoidTy(), {run_context_, index, count, start, end});
-    b_.CreateBr(leave);
-    b_.SetInsertPoint(leave);
-    b_.CreateRet(status);
+    return status;
+  }
+
+  // Before the host touches memory that kernels of the device may still write.
+  void before_access() override {
+    if (!device_) return;
+    llvm::Value* status = call_context(kDeviceSync, int_, {run_context_});
+    return_if(b_.CreateICmpNE(status, i32(0)), status);
   }
 
   // A stack array that all statements share, grown to the largest use at the end of printing would need a second pass;
@@ -328,9 +343,13 @@ class HostPrinter final : public Printer {
       b_.CreateStore(buffer_pointer(s.buffers[i]), b_.CreateConstGEP1_64(pointer_, buffers, i));
     for (size_t i = 0; i < s.scalars.size(); ++i)
       b_.CreateStore(dim(s.scalars[i]), b_.CreateConstGEP1_64(word_, scalars, i));
-    auto* type = llvm::FunctionType::get(int_, {pointer_, pointer_, pointer_, word_, word_}, false);
-    auto* f = llvm::cast<llvm::Function>(module_.getOrInsertFunction(names_[s.id], type).getCallee());
-    f->setVisibility(llvm::GlobalValue::HiddenVisibility);
+    llvm::Value* f = llvm::ConstantPointerNull::get(pointer_);
+    if (!device_) {
+      auto* type = llvm::FunctionType::get(int_, {pointer_, pointer_, pointer_, word_, word_}, false);
+      auto* function = llvm::cast<llvm::Function>(module_.getOrInsertFunction(names_[s.id], type).getCallee());
+      function->setVisibility(llvm::GlobalValue::HiddenVisibility);
+      f = function;
+    }
     llvm::Value* status = b_.CreateCall(
         launch_, {run_context_, f, buffers, scalars, dim(grid), i64(std::max<int64_t>(1, s.grain)), i32(s.id)});
     return_if(b_.CreateICmpNE(status, i32(0)), status);
@@ -360,6 +379,7 @@ class HostPrinter final : public Printer {
     if (s.id < 0 || s.id >= static_cast<int64_t>(program_.buffers.size()))
       return fail(invalid("place of buffer {}, expected one below {}", s.id, program_.buffers.size()));
     const HostBuffer& h = program_.buffers[s.id];
+    if (h.dtype == DType::Invalid) return;
     switch (h.kind) {
       case HostBuffer::Kind::Arena: {
         if (h.offset.is_constant() && h.size.is_constant() && program_.arena_bytes.is_constant()) return;
@@ -380,6 +400,22 @@ class HostPrinter final : public Printer {
         report_if(b_.CreateIsNull(p), s.node, INGOT_RUN_NO_MEMORY, {size});
         return;
       }
+    }
+  }
+
+  void assign_object(const Stmt& s) {
+    auto is_object = [&](int64_t id) {
+      return id >= 0 && id < static_cast<int64_t>(program_.buffers.size()) && program_.buffers[id].dtype == DType::Invalid;
+    };
+    if (s.buffers.size() != 1 || !is_object(s.buffers[0]) || !is_object(s.id)) return fail(invalid("assign of buffers that are not objects"));
+    llvm::Value* object = buffer_pointer(s.buffers[0]);
+    const HostBuffer& h = program_.buffers[s.id];
+    if (h.kind == HostBuffer::Kind::Output) {
+      call_context(kOutputObject, b_.getVoidTy(), {run_context_, i32(h.index), object});
+    } else if (slots_[s.id]) {
+      b_.CreateStore(object, slots_[s.id]);
+    } else {
+      fail(invalid("assign to buffer {}, which is fixed", s.id));
     }
   }
 
@@ -408,7 +444,7 @@ class HostPrinter final : public Printer {
         const l::Tensor& t = tensors[i];
         int64_t at = static_cast<int64_t>(i * sizeof(ingot_tensor_view));
         llvm::AllocaInst* shape = array(word_, results ? INGOT_MAX_RANK : t.dims.size(), "shape");
-        bool open = results && undecided(t);
+        bool open = results && (undecided(t) || t.dtype == DType::Invalid);
         if (!open)
           for (size_t d = 0; d < t.dims.size(); ++d) b_.CreateStore(dim(t.dims[d]), b_.CreateConstGEP1_64(word_, shape, d));
         bool absent = t.buffer < 0 || open;
@@ -420,6 +456,7 @@ class HostPrinter final : public Printer {
       return a;
     };
     poll();
+    before_access();
     llvm::AllocaInst* operands = views(s.operands, false);
     llvm::AllocaInst* results = views(s.results, true);
     llvm::AllocaInst* ints = array(word_, s.ints.size(), "ints");
@@ -473,14 +510,21 @@ class HostPrinter final : public Printer {
       assign(s.symbols[i], b_.CreateLoad(word_, b_.CreateConstGEP1_64(word_, symbols, i)));
     for (size_t i = 0; i < s.results.size(); ++i) {
       const l::Tensor& t = s.results[i];
-      if (t.buffer < 0 || !undecided(t)) continue;
+      bool object = t.dtype == DType::Invalid;
+      if (t.buffer < 0 || (!object && !undecided(t))) continue;
       const HostBuffer& h = program_.buffers[t.buffer];
       llvm::Value* data = field_of(results, static_cast<int64_t>(i * sizeof(ingot_tensor_view)), pointer_);
+      if (object) {
+        if (h.kind != HostBuffer::Kind::Dynamic) return fail(invalid("algorithm '{}' gives an object to buffer '{}', expected a dynamic one", s.name, h.name));
+        b_.CreateStore(data, slots_[t.buffer]);
+        continue;
+      }
       if (h.kind == HostBuffer::Kind::Dynamic) {
         release(b_.CreateLoad(pointer_, slots_[t.buffer]));
         b_.CreateStore(data, slots_[t.buffer]);
       } else if (h.kind == HostBuffer::Kind::Output) {
-        Dim bytes = floordiv(product(t.dims) * Dim(std::max(1, bits(t.dtype))) + Dim(7), Dim(8));
+        const int element_bits = t.dtype == DType::String ? 8 * int{sizeof(ingot_string)} : bits(t.dtype);
+        Dim bytes = floordiv(product(t.dims) * Dim(element_bits) + Dim(7), Dim(8));
         llvm::Value* size = checked_size(bytes, s.node);
         ask_output(t.buffer, s.node);
         b_.CreateMemCpy(b_.CreateLoad(pointer_, slots_[t.buffer]), llvm::MaybeAlign(1), data, llvm::MaybeAlign(1), size);
@@ -495,6 +539,7 @@ class HostPrinter final : public Printer {
     switch (s.kind) {
       case StmtKind::Launch: launch(s); return;
       case StmtKind::Place: place(s); return;
+      case StmtKind::Assign: assign_object(s); return;
       case StmtKind::Call: call(s); return;
       case StmtKind::Require: {
         std::vector<llvm::Value*> args;
@@ -516,8 +561,8 @@ class HostPrinter final : public Printer {
 }  // namespace
 
 llvm::Function* print_host(llvm::Module& m, const l::Program& program, const std::vector<std::string>& kernel_symbols,
-                           const Target& target, bool debug_names, std::optional<Error>& error) {
-  HostPrinter p(m, program, kernel_symbols, target, debug_names);
+                           const Target& target, bool debug_names, bool device_kernels, std::optional<Error>& error) {
+  HostPrinter p(m, program, kernel_symbols, target, debug_names, device_kernels);
   llvm::Function* f = p.print();
   if (p.error() && !error) error = Error(*p.error()).context("in the host program");
   return f;

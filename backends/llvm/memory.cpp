@@ -8,7 +8,8 @@ namespace ingot::print {
 namespace {
 constexpr int64_t kShuffleStride = 4;  // up to here a strided load is whole vectors and shuffles
 
-int64_t element_bytes_of(DType t) { return std::max(1, bits(t) / 8); }
+int64_t element_bytes_of(DType t) { return t == DType::String ? 16 : std::max(1, bits(t) / 8); }
+int64_t alignment_of(DType t) { return std::min<int64_t>(element_bytes_of(t), 8); }
 }  // namespace
 
 llvm::Value* Printer::from_memory(llvm::Value* v, DType t, int lanes) {
@@ -65,6 +66,7 @@ llvm::Value* Printer::load_strided(const ExprNode& n, llvm::Type* element, llvm:
 }
 
 llvm::Value* Printer::load(const ExprNode& n) {
+  before_access();
   DType stored = n.type;
   int64_t bytes = element_bytes_of(stored);
   llvm::Type* element = memory_type(stored, 1);
@@ -72,13 +74,14 @@ llvm::Value* Printer::load(const ExprNode& n) {
   for (const Expr& a : n.args) (a.type() == DType::Bool ? mask : index) = a;
   llvm::Value* at = index ? emit(index) : nullptr;
   llvm::Value* m = mask ? emit(mask) : nullptr;
-  llvm::Align align(bytes);
+  llvm::Align align(alignment_of(stored));
   if (n.lanes == 1) {
     llvm::Value* p = address(n.id, n.dim, at, bytes);
     if (m) {
       // An absent element is read from a zeroed slot instead: no branch.
-      llvm::AllocaInst* zero = entry_slot(b_.getInt64Ty(), "absent");
-      b_.CreateStore(i64(0), zero);
+      llvm::Type* slot = bytes > 8 ? b_.getInt128Ty() : b_.getInt64Ty();
+      llvm::AllocaInst* zero = entry_slot(slot, "absent");
+      b_.CreateStore(llvm::Constant::getNullValue(slot), zero);
       p = b_.CreateSelect(m, p, zero);
     }
     return from_memory(b_.CreateAlignedLoad(element, p, align), stored, 1);
@@ -109,10 +112,11 @@ llvm::Value* Printer::load(const ExprNode& n) {
 }
 
 void Printer::store(const l::Stmt& s) {
+  before_access();
   DType stored = s.expr.type();
   int lanes = s.expr.lanes();
   int64_t bytes = element_bytes_of(stored);
-  llvm::Align align(bytes);
+  llvm::Align align(alignment_of(stored));
   llvm::Value* v = to_memory(emit(s.expr), stored, lanes);
   llvm::Value* at = s.index ? emit(s.index) : nullptr;
   llvm::Value* m = s.mask ? emit(s.mask) : nullptr;

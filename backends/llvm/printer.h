@@ -2,7 +2,8 @@
 // and buffers; expressions, dims, memory access and the structured statements.
 //
 // Values: bool is i1 (i8 in memory); integers of less than 8 bits live in i8; f16 and bf16 are i16 and the 8-bit floats
-// i8, because after legalisation they are only moved and cast. Registers and Let symbols are stack slots that SROA turns
+// i8, because after legalisation they are only moved and cast. Strings and complex numbers are integers of their width, one
+// lane at a time, which are only moved; strings are compared, too. Registers and Let symbols are stack slots that SROA turns
 // into SSA values. Offsets are printed as base + variable part + constant part, so that the constant becomes a
 // displacement and the variable part is shared between the rows of a register tile.
 #pragma once
@@ -83,11 +84,13 @@ class Printer {
   llvm::Value* cast(llvm::Value* v, DType from, DType to, int lanes);
   llvm::Value* min_max(bool is_max, llvm::Value* a, llvm::Value* b, DType);
   llvm::Value* compare(ScalarOp, llvm::Value* a, llvm::Value* b, DType);
+  llvm::Function* string_equal();
   llvm::Value* lane_reduce(ScalarOp, llvm::Value* v, DType, int lanes);
   llvm::Value* dot4(llvm::Value* acc, llvm::Value* u, llvm::Value* s, int lanes);
   llvm::Value* splat(llvm::Value* v, int lanes) { return lanes == 1 ? v : b_.CreateVectorSplat(lanes, v); }
 
   // Memory (memory.cpp)
+  virtual void before_access() {}                       // called before a load or a store is printed
   virtual llvm::Value* buffer_pointer(int64_t id) = 0;
   virtual DType buffer_dtype(int64_t id) = 0;
   llvm::Value* address(int64_t buffer, const Dim& offset, llvm::Value* index, int64_t element_bytes);
@@ -127,7 +130,8 @@ void set_attributes(llvm::Function&, const Target&, bool debug_names);
 llvm::Function* print_kernel(llvm::Module&, const l::Kernel&, const std::string& name, const Target&, bool debug_names,
                              std::optional<Error>& error);
 // `ingot_entry`. kernel_symbols: the function of each kernel.
+// With `device_kernels`, kernels run on the context's device instead.
 llvm::Function* print_host(llvm::Module&, const l::Program&, const std::vector<std::string>& kernel_symbols,
-                           const Target&, bool debug_names, std::optional<Error>& error);
+                           const Target&, bool debug_names, bool device_kernels, std::optional<Error>& error);
 
 }  // namespace ingot::print
