@@ -261,10 +261,10 @@ class Host {
 
   void define(int id) {
     if (outputs_.count(id) || !buffers_.count(id)) place(id);
-    if (storage(id).has_border() && bordered_.insert(id).second) emit_launch(border_launch(id));
+    if (storage(id).has_border() && bordered_.insert(id).second) fill_border(id);
   }
 
-  Launch border_launch(int id) {
+  void fill_border(int id) {
     const Storage& s = storage(id);
     std::vector<Nest> slabs;
     for (size_t slab = 0; slab < s.order.size(); ++slab) {
@@ -288,10 +288,14 @@ class Host {
         slabs.push_back(std::move(n));
       }
     }
-    Launch l = schedule_rows(slabs, 0, p_, storages_, facts_);
-    l.kernel.name = "border_" + std::string(name(s.dtype));
-    l.kernel.schedule = "border";
-    return l;
+    auto launch = [&](Launch l) {
+      l.kernel.name = "border_" + std::string(name(s.dtype));
+      l.kernel.schedule = "border";
+      emit_launch(std::move(l));
+    };
+    // A device is slow at single work items.
+    if (facts_.device == TargetFacts::Device::Cpu) return launch(schedule_rows(slabs, 0, p_, storages_, facts_));
+    for (const Nest& n : slabs) launch(schedule_single(n, p_, storages_, facts_));
   }
 
   // --- stages -------------------------------------------------------------------------------------------------------

@@ -475,8 +475,8 @@ Launch schedule_rows(const std::vector<Nest>& nests, size_t prefix, const k::Pro
 }
 
 Launch schedule_single(Nest n, const k::Program& p, const Storages& storages, const TargetFacts& facts) {
-  if (facts.device == TargetFacts::Device::OpenCl) return schedule_rows({n}, n.iters.size(), p, storages, facts);
   collapse(n, 0);
+  if (facts.device == TargetFacts::Device::OpenCl) return schedule_rows({n}, n.iters.size(), p, storages, facts);
   if (n.kind == k::StageKind::Map && n.iters.size() == 1) {
     Rows rows(p, storages, facts);
     const k::Iter it = n.iters[0];
