@@ -15,10 +15,10 @@ llvm::Type* Printer::element_type(DType t) {
     case DType::Bool: return b_.getInt1Ty();
     case DType::F32: return b_.getFloatTy();
     case DType::F64: return b_.getDoubleTy();
-    case DType::Invalid:
+    case DType::C64: return b_.getInt64Ty();
     case DType::String:
-    case DType::C64:
-    case DType::C128:
+    case DType::C128: return b_.getInt128Ty();
+    case DType::Invalid:
       fail(unsupported("values of type {} in loops", name(t)));
       return b_.getInt8Ty();
     default: return b_.getIntNTy(std::max(8, bits(t)));
@@ -60,8 +60,44 @@ llvm::Value* Printer::constant(const ExprNode& n) {
   return n.lanes == 1 ? c : llvm::ConstantVector::getSplat(llvm::ElementCount::getFixed(n.lanes), c);
 }
 
+// bool(a, b): the same bytes. One function per module; strings are handed over as their 128 bits, address first.
+llvm::Function* Printer::string_equal() {
+  if (llvm::Function* f = module_.getFunction("ingot_string_equal")) return f;
+  auto* type = llvm::FunctionType::get(b_.getInt1Ty(), {b_.getInt128Ty(), b_.getInt128Ty()}, false);
+  auto* f = llvm::Function::Create(type, llvm::GlobalValue::InternalLinkage, "ingot_string_equal", module_);
+  set_attributes(*f, target_, false);
+  auto block = [&](const char* name) { return llvm::BasicBlock::Create(context_, name, f); };
+  llvm::BasicBlock *entry = block("entry"), *test = block("test"), *byte = block("byte"), *next = block("next"), *same = block("same"), *differ = block("differ");
+  llvm::IRBuilder<> b(entry);
+  auto address = [&](llvm::Value* s) { return b.CreateIntToPtr(b.CreateTrunc(s, b.getInt64Ty()), b.getPtrTy()); };
+  auto size = [&](llvm::Value* s) { return b.CreateTrunc(b.CreateLShr(s, 64), b.getInt64Ty()); };
+  llvm::Value *x = address(f->getArg(0)), *y = address(f->getArg(1)), *n = size(f->getArg(0));
+  b.CreateCondBr(b.CreateICmpEQ(n, size(f->getArg(1))), test, differ);
+  b.SetInsertPoint(test);
+  llvm::PHINode* at = b.CreatePHI(b.getInt64Ty(), 2);
+  at->addIncoming(b.getInt64(0), entry);
+  b.CreateCondBr(b.CreateICmpSLT(at, n), byte, same);
+  b.SetInsertPoint(byte);
+  auto load = [&](llvm::Value* p) { return b.CreateLoad(b.getInt8Ty(), b.CreateGEP(b.getInt8Ty(), p, at)); };
+  b.CreateCondBr(b.CreateICmpEQ(load(x), load(y)), next, differ);
+  b.SetInsertPoint(next);
+  at->addIncoming(b.CreateAdd(at, b.getInt64(1)), next);
+  b.CreateBr(test);
+  b.SetInsertPoint(same);
+  b.CreateRet(b.getTrue());
+  b.SetInsertPoint(differ);
+  b.CreateRet(b.getFalse());
+  return f;
+}
+
 llvm::Value* Printer::compare(Op op, llvm::Value* a, llvm::Value* b, DType t) {
   using P = llvm::CmpInst;
+  if (t == DType::String) {
+    if ((op != Op::Eq && op != Op::Ne) || a->getType()->isVectorTy()) return nullptr;
+    llvm::Value* equal = b_.CreateCall(string_equal(), {a, b});
+    return op == Op::Eq ? equal : b_.CreateNot(equal);
+  }
+  if (is_complex(t)) return nullptr;
   bool f = t == DType::F32 || t == DType::F64, s = is_signed(t);
   switch (op) {
     case Op::Eq: return b_.CreateCmp(f ? P::FCMP_OEQ : P::ICMP_EQ, a, b);
@@ -108,6 +144,10 @@ llvm::Value* Printer::cast(llvm::Value* v, DType from, DType to, int lanes) {
     if (native(to)) return s ? b_.CreateSIToFP(v, type) : b_.CreateUIToFP(v, type);
     return nullptr;
   }
+  if (from == DType::String || to == DType::String || is_complex(from) || is_complex(to)) return nullptr;
+  // Casts round once each: without the permission to contract, which lets LLVM join f64 -> f32 -> f16 into one rounding.
+  llvm::IRBuilderBase::FastMathFlagGuard strict(b_);
+  b_.clearFastMathFlags();
   if (native(from) && native(to)) return b_.CreateFPCast(v, type);
   if (from == DType::F32 && to == DType::F16) {
     llvm::Type* half = lanes == 1 ? b_.getHalfTy() : llvm::FixedVectorType::get(b_.getHalfTy(), lanes);

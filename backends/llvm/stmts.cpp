@@ -50,6 +50,7 @@ void Printer::stmt(const Stmt& s) {
     case StmtKind::Scratch:
     case StmtKind::Launch:
     case StmtKind::Place:
+    case StmtKind::Assign:
     case StmtKind::Call:
     case StmtKind::Require: special(s); return;
   }

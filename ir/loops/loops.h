@@ -33,6 +33,7 @@ enum class StmtKind : uint8_t {
   // On the host only.
   Launch,     // kernel `id` with buffers, scalars, over grid `end`
   Place,      // gives host buffer `id` its memory: see HostBuffer
+  Assign,     // object buffer `id` becomes the object of buffers[0]; that of an output is handed to the runtime
   Call,       // algorithm `name`: operands -> results (host buffers with dims), `symbols` get what it decides
   Require,    // fails with `code`, args, message unless dim `begin` is nonzero
 };
@@ -58,7 +59,7 @@ struct Stmt {
   int32_t code = 0;
   int node = -1;                        // index into Program::origins
   std::vector<Expr> args;               // Fail, Require
-  std::vector<int> buffers;             // Launch
+  std::vector<int> buffers;             // Launch, Assign
   std::vector<Dim> scalars;             // Launch
   int64_t grain = 1;                    // Launch: the fewest items that are worth a thread
   std::string name, message;
@@ -89,6 +90,8 @@ struct Kernel {
   std::string schedule;               // "contraction 14x2, K 576, rows outer": for inspect
 };
 
+// A buffer with dtype Invalid is an object (a sequence, optional or map): Input, Output or Dynamic, without a size. It holds
+// the address of an ingot_object, which it gets from Call or Assign; Place does nothing.
 struct HostBuffer {
   enum class Kind : uint8_t {
     Arena,     // at `offset` in the arena

@@ -507,6 +507,13 @@ class Parser {
       s.id = TRY(integer());
       TRY(expect("node"));
       s.node = TRY(small());
+    } else if (accept("assign")) {
+      s.kind = StmtKind::Assign;
+      s.id = TRY(integer());
+      TRY(expect("="));
+      s.buffers.push_back(TRY(small()));
+      TRY(expect("node"));
+      s.node = TRY(small());
     } else if (accept("call")) {
       TRY(call(s));
     } else if (accept("require")) {

@@ -304,6 +304,7 @@ class Writer {
         line(v + ") over " + dim(s.end) + fmt::format(" grain {} node {}", s.grain, s.node));
         return;
       }
+      case StmtKind::Assign: line(fmt::format("assign {} = {} node {}", s.id, s.buffers.empty() ? -1 : s.buffers[0], s.node)); return;
       case StmtKind::Place: line(fmt::format("place {} node {}", s.id, s.node)); return;
       case StmtKind::Call: {
         std::string v = "call " + quoted(s.name) + " " + tensors(s.operands) + " -> [";

@@ -49,6 +49,8 @@ class Verifier {
         case HostBuffer::Kind::Arena:
         case HostBuffer::Kind::Dynamic: break;
       }
+      if (b.dtype == DType::Invalid && b.kind != HostBuffer::Kind::Input && b.kind != HostBuffer::Kind::Output && b.kind != HostBuffer::Kind::Dynamic)
+        return invalid("host buffer {} is an object in fixed memory, expected an input, an output or a dynamic buffer", i);
     }
     return block(program_.host, 0);
   }
@@ -240,6 +242,7 @@ class Verifier {
         return {};
       case StmtKind::Launch:
       case StmtKind::Place:
+      case StmtKind::Assign:
       case StmtKind::Call:
       case StmtKind::Require: break;
     }
@@ -263,6 +266,15 @@ class Verifier {
           for (const Dim& d : b.dims) TRY(dim(d));
         return {};
       }
+      case StmtKind::Assign:
+        if (s.buffers.size() != 1) return invalid("assign of {} buffers, expected 1", s.buffers.size());
+        for (int64_t id : {s.id, int64_t{s.buffers[0]}}) {
+          TRY(buffer(id));
+          const HostBuffer& b = program_.buffers[static_cast<size_t>(id)];
+          if (b.dtype != DType::Invalid) return invalid("assign with buffer {} of {}, expected an object", id, name(b.dtype));
+          if (b.kind == HostBuffer::Kind::Input && id == s.id) return invalid("assign to buffer {}, an input", id);
+        }
+        return {};
       case StmtKind::Call: {
         for (const Tensor& t : s.operands) {
           if (t.buffer >= 0) TRY(buffer(t.buffer));
@@ -272,6 +284,9 @@ class Verifier {
         for (const Tensor& t : s.results) {
           if (t.buffer >= 0) TRY(buffer(t.buffer));
           for (const Dim& d : t.dims) TRY(dim(d));
+          if (t.buffer < 0 || t.dtype != DType::Invalid) continue;
+          const HostBuffer& b = program_.buffers[static_cast<size_t>(t.buffer)];
+          if (b.dtype != DType::Invalid || b.kind != HostBuffer::Kind::Dynamic) return invalid("an object as a result in buffer {}, expected a dynamic one for objects", t.buffer);
         }
         return {};
       }

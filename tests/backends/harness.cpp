@@ -126,8 +126,13 @@ int32_t Loaded::run(const std::vector<Input>& inputs, const std::vector<uint8_t>
     o.shape.assign(shape, shape + rank);
     int64_t n = 1;
     for (int64_t d : o.shape) n *= d;
-    o.bytes.assign(static_cast<size_t>(n) * 8 + 64, 0xAA);
+    o.bytes.assign(static_cast<size_t>(n) * 16 + 64, 0xAA);
     return o.bytes.data();
+  };
+  c.output_object = [](const ingot_context* x, int32_t index, const ingot_object* object) {
+    auto* self = static_cast<Loaded*>(x->runtime);
+    if (self->objects.size() <= static_cast<size_t>(index)) self->objects.resize(static_cast<size_t>(index) + 1);
+    self->objects[static_cast<size_t>(index)] = object;
   };
   c.report = [](const ingot_context* x, int32_t node, int32_t code, int32_t count, const int64_t* args) {
     static_cast<Loaded*>(x->runtime)->reports.push_back({node, code, {args, args + count}});

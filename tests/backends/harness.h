@@ -47,6 +47,7 @@ class Loaded {
     std::vector<int64_t> args;
   };
   std::vector<Output> outputs;
+  std::vector<const ingot_object*> objects;  // outputs that are objects; not copied
   std::vector<Report> reports;
   int profiled = 0;
   int64_t allocations = 0;  // allocate minus release

@@ -1,4 +1,4 @@
-// Strings: string_concat, string_equal, string_split, string_normalizer. Texts are UTF-8; results point into the
+// Strings: string_table, string_concat, string_equal, string_split, string_normalizer. Texts are UTF-8; results point into the
 // operands where they can, else into memory of the context.
 #include "ir/ops/algorithms/support.h"
 #include "ir/ops/algorithms/unicode.h"
@@ -10,6 +10,18 @@ namespace {
 const ingot_string* strings_of(const ingot_tensor_view& t) { return static_cast<const ingot_string*>(t.data); }
 
 }  // namespace
+
+// operands: u8, where each of n strings begins and the last one ends (n + 1 times i64, from the first character), then the
+// characters -> the strings [n]
+extern "C" int32_t ingot_alg_string_table(const ingot_call* call) {
+  const int64_t n = elements(call->results[0]);
+  auto* begin = static_cast<const int64_t*>(call->operands[0].data);
+  auto* text = reinterpret_cast<const char*>(begin + n + 1);
+  auto* y = result<ingot_string>(call, 0, n);
+  if (!y) return no_memory(call);
+  for (int64_t i = 0; i < n; ++i) y[i] = {text + begin[i], begin[i + 1] - begin[i]};
+  return INGOT_RUN_OK;
+}
 
 extern "C" int32_t ingot_alg_string_concat(const ingot_call* call) {
   const ingot_string *a = strings_of(call->operands[0]), *b = strings_of(call->operands[1]);
