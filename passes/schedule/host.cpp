@@ -59,6 +59,7 @@ class Host {
     // Tables of strings are made before anything else: first uses may lie in branches and loops.
     out_.host.insert(out_.host.begin(), std::make_move_iterator(tables_.begin()), std::make_move_iterator(tables_.end()));
     place_in_arena();
+    fill_weights();
     return std::move(out_);
   }
 
@@ -142,7 +143,7 @@ class Host {
     if (v.constant && s.dtype == DType::String) return string_table(id);
     if (v.constant) {
       b.kind = l::HostBuffer::Kind::Constant;
-      b.offset = add_weights(*v.constant);
+      b.offset = add_weights(v.constant);
       b.size = v.constant->size_bytes;
       return bind(id, std::move(b));
     }
@@ -179,7 +180,7 @@ class Host {
     std::memcpy(packed->mutable_bytes(), begins.data(), begins.size() * sizeof(int64_t));
     if (!text.empty()) std::memcpy(packed->mutable_bytes() + begins.size() * sizeof(int64_t), text.data(), text.size());
     l::HostBuffer from{l::HostBuffer::Kind::Constant, v.name + ".text", DType::U8};
-    from.offset = add_weights(*packed);
+    from.offset = add_weights(packed);
     from.size = packed->size_bytes;
     const int source = static_cast<int>(out_.buffers.size());
     out_.buffers.push_back(std::move(from));
@@ -197,16 +198,28 @@ class Host {
     return table;
   }
 
-  Dim add_weights(const TensorData& data) {
-    std::string_view bytes(reinterpret_cast<const char*>(data.bytes), static_cast<size_t>(data.size_bytes));
-    size_t at = (out_.weights.size() + kWeightAlignment - 1) / kWeightAlignment * kWeightAlignment;
+  // Contents are copied into the section at the end, one after the other, each released at once: the weights of a large
+  // model lie in memory about once.
+  Dim add_weights(TensorRef data) {
+    std::string_view bytes(reinterpret_cast<const char*>(data->bytes), static_cast<size_t>(data->size_bytes));
+    int64_t at = (weight_bytes_ + kWeightAlignment - 1) / kWeightAlignment * kWeightAlignment;
     if (bytes.size() <= 4096) {  // small constants repeat often
       auto [it, fresh] = small_weights_.try_emplace(std::string(bytes), at);
-      if (!fresh) return Dim(static_cast<int64_t>(it->second));
+      if (!fresh) return Dim(it->second);
     }
-    out_.weights.resize(at);
-    out_.weights.insert(out_.weights.end(), bytes.begin(), bytes.end());
-    return Dim(static_cast<int64_t>(at));
+    weight_bytes_ = at + data->size_bytes;
+    weights_.push_back({at, std::move(data)});
+    return Dim(at);
+  }
+
+  void fill_weights() {
+    for (k::Value& v : p_.values) v.constant = nullptr;
+    out_.weights.reserve(static_cast<size_t>(weight_bytes_));
+    for (auto& [at, data] : weights_) {
+      out_.weights.resize(static_cast<size_t>(at));
+      out_.weights.insert(out_.weights.end(), data->bytes, data->bytes + data->size_bytes);
+      data = nullptr;
+    }
   }
 
   struct Life {
@@ -733,7 +746,9 @@ class Host {
   std::map<int, Life> lives_;
   std::set<int> bordered_;
   std::vector<l::Stmt> tables_;            // make the constants of strings
-  std::map<std::string, size_t> small_weights_;
+  std::map<std::string, int64_t> small_weights_;
+  std::vector<std::pair<int64_t, TensorRef>> weights_;  // (offset, contents)
+  int64_t weight_bytes_ = 0;
   int position_ = 0;
   int node_ = -1;
   int64_t next_local_ = 0;
