@@ -1,0 +1,464 @@
+#include "tests/passes/random_graph.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <map>
+#include <numeric>
+
+#include "ir/ops/def.h"
+#include "ir/ops/interpreter.h"
+
+namespace ingot::test {
+
+namespace {
+
+constexpr int64_t kMaxElements = 40000;   // of a value
+constexpr double kMaxMagnitude = 16;      // beyond, a value is scaled
+constexpr int kSteps = 7;
+
+int64_t product_of(const std::vector<int64_t>& dims) {
+  return std::accumulate(dims.begin(), dims.end(), int64_t{1}, std::multiplies<>());
+}
+
+TensorRef random_tensor(std::mt19937& rng, DType t, std::vector<int64_t> dims, double scale) {
+  auto data = TensorData::make(t, std::move(dims));
+  for (int64_t i = 0; i < data->elements(); ++i) {
+    if (t == DType::F32) data->mutable_as<float>()[i] = static_cast<float>(scale * (static_cast<double>(rng() >> 8) / (1 << 23) - 1));
+    if (t == DType::I32) data->mutable_as<int32_t>()[i] = static_cast<int32_t>(rng() % 201) - 100;
+    if (t == DType::I8) data->mutable_as<int8_t>()[i] = static_cast<int8_t>(rng());
+    if (t == DType::U8) data->mutable_as<uint8_t>()[i] = static_cast<uint8_t>(rng());
+  }
+  return data;
+}
+
+}  // namespace
+
+RandomGraph::RandomGraph(uint32_t seed, bool dynamic) : rng_(seed * 2 + dynamic), dynamic_(dynamic) {
+  // One, odd, prime, a tile's width and just past it.
+  static const int64_t kExtents[] = {1, 2, 3, 5, 7, 8, 9, 13, 16, 17, 23, 31, 32, 33, 47, 64, 65};
+  for (int k = 0; k < 5; ++k) pool_.push_back(kExtents[pick(std::size(kExtents))]);
+  for (int64_t e : pool_)
+    if (dynamic_ && chance(75)) free_.insert(e);
+  using Maker = void (RandomGraph::*)();
+  static const Maker kMakers[] = {
+      &RandomGraph::elementwise, &RandomGraph::elementwise, &RandomGraph::binary,   &RandomGraph::binary,        &RandomGraph::reduction,
+      &RandomGraph::product,     &RandomGraph::product,     &RandomGraph::product,  &RandomGraph::convolution,   &RandomGraph::convolution,
+      &RandomGraph::pooling,     &RandomGraph::movement,    &RandomGraph::movement, &RandomGraph::movement,      &RandomGraph::normalisation,
+      &RandomGraph::integer,     &RandomGraph::half,
+  };
+  for (int tries = 0; static_cast<int>(steps_.size()) < kSteps && tries < 100; ++tries) (this->*kMakers[pick(std::size(kMakers))])();
+}
+
+int64_t RandomGraph::extent() { return pool_[static_cast<size_t>(pick(static_cast<int>(pool_.size())))]; }
+
+int RandomGraph::input(DType t, std::vector<int64_t> dims) {
+  Item item{random_tensor(rng_, t, dims, 1), Item::Input, {}};
+  for (int64_t d : dims) item.symbolic.push_back(free_.count(d) > 0);
+  items_.push_back(std::move(item));
+  return static_cast<int>(items_.size()) - 1;
+}
+int RandomGraph::constant(TensorRef data) {
+  items_.push_back({std::move(data), Item::Constant, {}});
+  return static_cast<int>(items_.size()) - 1;
+}
+int RandomGraph::ints(std::vector<int64_t> values) {
+  auto t = TensorData::make(DType::I64, {static_cast<int64_t>(values.size())});
+  std::copy(values.begin(), values.end(), t->mutable_as<int64_t>());
+  return constant(t);
+}
+int RandomGraph::weights(std::vector<int64_t> dims, double scale) {
+  if (chance(25)) return input(DType::F32, std::move(dims));
+  return constant(random_tensor(rng_, DType::F32, std::move(dims), scale));
+}
+
+// A value made before, or a new input.
+int RandomGraph::any_float() {
+  if (!floats_.empty() && chance(80)) return floats_[floats_.size() - 1 - static_cast<size_t>(pick(std::min<int>(3, static_cast<int>(floats_.size()))))];
+  std::vector<int64_t> dims(static_cast<size_t>(1 + pick(4)));
+  do {
+    for (int64_t& d : dims) d = extent();
+  } while (product_of(dims) > kMaxElements / 4);
+  int v = input(DType::F32, dims);
+  floats_.push_back(v);
+  return v;
+}
+
+int RandomGraph::add(const std::string& op, std::vector<int> inputs, Attrs attrs, int outputs) {
+  Graph g;
+  Node node;
+  node.def = find_op(op);
+  EXPECT_TRUE(node.def) << op;
+  node.attrs = attrs;
+  node.name = op;
+  std::vector<HostValue> values;
+  for (int id : inputs) {
+    if (id < 0) {
+      node.inputs.push_back(nullptr);
+      values.emplace_back();
+      continue;
+    }
+    const Item& item = items_[static_cast<size_t>(id)];
+    Value* v = item.kind == Item::Constant ? g.new_constant("c", item.data) : g.new_value("x", Type::of(item.data->type()));
+    node.inputs.push_back(v);
+    values.push_back(HostValue::of(item.data));
+  }
+  for (int k = 0; k < outputs; ++k) node.outputs.push_back(g.new_value("y"));
+  auto made = run_node(node, values);
+  if (!made) return -1;
+  Step step{op, std::move(inputs), std::move(attrs), {}};
+  for (const HostValue& v : *made)
+    if (v.tensor->elements() > kMaxElements || v.tensor->elements() == 0) return -1;
+  for (HostValue& v : *made) {
+    items_.push_back({v.tensor, Item::Made, {}});
+    step.outputs.push_back(static_cast<int>(items_.size()) - 1);
+  }
+  steps_.push_back(step);
+  for (int id : step.outputs)
+    if (at(id).dtype == DType::F32) floats_.push_back(tame(id));
+  return step.outputs[0];
+}
+
+int RandomGraph::tame(int v) {
+  double largest = 0;
+  for (int64_t i = 0; i < at(v).elements(); ++i) largest = std::max(largest, std::abs(at(v).number(i)));
+  if (!(largest > kMaxMagnitude)) return v;
+  auto factor = TensorData::make(DType::F32, {});
+  factor->mutable_as<float>()[0] = static_cast<float>(1 / largest);
+  int c = constant(factor);
+  add("mul", {v, c});
+  int scaled = floats_.back();
+  floats_.pop_back();
+  return scaled;
+}
+
+void RandomGraph::elementwise() {
+  static const char* kOps[] = {"relu", "tanh", "sigmoid", "gelu", "neg", "abs", "hard_swish", "softplus", "erf", "sin", "elu", "exp"};
+  add(kOps[pick(std::size(kOps))], {any_float()});
+}
+
+void RandomGraph::binary() {
+  static const char* kOps[] = {"add", "mul", "sub", "max", "min"};
+  int a = any_float(), b = -1;
+  if (chance(30)) {
+    b = any_float();
+  } else {  // of a shape that broadcasts
+    std::vector<int64_t> d = dims(a);
+    for (int64_t& e : d)
+      if (chance(30)) e = 1;
+    d.erase(d.begin(), d.begin() + pick(static_cast<int>(d.size()) + 1));
+    b = weights(d, 1);
+  }
+  if (chance(50)) std::swap(a, b);
+  const char* op = kOps[pick(std::size(kOps))];
+  if (chance(15) && dims(a) == dims(b)) {
+    int c = add("greater", {a, b});
+    if (c >= 0) add("where", {c, a, b});
+    return;
+  }
+  add(op, {a, b});
+}
+
+void RandomGraph::reduction() {
+  static const char* kOps[] = {"reduce_sum", "reduce_mean", "reduce_max", "reduce_min", "reduce_l1"};
+  int x = any_float(), rank = static_cast<int>(dims(x).size());
+  if (rank == 0) return;
+  std::vector<int64_t> axes;
+  for (int k = 0; k < rank; ++k)
+    if (chance(40)) axes.push_back(chance(50) ? k : k - rank);
+  if (axes.empty()) axes.push_back(pick(rank));
+  if (chance(15)) {
+    add("cum_sum", {x, constant([&] {
+                      auto t = TensorData::make(DType::I64, {});
+                      t->mutable_as<int64_t>()[0] = axes[0];
+                      return t;
+                    }())},
+        {{"exclusive", int64_t{pick(2)}}, {"reverse", int64_t{pick(2)}}});
+    return;
+  }
+  add(kOps[pick(std::size(kOps))], {x, ints(axes)}, {{"keepdims", int64_t{pick(2)}}});
+}
+
+void RandomGraph::product() {
+  int a = any_float();
+  std::vector<int64_t> d = dims(a);
+  if (d.empty()) return;
+  int64_t k = d.back(), n = extent();
+  int y = -1;
+  if (d.size() == 2 && chance(40)) {
+    bool transposed = chance(50);
+    int w = weights(transposed ? std::vector<int64_t>{n, k} : std::vector<int64_t>{k, n}, 1 / std::sqrt(static_cast<double>(k)));
+    int c = chance(60) ? weights({n}, 1) : -1;
+    y = add("gemm", {a, w, c}, {{"transB", int64_t{transposed}}, {"alpha", chance(50) ? 1.0 : 0.5}});
+  } else if (d.size() >= 3 && chance(40)) {  // both operands have a batch
+    std::vector<int64_t> b = d;
+    b[b.size() - 2] = k, b.back() = n;
+    if (chance(30)) b[0] = 1;
+    y = add("mat_mul", {a, weights(b, 1 / std::sqrt(static_cast<double>(k)))});
+  } else {
+    y = add("mat_mul", {a, weights({k, n}, 1 / std::sqrt(static_cast<double>(k)))});
+  }
+  if (y < 0) return;
+  if (chance(40)) y = add("add", {y, weights({n}, 1)});
+  if (y >= 0 && chance(40)) add(chance(50) ? "relu" : "gelu", {y});
+}
+
+void RandomGraph::convolution() {
+  int spatial = chance(75) ? 2 : (chance(60) ? 1 : 3);
+  int groups = chance(60) ? 1 : 1 + pick(4);
+  bool depthwise = chance(25);
+  int x = floats_.empty() || chance(50) ? -1 : any_float();
+  if (x < 0 || static_cast<int>(dims(x).size()) != spatial + 2) {
+    static const int64_t kSides[] = {1, 5, 7, 9, 12, 17};
+    std::vector<int64_t> d = {1 + pick(2), depthwise ? extent() : groups * (1 + pick(9))};
+    for (int s = 0; s < spatial; ++s) d.push_back(spatial == 3 ? 3 + pick(4) : kSides[pick(std::size(kSides))]);
+    x = input(DType::F32, d);
+    for (size_t s = 0; s < d.size(); ++s)
+      if (s != 1) items_.back().symbolic[s] = dynamic_ && chance(s == 0 ? 70 : 30);
+      else items_.back().symbolic[s] = false;
+    floats_.push_back(x);
+  }
+  std::vector<int64_t> d = dims(x);
+  int64_t channels = d[1];
+  if (depthwise) groups = static_cast<int>(channels);
+  if (channels % groups != 0) groups = 1;
+  bool transposed = chance(20);
+  int64_t per_group = 1 + pick(depthwise ? 2 : 20), made = per_group * groups;
+  std::vector<int64_t> w = transposed ? std::vector<int64_t>{channels, per_group} : std::vector<int64_t>{made, channels / groups};
+  std::vector<int64_t> strides, dilations, pads;
+  for (int s = 0; s < spatial; ++s) {
+    w.push_back(1 + pick(3));
+    strides.push_back(1 + pick(2)), dilations.push_back(1 + pick(2));
+  }
+  for (int s = 0; s < 2 * spatial; ++s) pads.push_back(pick(3));
+  Attrs attrs{{"group", int64_t{groups}}, {"strides", strides}, {"pads", pads}, {"dilations", dilations}};
+  double scale = 1 / std::sqrt(static_cast<double>(product_of(w)) / static_cast<double>(w[0]));
+  int y = add(transposed ? "conv_transpose" : "conv", {x, constant(random_tensor(rng_, DType::F32, w, scale)), chance(60) ? weights({made}, 1) : -1}, attrs);
+  if (y < 0) return;
+  if (chance(30)) {  // a residual
+    int r = add("add", {y, input(DType::F32, dims(y))});
+    if (r >= 0) y = r;
+  }
+  if (chance(50)) add(chance(50) ? "relu" : "hard_swish", {y});
+}
+
+void RandomGraph::pooling() {
+  int x = any_float();
+  std::vector<int64_t> d = dims(x);
+  if (d.size() < 3) return;
+  std::vector<int64_t> kernel, strides, pads;
+  for (size_t s = 2; s < d.size(); ++s) kernel.push_back(1 + pick(3)), strides.push_back(1 + pick(2));
+  for (int half = 0; half < 2; ++half)
+    for (int64_t k : kernel) pads.push_back(pick(static_cast<int>(k)));
+  Attrs attrs{{"kernel_shape", kernel}, {"strides", strides}, {"pads", pads}, {"ceil_mode", int64_t{pick(2)}}};
+  if (chance(25)) add("global_average_pool", {x});
+  else if (chance(50)) add("max_pool", {x}, attrs);
+  else attrs.set("count_include_pad", int64_t{pick(2)}), add("average_pool", {x}, attrs);
+}
+
+void RandomGraph::movement() {
+  int x = any_float(), rank = static_cast<int>(dims(x).size());
+  if (rank == 0) return;
+  std::vector<int64_t> d = dims(x);
+  int axis = pick(rank);
+  int64_t e = d[static_cast<size_t>(axis)];
+  switch (pick(8)) {
+    case 0: {
+      std::vector<int64_t> perm(static_cast<size_t>(rank));
+      std::iota(perm.begin(), perm.end(), 0);
+      std::shuffle(perm.begin(), perm.end(), rng_);
+      add("transpose", {x}, {{"perm", perm}});
+      break;
+    }
+    case 1: {  // merges neighbours, or everything
+      std::vector<int64_t> to(d.size(), 0);
+      if (rank > 1 && chance(60)) to.resize(static_cast<size_t>(rank) - 1), to.back() = -1;
+      else to = {-1};
+      add("reshape", {x, ints(to)});
+      break;
+    }
+    case 2: {
+      int64_t begin = pick(static_cast<int>(e)), end = begin + 1 + pick(static_cast<int>(e - begin)), step = 1 + pick(2);
+      if (chance(25)) add("slice", {x, ints({-1}), ints({INT64_MIN + 1}), ints({axis}), ints({-step})});
+      else add("slice", {x, ints({begin}), ints({end}), ints({axis}), ints({step})});
+      break;
+    }
+    case 3: {
+      std::vector<int64_t> other = d;
+      other[static_cast<size_t>(axis)] = 1 + pick(6);
+      std::vector<int> parts = {x, weights(other, 1)};
+      if (chance(40)) parts.push_back(x);
+      if (chance(50)) std::swap(parts[0], parts[1]);
+      add("concat", parts, {{"axis", int64_t{axis}}});
+      break;
+    }
+    case 4: {
+      std::vector<int64_t> pads(static_cast<size_t>(2 * rank), 0);
+      for (int64_t& p : pads)
+        if (chance(50)) p = pick(3);
+      static const char* kModes[] = {"constant", "edge", "reflect"};
+      add("pad", {x, ints(pads)}, {{"mode", std::string(kModes[pick(3)])}});
+      break;
+    }
+    case 5: {
+      std::vector<int64_t> parts;
+      if (e < 2) return;
+      parts.push_back(1 + pick(static_cast<int>(e - 1)));
+      parts.push_back(e - parts[0]);
+      add("split", {x, ints(parts)}, {{"axis", int64_t{axis}}}, 2);
+      break;
+    }
+    case 6: {
+      std::vector<int64_t> index;
+      for (int k = 1 + pick(5); k > 0; --k) index.push_back(pick(static_cast<int>(e)) - (chance(30) ? e : 0));
+      add("gather", {x, ints(index)}, {{"axis", int64_t{axis}}});
+      break;
+    }
+    default: {
+      if (rank > 3) return;
+      int u = add("unsqueeze", {x, ints({axis})});
+      std::vector<int64_t> to(static_cast<size_t>(rank) + 1, 1);
+      to[static_cast<size_t>(axis)] = 1 + pick(3);
+      if (u >= 0) add("expand", {u, ints(to)});
+      break;
+    }
+  }
+}
+
+void RandomGraph::normalisation() {
+  int x = any_float(), rank = static_cast<int>(dims(x).size());
+  if (rank == 0) return;
+  std::vector<int64_t> d = dims(x);
+  int choice = pick(4);
+  if (choice == 0) {
+    add("softmax", {x}, {{"axis", int64_t{chance(70) ? -1 : pick(rank)}}});
+  } else if (choice == 1) {
+    add("layer_normalization", {x, weights({d.back()}, 1), weights({d.back()}, 1)}, {{"axis", int64_t{-1}}, {"epsilon", 0.01}});
+  } else if (choice == 2 && rank >= 3) {
+    add("instance_normalization", {x, weights({d[1]}, 1), weights({d[1]}, 1)}, {{"epsilon", 0.01}});
+  } else {
+    add("rms_normalization", {x, weights({d.back()}, 1)}, {{"axis", int64_t{-1}}, {"epsilon", 0.01}});
+  }
+}
+
+void RandomGraph::integer() {
+  int64_t m = extent(), k = extent(), n = extent();
+  if (chance(50)) {
+    int a = input(chance(50) ? DType::U8 : DType::I8, {m, k});
+    int b = constant(random_tensor(rng_, chance(50) ? DType::U8 : DType::I8, {k, n}, 1));
+    int y = add("mat_mul_integer", {a, b});
+    if (y >= 0) add("cast", {y}, {{"to", int64_t{1}}});
+    return;
+  }
+  int a = input(DType::I32, {m, k}), b = input(DType::I32, {chance(50) ? 1 : m, k});
+  static const char* kOps[] = {"add", "mul", "max", "div", "mod"};
+  int y = add(kOps[pick(5)], {a, b});
+  if (y >= 0) y = add("reduce_sum", {y, ints({pick(2)})}, {{"keepdims", int64_t{pick(2)}}});
+  if (y >= 0) add("cast", {y}, {{"to", int64_t{1}}});
+}
+
+void RandomGraph::half() {
+  int x = any_float();
+  int h = add("cast", {x}, {{"to", int64_t{10}}});
+  if (h < 0 || dims(h).empty()) return;
+  half_ = true;
+  int64_t k = dims(h).back();
+  int y = -1;
+  if (chance(50)) {
+    int w = add("cast", {weights({k, extent()}, 1 / std::sqrt(static_cast<double>(k)))}, {{"to", int64_t{10}}});
+    y = w < 0 ? -1 : add("mat_mul", {h, w});
+  } else {
+    y = add(chance(50) ? "tanh" : "relu", {h});
+  }
+  if (y >= 0) add("cast", {y}, {{"to", int64_t{1}}});
+}
+
+RandomGraph::Case RandomGraph::whole() const {
+  std::set<int> read;
+  for (const Step& s : steps_) read.insert(s.inputs.begin(), s.inputs.end());
+  std::vector<int> outputs;
+  for (const Step& s : steps_)
+    for (int v : s.outputs)
+      if (!read.count(v)) outputs.push_back(v);
+  return cut(outputs, {});
+}
+
+RandomGraph::Case RandomGraph::cut(const std::vector<int>& outputs, const std::set<int>& as_inputs) const {
+  std::set<int> needed(outputs.begin(), outputs.end());
+  std::vector<const Step*> steps;
+  for (size_t k = steps_.size(); k-- > 0;) {
+    const Step& s = steps_[k];
+    bool wanted = std::any_of(s.outputs.begin(), s.outputs.end(), [&](int v) { return needed.count(v) && !as_inputs.count(v); });
+    if (!wanted) continue;
+    steps.push_back(&s);
+    needed.insert(s.inputs.begin(), s.inputs.end());
+  }
+  std::reverse(steps.begin(), steps.end());
+  Case c;
+  c.graph.name = "random";
+  std::map<int64_t, Symbol> symbols;
+  std::map<int, Value*> values;
+  for (int v : needed) {
+    if (v < 0) continue;
+    const Item& item = items_[static_cast<size_t>(v)];
+    std::string name = "v" + std::to_string(v);
+    if (item.kind == Item::Constant) {
+      values[v] = c.graph.new_constant(name, item.data);
+    } else if (item.kind == Item::Input || as_inputs.count(v)) {
+      TensorType type = item.data->type();
+      for (size_t d = 0; d < item.symbolic.size(); ++d) {
+        if (!item.symbolic[d]) continue;
+        Symbol& s = symbols[item.data->dims[d]];
+        if (!s) s = Dim::symbol("n" + std::to_string(item.data->dims[d]));
+        type.dims[d] = Dim(s);
+      }
+      values[v] = c.graph.new_value(name, Type::of(type));
+      c.graph.body.inputs.push_back(values[v]);
+      c.inputs.push_back(HostValue::of(item.data));
+    }
+  }
+  for (const Step* s : steps) {
+    auto node = std::make_unique<Node>();
+    node->def = find_op(s->op);
+    node->attrs = s->attrs;
+    node->name = s->op + "_" + std::to_string(s->outputs[0]);
+    for (int v : s->inputs) node->inputs.push_back(v < 0 ? nullptr : values.at(v));
+    for (size_t k = 0; k < s->outputs.size(); ++k) {
+      int v = s->outputs[k];
+      Value* y = c.graph.new_value("v" + std::to_string(v));
+      y->producer = node.get();
+      y->output_index = static_cast<int>(k);
+      node->outputs.push_back(y);
+      if (!as_inputs.count(v)) values[v] = y;
+    }
+    c.graph.body.nodes.push_back(std::move(node));
+  }
+  for (int v : outputs) {
+    c.graph.body.outputs.push_back(values.at(v));
+    c.expected.push_back(HostValue::of(items_[static_cast<size_t>(v)].data));
+  }
+  return c;
+}
+
+std::string RandomGraph::smallest_failure(const std::function<std::string(Case)>& fails) const {
+  std::vector<int> outputs;
+  std::string what;
+  for (size_t k = 0; k < steps_.size() && outputs.empty(); ++k) {
+    what = fails(cut(steps_[k].outputs, {}));
+    if (!what.empty()) outputs = steps_[k].outputs;
+  }
+  if (outputs.empty()) return "only the whole graph fails:\n" + ingot::str(whole().graph, true);
+  std::set<int> as_inputs;
+  for (size_t k = steps_.size(); k-- > 0;) {
+    if (steps_[k].outputs == outputs) continue;
+    std::set<int> more = as_inputs;
+    more.insert(steps_[k].outputs.begin(), steps_[k].outputs.end());
+    std::string still = fails(cut(outputs, more));
+    if (!still.empty()) as_inputs = more, what = still;
+  }
+  return what + "\n" + ingot::str(cut(outputs, as_inputs).graph, true);
+}
+
+}  // namespace ingot::test
