@@ -217,6 +217,7 @@ Command compile_command(CLI::App& app) {
   c->add_option("MODEL", o.model, "a .onnx file")->required();
   c->add_option("-o,--output", o.output, "the file to write")->required()->type_name("FILE");
   c->add_option("--target", shared.target, "names, separated by commas; host: this machine (default: a set for this architecture, see `ingot targets`)")->type_name("NAME[,NAME...]");
+  c->add_option("--emit", o.emit, "instead of a compiled file: so (the image of one target), or a stage as text: graph, kernels, loops, llvm, asm, opencl")->type_name("KIND");
   add_dims(c, shared);
   c->add_option("--backend", shared.backend, "llvm or opencl (default: llvm)");
   c->add_option("--jobs", o.jobs, "threads (default: one per processor)")->check(CLI::Range(1, 1024));
@@ -227,6 +228,9 @@ Command compile_command(CLI::App& app) {
             o.load = load_of(shared, "llvm");
             if (c->count("--target") == 0) o.load.targets.clear();
             check_passes(o);
+            const std::vector<std::string> kinds = {"", "so", "import", "graph", "kernels", "loops", "llvm", "asm", "opencl"};
+            if (std::find(kinds.begin(), kinds.end(), o.emit) == kinds.end())
+              throw Usage{fmt::format("--emit: got '{}', expected so, graph, kernels, loops, llvm, asm or opencl", o.emit)};
             return status_of(compile(o));
           }};
 }

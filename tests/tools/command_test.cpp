@@ -208,6 +208,32 @@ TEST_F(Command, inspect_shows_every_stage) {
   EXPECT_GE(j["images"].size(), 1u);
 }
 
+TEST_F(Command, compile_emits_any_stage) {
+  for (const char* kind : {"graph", "kernels", "loops", "llvm", "asm", "so"}) {
+    const Ran ran = ingot("compile " + kModels + "/digits.onnx -o out.stage --target x86-64-v3 --emit " + kind);
+    EXPECT_EQ(ran.status, 0) << kind << "\n" << ran.err;
+    EXPECT_GT(read(dir_ / "out.stage").size(), 100u) << kind;
+  }
+  EXPECT_EQ(read(dir_ / "out.stage").substr(1, 3), "ELF");
+  EXPECT_EQ(ingot("compile " + kModels + "/digits.onnx -o out.stage --emit elf").status, 2);
+}
+
+TEST_F(Command, ingot_opt_runs_passes_over_graph_text) {
+  ASSERT_EQ(ingot("compile " + kModels + "/digits.onnx -o digits.graph --emit import").status, 0);
+  auto opt = [&](const std::string& arguments) {
+    const int status = std::system(("cd '" + dir_.string() + "' && '" INGOT_BINARY_DIR "/bin/ingot-opt' " + arguments + " >out.txt 2>err.txt").c_str());
+    return Ran{WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status), read(dir_ / "out.txt"), read(dir_ / "err.txt")};
+  };
+  const Ran list = opt("--list");
+  EXPECT_EQ(list.status, 0);
+  EXPECT_NE(list.out.find("inline-maps\n"), std::string::npos);
+  const Ran kernels = opt("digits.graph --until inline-maps");
+  EXPECT_EQ(kernels.status, 0) << kernels.err;
+  EXPECT_EQ(opt("digits.graph --target x86-64-v3").status, 0);
+  EXPECT_EQ(opt("digits.graph --until nothing").status, 1);
+  EXPECT_EQ(opt("").status, 2);
+}
+
 TEST_F(Command, diff_agrees_with_the_reference) {
   const Ran ran = ingot("diff " + kModels + "/digits.onnx --random-inputs 5 --dim batch=3");
   EXPECT_EQ(ran.status, 0) << ran.out << ran.err;

@@ -37,6 +37,9 @@ struct InspectOptions {
 };
 Result<void> inspect(const InspectOptions&);
 
+// A model at one stage, as text: import, graph, kernels, loops, llvm, asm. The last three are of one target.
+Result<std::string> stage_text(Graph graph, const std::string& stage, const LoadOptions&);
+
 struct BenchOptions {
   std::string model;
   LoadOptions load;
@@ -51,7 +54,7 @@ Result<void> bench(const BenchOptions&);
 struct CompileCommand {
   std::string model, output;
   LoadOptions load;
-  std::string emit;            // empty: an ingot file
+  std::string emit;            // empty: an ingot file; so: the image of one target; otherwise a stage as text
   std::vector<std::string> disabled_passes;
   std::string dump_after;
   int jobs = 0;

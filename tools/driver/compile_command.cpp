@@ -57,9 +57,32 @@ void print_json(const CompileCommand& options, const CompiledModel& model, const
   fmt::print("{}\n", j.dump(1));
 }
 
+// Writes one stage, or the image of one target, instead of a file for the runtime.
+Result<void> emit(const CompileCommand& options) {
+  Graph graph = TRY(import_onnx_file(options.model));
+  TRY(fix_dims(graph, options.load.dims));
+  LoadOptions load = options.load;
+  if (load.targets.empty()) load.targets = {"host"};
+  if (options.emit != "so") return write_file(options.output, TRY(stage_text(std::move(graph), options.emit, load)));
+  if (load.targets.size() != 1) return invalid("--emit so is of one target, got {}", load.targets.size());
+  CompileModelOptions settings;
+  settings.targets = load.targets;
+  settings.jobs = options.jobs;
+  settings.debug_names = true;
+  settings.pipeline.disabled = options.disabled_passes;
+  const auto model = TRY(compile_model(std::move(graph), settings));
+  const auto& elf = model->code.front();
+  return write_file(options.output, {reinterpret_cast<const char*>(elf.data()), elf.size()});
+}
+
 }  // namespace
 
 Result<void> compile(const CompileCommand& options) {
+  if (!options.emit.empty()) {
+    auto emitted = emit(options);
+    if (!emitted) return std::move(emitted.error()).context("in " + options.model);
+    return emitted;
+  }
   Progress progress;
   progress.show("reading " + options.model);
   const double start = now_seconds();

@@ -36,27 +36,30 @@ Result<std::string> code_text(l::Program program, const Target& target, const st
   return text + TRY(stage == "asm" ? asm_text(program, -1, options) : llvm_text(program, -1, options));
 }
 
-Result<std::string> stage_text(const InspectOptions& options, const std::string& stage) {
-  Graph graph = TRY(import_onnx_file(options.file));
-  TRY(fix_dims(graph, options.load.dims));
-  if (stage == "import") return str(graph);
-  if (stage == "graph") {
-    TRY(infer_and_expand(graph));
-    return str(graph);
-  }
-  const k::Program program = TRY(optimize(graph));
-  if (stage == "kernels") return str(program);
-  const std::vector<const Target*> targets = TRY(targets_named(stage == "opencl" ? std::vector<std::string>{"opencl"} : options.load.targets));
-  if (targets.size() != 1) return invalid("stage '{}' is of one target, got {}", stage, targets.size());
-  l::Program loops = TRY(lower_for_target(program, facts_of(*targets[0])));
-  if (stage == "loops") return l::str(loops);
-  return code_text(std::move(loops), *targets[0], stage);
-}
-
 struct ModelHandle {
   ingot_model* model = nullptr;
   ~ModelHandle() { ingot_model_free(model); }
 };
+
+// The kernels of the image that runs here; empty where none does.
+Json kernels_json(const std::string& path) {
+  Json list = Json::array();
+  ModelHandle handle;
+  if (ingot_model_load(path.c_str(), nullptr, &handle.model) != INGOT_OK) return list;
+  ingot_session_options options{};
+  options.size_bytes = sizeof options;
+  options.flags = INGOT_SESSION_PROFILE;
+  ingot_session* session = nullptr;
+  if (ingot_session_create(handle.model, &options, &session) != INGOT_OK) return list;
+  const ingot_profile_entry* entries = nullptr;
+  int32_t count = 0;
+  if (ingot_session_profile(session, &entries, &count) == INGOT_OK)
+    for (int32_t i = 0; i < count; ++i)
+      list.push_back({{"name", printable(entries[i].kernel)}, {"node", printable(entries[i].node)}, {"schedule", printable(entries[i].schedule)},
+                      {"flops", printable(entries[i].flops)}, {"bytes", printable(entries[i].bytes)}});
+  ingot_session_free(session);
+  return list;
+}
 
 Json port_json(const ingot_port& p) { return {{"name", printable(p.name)}, {"type", printable(p.type)}}; }
 
@@ -86,6 +89,7 @@ Result<Json> file_json(const std::string& path) {
     if (!key) break;
     j["metadata"][printable(key)] = printable(value);
   }
+  j["kernels"] = kernels_json(path);
   size_t size = 0;
   const char* manifest = ingot_model_manifest(m, &size);
   j["manifest"] = Json::parse(std::string(manifest, size), nullptr, false);
@@ -107,12 +111,30 @@ std::string file_text(const Json& j) {
                         bytes_text(i["weights_bytes"]), arena < 0 ? "known when run" : bytes_text(arena),
                         i["usable_here"].get<bool>() ? "runs here" : "does not run here", i["features"].get<std::string>());
   }
+  if (!j["kernels"].empty()) text += "kernels of the image used here:\n";
+  for (const auto& k : j["kernels"])
+    text += fmt::format("  {:<36} {:<24} {}\n", k["name"].get<std::string>(), k["node"].get<std::string>(), k["schedule"].get<std::string>());
   if (j.contains("metadata"))
     for (const auto& [key, value] : j["metadata"].items()) text += fmt::format("{}: {}\n", key, value.get<std::string>());
   return text;
 }
 
 }  // namespace
+
+Result<std::string> stage_text(Graph graph, const std::string& stage, const LoadOptions& load) {
+  if (stage == "import") return str(graph);
+  if (stage == "graph") {
+    TRY(infer_and_expand(graph));
+    return str(graph);
+  }
+  const k::Program program = TRY(optimize(graph));
+  if (stage == "kernels") return str(program);
+  const std::vector<const Target*> targets = TRY(targets_named(stage == "opencl" ? std::vector<std::string>{"opencl"} : load.targets));
+  if (targets.size() != 1) return invalid("stage '{}' is of one target, got {}", stage, targets.size());
+  l::Program loops = TRY(lower_for_target(program, facts_of(*targets[0])));
+  if (stage == "loops") return l::str(loops);
+  return code_text(std::move(loops), *targets[0], stage);
+}
 
 Result<void> inspect(const InspectOptions& options) {
   const bool is_model = ends_with(options.file, ".onnx");
@@ -129,7 +151,11 @@ Result<void> inspect(const InspectOptions& options) {
     return {};
   }
   if (!is_model) return invalid("stage '{}' is of a .onnx file, got {}", stage, options.file);
-  auto text = stage_text(options, stage);
+  auto text = [&]() -> Result<std::string> {
+    Graph graph = TRY(import_onnx_file(options.file));
+    TRY(fix_dims(graph, options.load.dims));
+    return stage_text(std::move(graph), stage, options.load);
+  }();
   if (!text) return std::move(text.error()).context("in " + options.file);
   fmt::print("{}", *text);
   if (!text->empty() && text->back() != '\n') fmt::print("\n");

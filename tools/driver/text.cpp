@@ -53,7 +53,7 @@ std::string one_line(std::string_view text, size_t max) {
   for (size_t i = 0; i < text.size(); ++i) {
     if (text[i] == '\n') {
       while (i + 1 < text.size() && (text[i + 1] == ' ' || text[i + 1] == '\n')) ++i;
-      if (i + 1 < text.size()) line += "; ";
+      if (i + 1 < text.size()) line += line.ends_with(':') ? " " : "; ";
     } else {
       line += text[i];
     }
