@@ -359,10 +359,13 @@ class Rows {
         begin = end;
       }
       vector_loop(last.symbol, begin, last.extent, lanes, [&](const Symbol&, int l, Expr mask) {
-        if (l == 1) {
-          add(rest, 0, 1, {});
-        } else {
+        if (l == lanes) {
           add(acc[0], 0, l, mask);
+        } else if (l == 1) {
+          add(rest, 0, 1, {});
+        } else {  // what is left may be narrower than the accumulators
+          ExprLowering x(b_, last.symbol, l);
+          b_.set(rest, combine(n.combiner, KernelBuilder::local(rest, t, 1), horizontal(n.combiner, x.wide(n.body[0]))));
         }
       });
     };
