@@ -101,7 +101,9 @@ Result<void> define_attention(Def& d) {
   int64_t q_heads = d.i64("q_num_heads", 0), kv_heads = d.i64("kv_num_heads", 0);
   Heads hq = TRY(heads(d, q, q_heads, "query")), hk = TRY(heads(d, d.in(1), kv_heads, "key")), hv = TRY(heads(d, d.in(2), kv_heads, "value"));
   if (bool(past_k) != bool(past_v)) return invalid("got one of past_key and past_value, expected both or neither");
-  if (past_k && (past_k.rank() != 4 || past_v.rank() != 4)) return invalid("past_key has rank {}, expected 4", past_k.rank());
+  TRY(expect_ranks(d, {-1, -1, -1, -1, 4, 4, 1}));
+  TRY(expect_floats(d, {0, 1, 2, 4, 5}));
+  TRY(expect_numbers(d, {3, 6}));
   TRY(d.require(equal(hq.size, hk.size), fmt::format("query has head size {} and key {}, expected equal ones", hq.size.str(), hk.size.str())));
   TRY(d.require(equal(mod(hq.heads, max(hk.heads, 1)), 0),
                 fmt::format("query has {} heads, expected a multiple of the key's {}", hq.heads.str(), hk.heads.str())));
@@ -220,6 +222,9 @@ Tensor rotate(Def& d, const Heads& x, const Rotation& r, const Dim& rotary, bool
 
 // RotaryEmbedding-23. x: [B, H, L, D] or [B, L, H*D]; cos, sin: [positions, half] with position_ids [B, L], else [B, L, half].
 Result<void> define_rotary_embedding(Def& d) {
+  TRY(expect_same_floats(d, {0, 1, 2}));
+  TRY(expect_numbers(d, {3}));
+  TRY(d.has(3) ? expect_ranks(d, {-1, 2, 2, 2}) : expect_ranks(d, {-1, 3, 3}));
   Heads x = TRY(heads(d, d.in(0), d.i64("num_heads", 0), "input"));
   int64_t dim = d.i64("rotary_embedding_dim", 0);
   d.out(rotate(d, x, {d.in(1), d.in(2), d.in(3)}, dim > 0 ? Dim(dim) : x.size, d.i64("interleaved", 0) != 0));
@@ -229,6 +234,10 @@ Result<void> define_rotary_embedding(Def& d) {
 // RotaryEmbedding (com.microsoft). x, position_ids ([B, L], or [1]: the first position), cos, sin: [positions, half].
 Result<void> define_ms_rotary_embedding(Def& d) {
   Tensor t = d.in(0), cos = d.in(2);
+  TRY(expect_ranks(d, {-1, -1, 2, 2}));
+  TRY(expect_same_floats(d, {0, 2, 3}));
+  TRY(expect_numbers(d, {1}));
+  if (d.in(1).rank() != 2 && !one_element(d.in(1))) return invalid("position_ids has type {}, expected [B, L] or one element", d.in(1).type().str());
   int64_t dim = d.i64("rotary_embedding_dim", 0), count = d.i64("num_heads", 0);
   if (t.rank() == 3 && count == 0) {  // the head size is that of the caches
     auto columns = t.dim(2).constant(), half = cos.dim(1).constant();
@@ -265,7 +274,10 @@ Expr key_mask(const Tensor& mask, Ix i, const Dim& before, const Dim& batch) {
 Result<void> define_ms_attention(Def& d) {
   Tensor x = d.in(0), w = d.in(1), b = d.in(2), mask = d.in(3), past = d.in(4), extra = d.in(5);
   if (d.has(6)) return unsupported("past_sequence_length is not supported");
-  if (x.rank() != 3 || w.rank() != 2) return invalid("got ranks {} and {}, expected 3 and 2", x.rank(), w.rank());
+  TRY(expect_ranks(d, {3, 2, 1, -1, 5, 4}));
+  TRY(expect_same_floats(d, {0, 1, 2, 4, 5}));
+  TRY(expect_numbers(d, {3}));
+  if (mask && (mask.rank() < 1 || mask.rank() > 4)) return invalid("mask_index has rank {}, expected 1 to 4", mask.rank());
   int64_t count = d.i64("num_heads", 0);
   if (count < 1) return invalid("num_heads is {}, expected at least 1", count);
   if (d.i64("do_rotary", 0) != 0) return unsupported("do_rotary is 1, expected 0");
@@ -344,6 +356,10 @@ Result<void> define_multi_head_attention(Def& d) {
   if (count < 1) return invalid("num_heads is {}, expected at least 1", count);
   if (!k || !v) return unsupported("packed query, key and value are not supported");
   if (q.rank() != 3) return unsupported("query has rank {}, expected 3", q.rank());
+  TRY(expect_ranks(d, {3, -1, -1, 1, -1, 4, 4, 4}));
+  TRY(expect_same_floats(d, {0, 1, 2, 3, 5, 6, 7}));
+  TRY(expect_numbers(d, {4}));
+  if (mask && (mask.rank() < 1 || mask.rank() > 4)) return invalid("key_padding_mask has rank {}, expected 1 to 4", mask.rank());
   // The bias is added before heads are split.
   Dim q_columns = q.dim(2);
   auto biased = [&](const Tensor& x, const Dim& from) {

@@ -13,9 +13,6 @@ namespace {
 
 // The product in the accumulation type, without bias.
 Result<Tensor> float_conv(Def& d, const Tensor& x, const Tensor& w, int64_t group, const Window& win) {
-  if (!is_float(x.dtype()) || w.dtype() != x.dtype()) {
-    return invalid("got operands of {} and {}, expected one float type", name(x.dtype()), name(w.dtype()));
-  }
   ConvOperands o{x, w, group, ex::number(x.dtype(), 0), [](Expr e) { return widen(e); },
                  [](Expr e, const Dim&) { return widen(e); }};
   return convolve(d, o, win);
@@ -28,6 +25,7 @@ Result<Tensor> integer_conv(Def& d, const Tensor& x, const Tensor& w, const Tens
     return invalid("got operands of {} and {}, expected integers", name(x.dtype()), name(w.dtype()));
   }
   auto i32 = [](Expr e) { return ex::cast(e, DType::I32); };
+  if (xz && xz.dtype() != x.dtype()) return invalid("the zero point of the input is of {}, expected {}", name(xz.dtype()), name(x.dtype()));
   if (xz && !one_element(xz)) return unsupported("the zero point of the input has type {}, expected one element", xz.type().str());
   ConvOperands o{x, w, group, xz ? scalar(xz) : ex::integer(x.dtype(), 0),
                  [=](Expr e) { return xz ? i32(e) - i32(scalar(xz)) : i32(e); },
@@ -41,6 +39,8 @@ Result<Tensor> integer_conv(Def& d, const Tensor& x, const Tensor& w, const Tens
 Result<void> define_conv(Def& d) {
   Tensor x = d.in(0), w = d.in(1), b = d.in(2);
   int64_t group = d.i64("group", 1);
+  TRY(expect_ranks(d, {-1, -1, 1}));
+  TRY(expect_same_floats(d, {0, 1, 2}));
   Window win = TRY(conv_window(d, x, w, group));
   Tensor acc = TRY(float_conv(d, x, w, group, win));
   if (!b && acc.dtype() == x.dtype()) {
@@ -60,11 +60,14 @@ Result<void> define_conv(Def& d) {
 Result<void> define_fused_conv(Def& d) {
   Tensor x = d.in(0), w = d.in(1), b = d.in(2), z = d.in(3);
   int64_t group = d.i64("group", 1);
+  TRY(expect_ranks(d, {-1, -1, 1, -1}));
+  TRY(expect_same_floats(d, {0, 1, 2, 3}));
   Window win = TRY(conv_window(d, x, w, group));
   std::vector<double> p = d.floats("activation_params");
   Activation act = TRY(activation(d.str("activation", "Identity"), p.size() > 0 ? std::optional(p[0]) : std::nullopt,
                                   p.size() > 1 ? std::optional(p[1]) : std::nullopt));
   Tensor acc = TRY(float_conv(d, x, w, group, win));
+  if (z) TRY(expect_fits(d, z, acc.dims()));
   d.out(d.map(acc.dims(), [&](Ix i) {
     Expr e = acc(i);
     if (b) e = e + widen(b(i[1]));
@@ -89,6 +92,10 @@ Result<void> define_qlinear_conv(Def& d) {
   int64_t group = d.i64("group", 1);
   bool channels_last = d.i64("channels_last", 0) != 0;
   if (channels_last) return unsupported("channels_last is 1, expected 0");
+  TRY(expect_ranks(d, {-1, -1, -1, -1, -1, -1, -1, -1, 1}));
+  TRY(expect_floats(d, {1, 4, 6}));
+  TRY(expect_quantized(yz ? yz.dtype() : x.dtype()));
+  if (b && b.dtype() != DType::I32) return invalid("the bias is of {}, expected i32", name(b.dtype()));
   Window win = TRY(conv_window(d, x, w, group));
   Tensor acc = TRY(integer_conv(d, x, w, xz, wz, group, win));
   Tensor scale = d.map({w.dim(0)}, [&](Ix i) {
@@ -107,7 +114,8 @@ Result<void> define_qlinear_conv(Def& d) {
 // -> output: [B, C, L], present_state: [B, C, k-1]. Depthwise, the padding on the left is the state (or 0).
 Result<void> define_causal_conv_with_state(Def& d) {
   Tensor x = d.in(0), w = d.in(1), b = d.in(2), past = d.in(3);
-  if (x.rank() != 3 || w.rank() != 3) return invalid("got ranks {} and {}, expected 3", x.rank(), w.rank());
+  TRY(expect_ranks(d, {3, 3, 1, 3}));
+  TRY(expect_same_floats(d, {0, 1, 2, 3}));
   std::string act = d.str("activation", "none");
   if (act != "none" && act != "silu" && act != "swish") return invalid("activation is '{}', expected none, silu or swish", act);
   TRY(d.require(equal(w.dim(0), x.dim(1)), fmt::format("weight has {} channels, expected {}", w.dim(0).str(), x.dim(1).str())));

@@ -17,9 +17,8 @@ using namespace nn;
 Result<void> define_conv_transpose(Def& d) {
   Tensor x = d.in(0), w = d.in(1), b = d.in(2);
   if (x.rank() < 3 || w.rank() != x.rank()) return invalid("got ranks {} and {}, expected equal ones of at least 3", x.rank(), w.rank());
-  if (!is_float(x.dtype()) || w.dtype() != x.dtype()) {
-    return invalid("got operands of {} and {}, expected one float type", name(x.dtype()), name(w.dtype()));
-  }
+  TRY(expect_same_floats(d, {0, 1, 2}));
+  TRY(expect_ranks(d, {-1, -1, 1}));
   int64_t group = d.i64("group", 1);
   if (group < 1 || group > kMaxWindowAttribute) return invalid("group is {}, expected at least 1", group);
   TRY(d.require(equal(x.dim(1), w.dim(0)),
@@ -36,6 +35,7 @@ Result<void> define_conv_transpose(Def& d) {
   if (mode == "NOTSET" || mode.empty()) pads = TRY(int_list(d, "pads", 2 * rank, 0, -kMaxWindowAttribute));
 
   Dims out, begin, phases, taps, first, span;  // per spatial dim; `first` is u0
+  bool inside = true;                          // every read of x lies inside: taps do not overlap
   for (size_t k = 0; k < rank; ++k) {
     Dim in = x.dim(static_cast<int>(k) + 2), r = w.dim(static_cast<int>(k) + 2);
     Dim full = stride[k] * (in - 1) + extra[k] + (r - 1) * dilation[k] + 1;
@@ -55,6 +55,7 @@ Result<void> define_conv_transpose(Def& d) {
     taps.push_back(stride[k] == 1 ? r : ceildiv((r - 1) * dilation[k] + 1, s));
     first.push_back(floordiv(begin[k], s));
     span.push_back(floordiv(out[k] - 1 + begin[k], s) + 1 - first[k]);
+    inside = inside && taps[k].is(1) && first[k].lower() >= 0 && known_less_equal(span[k] + first[k], in);
   }
 
   Dim channels = floordiv(x.dim(1), group), per_group = w.dim(1), k_total = per_group * group;
@@ -93,7 +94,7 @@ Result<void> define_conv_transpose(Def& d) {
       x_at.push_back(stride[k] == 1 ? u + first[k] - (taps[k] - 1 - tap) * dilation[k] : u + first[k] - (taps[k] - 1) + tap);
       w_at.push_back(tap);
     }
-    return widen(x.or_fill(x_at, ex::number(x.dtype(), 0))) * widen(w2(w_at));
+    return widen(inside ? x(x_at) : x.or_fill(x_at, ex::number(x.dtype(), 0))) * widen(w2(w_at));
   });
   d.out(d.map(concat({x.dim(0), k_total}, out), [&](Ix i) {
     Dims at{i[0], i[1]};
@@ -112,6 +113,8 @@ Result<void> define_conv_transpose(Def& d) {
 Result<void> define_deform_conv(Def& d) {
   Tensor x = d.in(0), w = d.in(1), offset = d.in(2), b = d.in(3), mask = d.in(4);
   if (x.rank() != 4) return unsupported("input has rank {}, expected 4", x.rank());
+  TRY(expect_ranks(d, {4, 4, 4, 1, 4}));
+  TRY(expect_same_floats(d, {0, 1, 2, 3, 4}));
   int64_t group = d.i64("group", 1), offset_group = d.i64("offset_group", 1);
   Window win = TRY(conv_window(d, x, w, group));
   if (offset_group < 1) return invalid("offset_group is {}, expected at least 1", offset_group);

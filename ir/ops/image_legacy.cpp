@@ -9,6 +9,7 @@ using namespace nn;
 
 // ImageScaler-1. x: [N, C, H, W] -> x * scale + bias[c].
 Result<void> define_image_scaler(Def& d) {
+  TRY(expect_floats(d, {0}));
   Tensor x = d.in(0);
   if (x.rank() < 2) return invalid("input has rank {}, expected at least 2", x.rank());
   std::vector<double> bias = d.floats("bias");
@@ -44,6 +45,7 @@ Result<void> define_crop(Def& d) {
 
 // Affine-1. alpha * x + beta.
 Result<void> define_affine(Def& d) {
+  TRY(expect_floats(d, {0}));
   Tensor x = d.in(0);
   double alpha = d.f64("alpha", 1), beta = d.f64("beta", 0);
   d.out(d.map(x.dims(), [&](Ix i) { return ex::cast(widen(x(i)) * alpha + beta, x.dtype()); }));
@@ -52,6 +54,7 @@ Result<void> define_affine(Def& d) {
 
 // Quant (onnx.brevitas). x, scale, zero_point, bit_width -> x rounded to the grid: (clamp(round(x/s + z)) - z) * s.
 Result<void> define_quant(Def& d) {
+  TRY(expect_floats(d, {0, 1, 2, 3}));
   Tensor x = d.in(0), scale = d.in(1), zero = d.in(2), width = d.in(3);
   bool is_signed_type = d.i64("signed", 1) != 0, narrow = d.i64("narrow", 0) != 0;
   std::string mode = d.str("rounding_mode", "ROUND");

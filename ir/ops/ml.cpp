@@ -76,6 +76,7 @@ Result<Tensor> lookup(Def& d, const Tensor& x, const Keys& keys) {
   int64_t n = keys.data->elements();
   DType t = keys.data->dtype;
   if ((t == DType::String) != (x.dtype() == DType::String)) return invalid("input has type {}, the keys {}", name(x.dtype()), name(t));
+  if (is_complex(x.dtype())) return invalid("input is of {}, expected real numbers", name(x.dtype()));
   // Sorted once here; `order` gives the position of a sorted key in the attribute. The first of equal keys counts.
   std::vector<int64_t> order(static_cast<size_t>(n));
   std::iota(order.begin(), order.end(), 0);
@@ -136,7 +137,7 @@ Result<Tensor> lookup(Def& d, const Tensor& x, const Keys& keys) {
 
 Result<Matrix> matrix(const Tensor& x) {
   if (x.rank() != 1 && x.rank() != 2) return invalid("input has rank {}, expected 1 or 2", x.rank());
-  if (x.dtype() == DType::String) return invalid("input is of strings, expected numbers");
+  if (!is_float(x.dtype()) && !is_int(x.dtype()) && x.dtype() != DType::Bool) return invalid("input is of {}, expected numbers", name(x.dtype()));
   Matrix m{x, x.rank() == 1 ? Dim(1) : x.dim(0), x.dims().back()};
   m.type = x.dtype() == DType::F64 ? DType::F64 : DType::F32;
   return m;

@@ -13,11 +13,6 @@ namespace {
 
 Expr f32(Expr e) { return ex::cast(std::move(e), DType::F32); }
 
-Result<void> expect_numbers(const Tensor& x) {
-  if (x.dtype() == DType::String) return invalid("input is of strings, expected numbers");
-  return {};
-}
-
 // A list attribute that applies to the last dim: one element for all, or one each.
 Result<Tensor> per_column(Def& d, std::string_view name, const Tensor& x, double otherwise) {
   std::vector<double> v = d.floats(name);
@@ -34,7 +29,7 @@ Result<Tensor> per_column(Def& d, std::string_view name, const Tensor& x, double
 // Scaler-1. (x - offset) * scale, f32.
 Result<void> define_scaler(Def& d) {
   Tensor x = d.in(0);
-  TRY(expect_numbers(x));
+  TRY(expect_numbers(d, {0}));
   Tensor offset = TRY(per_column(d, "offset", x, 0)), scale = TRY(per_column(d, "scale", x, 1));
   auto at = [&](const Tensor& t, Ix i) { return t(t.dim(0).is(1) ? Dim(0) : i.back()); };
   d.out(d.map(x.dims(), [&](Ix i) { return (f32(x(i)) - at(offset, i)) * at(scale, i); }));
@@ -61,12 +56,13 @@ Result<void> define_normalizer(Def& d) {
 // Imputer-1. Elements equal to replaced_value (NaN included) become imputed_value, one for all columns or one each.
 Result<void> define_imputer(Def& d) {
   Tensor x = d.in(0);
-  TRY(expect_numbers(x));
+  TRY(expect_numbers(d, {0}));
   std::vector<double> floats = d.floats("imputed_value_floats");
   std::vector<int64_t> ints = d.ints("imputed_value_int64s");
   bool integer = is_int(x.dtype());
   size_t n = integer ? ints.size() : floats.size();
   if (n == 0) return invalid("got no imputed values for {}, expected some", name(x.dtype()));
+  if (x.rank() < 1) return invalid("input has rank 0, expected at least 1");
   if (n != 1) TRY(d.require(equal(x.dims().back(), static_cast<int64_t>(n)), fmt::format("got {} imputed values, expected {}", n, x.dims().back().str())));
   Tensor values = integer ? d.constant(ints_tensor(ints, {static_cast<int64_t>(n)})) : d.constant(floats_tensor(floats, {static_cast<int64_t>(n)}, DType::F64));
   double replaced = d.f64("replaced_value_float", 0);
@@ -83,7 +79,7 @@ Result<void> define_imputer(Def& d) {
 // Binarizer-1. 1 where x > threshold, else 0.
 Result<void> define_binarizer(Def& d) {
   Tensor x = d.in(0);
-  TRY(expect_numbers(x));
+  TRY(expect_numbers(d, {0}));
   double threshold = d.f64("threshold", 0);
   d.out(d.map(x.dims(), [&](Ix i) {
     Expr above = is_int(x.dtype()) ? ex::cast(x(i), DType::F64) > ex::number(DType::F64, threshold) : x(i) > ex::number(x.dtype(), threshold);
@@ -96,6 +92,7 @@ Result<void> define_binarizer(Def& d) {
 Result<void> define_feature_vectorizer(Def& d) {
   std::vector<int64_t> widths = d.ints("inputdimensions");
   int count = d.inputs();
+  for (int k = 0; k < count; ++k) TRY(expect_numbers(d, {k}));
   if (widths.empty()) {
     for (int k = 0; k < count; ++k) {
       auto c = d.in(k).rank() == 2 ? d.in(k).dim(1).constant() : std::optional<int64_t>(1);

@@ -12,7 +12,10 @@ namespace {
 
 Result<Tensor> constant_floats(Def& d, const std::vector<double>& v, std::vector<int64_t> dims, DType t) {
   int64_t n = 1;
-  for (int64_t e : dims) n *= e;
+  for (int64_t e : dims) {
+    if (e < 0 || (e > 0 && n > kMaxWindowAttribute * 64 / e)) return limit_exceeded("got {} coefficients in one dimension, which is too many", e);
+    n *= e;
+  }
   if (static_cast<int64_t>(v.size()) != n) return invalid("got {} coefficients, expected {}", v.size(), n);
   return d.constant(floats_tensor(v, std::move(dims), t));
 }

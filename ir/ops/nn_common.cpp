@@ -11,6 +11,57 @@ Expr widen(Expr e) {
   return ex::cast(std::move(e), t);
 }
 
+Result<void> expect_ranks(const Def& d, std::initializer_list<int> ranks) {
+  int k = 0;
+  for (int rank : ranks) {
+    if (d.has(k)) {
+      if (!d.type(k).is_tensor()) return invalid("input {} is {}, expected a tensor", k, d.type(k).str());
+      if (rank >= 0 && d.in(k).rank() != rank) return invalid("input {} has rank {}, expected {}", k, d.in(k).rank(), rank);
+    }
+    ++k;
+  }
+  return {};
+}
+
+Result<void> expect_numbers(const Def& d, std::initializer_list<int> inputs) {
+  for (int k : inputs) {
+    if (!d.has(k)) continue;
+    if (!d.type(k).is_tensor()) return invalid("input {} is {}, expected a tensor", k, d.type(k).str());
+    DType t = d.dtype(k);
+    if (!is_float(t) && !is_int(t) && t != DType::Bool) return invalid("input {} is of {}, expected numbers", k, name(t));
+  }
+  return {};
+}
+
+Result<void> expect_floats(const Def& d, std::initializer_list<int> inputs) {
+  TRY(expect_numbers(d, inputs));
+  for (int k : inputs)
+    if (d.has(k) && (!is_float(d.dtype(k)) || bits(d.dtype(k)) < 16)) return invalid("input {} is of {}, expected a float type", k, name(d.dtype(k)));
+  return {};
+}
+
+Result<void> expect_same_floats(const Def& d, std::initializer_list<int> inputs) {
+  TRY(expect_floats(d, inputs));
+  DType first = DType::Invalid;
+  for (int k : inputs) {
+    if (!d.has(k)) continue;
+    if (first == DType::Invalid) first = d.dtype(k);
+    if (d.dtype(k) != first) return invalid("input {} is of {}, expected {}", k, name(d.dtype(k)), name(first));
+  }
+  return {};
+}
+
+Result<void> expect_fits(Def& d, const Tensor& t, const Dims& dims) {
+  if (t.dims().size() > dims.size()) return invalid("an operand has rank {}, expected at most {}", t.rank(), dims.size());
+  TRY(d.broadcast_dims(dims, t.dims()));
+  return {};
+}
+
+Result<void> expect_quantized(DType t) {
+  if (!is_int(t) || bits(t) > 16) return invalid("got quantised values of {}, expected an integer of at most 16 bits", name(t));
+  return {};
+}
+
 bool one_element(const Tensor& t) {
   return std::all_of(t.dims().begin(), t.dims().end(), [](const Dim& d) { return d.is(1); });
 }

@@ -29,6 +29,18 @@ inline Dims slice(const Dims& a, size_t from, size_t to) {
   return Dims(a.begin() + static_cast<long>(from), a.begin() + static_cast<long>(to));
 }
 
+// The inputs that are present are tensors of these ranks; -1: any.
+Result<void> expect_ranks(const Def& d, std::initializer_list<int> ranks);
+// The inputs of this list that are present are tensors of float types (of one float type).
+Result<void> expect_floats(const Def& d, std::initializer_list<int> inputs);
+Result<void> expect_same_floats(const Def& d, std::initializer_list<int> inputs);
+// The inputs of this list that are present are tensors of real numbers: floats, integers or bool.
+Result<void> expect_numbers(const Def& d, std::initializer_list<int> inputs);
+// `t` broadcasts into a result of these dims.
+Result<void> expect_fits(Def& d, const Tensor& t, const Dims& dims);
+// An integer type of at most 16 bits.
+Result<void> expect_quantized(DType t);
+
 // The reads of a scalar or one-element tensor: all its indices are 0.
 Expr scalar(const Tensor& t);
 // t is a scalar, or has one element, or one per index `k`.

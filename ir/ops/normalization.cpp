@@ -46,6 +46,7 @@ Result<void> expect_per_channel(Def& d, int input, const Dim& channels) {
 // BatchNormalization-15. x: [N, C, D...], scale, b, mean, var: [C] -> y; in training_mode also running_mean and running_var.
 // Per channel it is one multiplication and one addition, whose factors fold.
 Result<void> define_batch_normalization(Def& d) {
+  TRY(expect_floats(d, {0, 1, 2, 3, 4}));
   Tensor x = d.in(0), scale = d.in(1), b = d.in(2), in_mean = d.in(3), in_var = d.in(4);
   if (x.rank() < 1) return invalid("input has rank {}, expected at least 1", x.rank());
   Dim channels = x.rank() > 1 ? x.dim(1) : Dim(1);
@@ -91,6 +92,7 @@ Result<void> define_batch_normalization(Def& d) {
 
 // InstanceNormalization-22. x: [N, C, D...], scale, b: [C].
 Result<void> define_instance_normalization(Def& d) {
+  TRY(expect_floats(d, {0, 1, 2}));
   Tensor x = d.in(0), scale = d.in(1), b = d.in(2);
   if (x.rank() < 3) return invalid("input has rank {}, expected at least 3", x.rank());
   TRY(expect_per_channel(d, 1, x.dim(1)));
@@ -110,6 +112,7 @@ Result<void> define_instance_normalization(Def& d) {
 
 // GroupNormalization-21. x: [N, C, D...], scale, bias: [C] (or [num_groups], as in opset 18).
 Result<void> define_group_normalization(Def& d) {
+  TRY(expect_floats(d, {0, 1, 2}));
   Tensor x = d.in(0), scale = d.in(1), bias = d.in(2);
   if (x.rank() < 2) return invalid("input has rank {}, expected at least 2", x.rank());
   int64_t groups = d.i64("num_groups", 0);
@@ -160,14 +163,15 @@ Result<Rows> rows(const Def& d, const Tensor& x) {
 
 // LayerNormalization-17. x: [..., N...], scale, b: broadcast to N... -> y, mean and inv_std_dev: [..., 1...].
 Result<void> define_layer_normalization(Def& d) {
+  TRY(expect_floats(d, {0, 1, 2}));
   Tensor x = d.in(0), scale = d.in(1), b = d.in(2);
   Rows r = TRY(rows(d, x));
   DType t = TRY(stash_type(d, x.dtype()));
   double epsilon = d.f64("epsilon", 1e-5);
   Moments m = moments(d, x, r.kept, r.reduced, t, [](Ix i, Ix q) { return concat(i, q); });
   Tensor inv = d.map(r.kept, [&](Ix i) { return rsqrt(m.variance(i) + epsilon); });
-  if (d.has(2)) TRY(d.broadcast_dims(x.dims(), b.dims()));
-  TRY(d.broadcast_dims(x.dims(), scale.dims()));
+  if (b) TRY(expect_fits(d, b, x.dims()));
+  TRY(expect_fits(d, scale, x.dims()));
   d.out(d.map(x.dims(), [&](Ix i) {
     Dims row = slice(i, 0, r.axis);
     Expr n = (ex::cast(x(i), t) - m.mean(row)) * inv(row);
@@ -183,11 +187,12 @@ Result<void> define_layer_normalization(Def& d) {
 
 // RMSNormalization-23. x: [..., N...], scale: broadcast to N...
 Result<void> define_rms_normalization(Def& d) {
+  TRY(expect_floats(d, {0, 1}));
   Tensor x = d.in(0), scale = d.in(1);
   Rows r = TRY(rows(d, x));
   DType t = TRY(stash_type(d, x.dtype()));
   double epsilon = d.f64("epsilon", 1e-5);
-  TRY(d.broadcast_dims(x.dims(), scale.dims()));
+  TRY(expect_fits(d, scale, x.dims()));
   Tensor sum = d.reduce(Combiner::Sum, r.kept, r.reduced, [&](Ix i, Ix q) {
     Expr e = ex::cast(x(concat(i, q)), t);
     return e * e;
@@ -203,6 +208,7 @@ Result<void> define_rms_normalization(Def& d) {
 
 // LpNormalization-22. x / (sum |x|^p along axis)^(1/p); 0 where that is 0.
 Result<void> define_lp_normalization(Def& d) {
+  TRY(expect_floats(d, {0}));
   Tensor x = d.in(0);
   size_t axis = static_cast<size_t>(TRY(d.axis(d.i64("axis", -1), x.rank())));
   int64_t p = d.i64("p", 2);
@@ -227,6 +233,7 @@ Result<void> define_lp_normalization(Def& d) {
 
 // MeanVarianceNormalization-13. (x - mean) / (std + 1e-9) over `axes`.
 Result<void> define_mean_variance_normalization(Def& d) {
+  TRY(expect_floats(d, {0}));
   Tensor x = d.in(0);
   std::vector<int64_t> axes = d.ints("axes", {0, 2, 3});
   std::vector<bool> reduce(x.dims().size(), false);

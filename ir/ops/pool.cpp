@@ -22,6 +22,7 @@ struct Pooling {
 
 Result<Pooling> pooling(Def& d) {
   Pooling p;
+  TRY(expect_numbers(d, {0}));
   p.x = d.in(0);
   if (p.x.rank() < 3) return invalid("input has rank {}, expected at least 3", p.x.rank());
   size_t rank = static_cast<size_t>(p.x.rank()) - 2;
@@ -56,6 +57,7 @@ Dims ones_after_channels(const Tensor& x) {
 Dims global_at(Ix i, Ix r) { return concat({i[0], i[1]}, r); }
 
 Result<Tensor> global_input(Def& d) {
+  TRY(expect_numbers(d, {0}));
   Tensor x = d.in(0);
   if (x.rank() < 2) return invalid("input has rank {}, expected at least 2", x.rank());
   return x;
@@ -101,6 +103,7 @@ Result<void> define_max_pool(Def& d) {
 // AveragePool-22. x: [N, C, D...] -> [N, C, P...].
 Result<void> define_average_pool(Def& d) {
   Pooling p = TRY(pooling(d));
+  TRY(expect_floats(d, {0}));
   bool include_pad = d.i64("count_include_pad", 0) != 0;
   Tensor sum = window_sum(d, p, widen);
   d.out(d.map(sum.dims(), [&](Ix i) {
@@ -112,6 +115,7 @@ Result<void> define_average_pool(Def& d) {
 // LpPool-22. (sum |x|^p)^(1/p) over the window.
 Result<void> define_lp_pool(Def& d) {
   Pooling p = TRY(pooling(d));
+  TRY(expect_floats(d, {0}));
   int64_t n = d.i64("p", 2);
   if (n < 1) return invalid("p is {}, expected at least 1", n);
   Tensor sum = window_sum(d, p, [&](Expr e) { return power(widen(e), n); });
@@ -122,6 +126,7 @@ Result<void> define_lp_pool(Def& d) {
 // GlobalAveragePool-22. [N, C, D...] -> [N, C, 1...].
 Result<void> define_global_average_pool(Def& d) {
   Tensor x = TRY(global_input(d));
+  TRY(expect_floats(d, {0}));
   Dims spatial = slice(x.dims(), 2, x.dims().size());
   Tensor sum = d.reduce(Combiner::Sum, ones_after_channels(x), spatial, [&](Ix i, Ix r) { return widen(x(global_at(i, r))); });
   d.out(d.map(sum.dims(), [&](Ix i) { return ex::cast(sum(i) / from_dim(product(spatial), sum.dtype()), x.dtype()); }));
@@ -139,6 +144,7 @@ Result<void> define_global_max_pool(Def& d) {
 // GlobalLpPool-22.
 Result<void> define_global_lp_pool(Def& d) {
   Tensor x = TRY(global_input(d));
+  TRY(expect_floats(d, {0}));
   int64_t n = d.i64("p", 2);
   if (n < 1) return invalid("p is {}, expected at least 1", n);
   Tensor sum = d.reduce(Combiner::Sum, ones_after_channels(x), slice(x.dims(), 2, x.dims().size()),
@@ -150,6 +156,7 @@ Result<void> define_global_lp_pool(Def& d) {
 // MaxUnpool-22. x: [N, C, D...], indices: i64 of the same shape, flat positions in the inferred output; output_shape: i64 of
 // the rank, at least as large as the inferred shape -> [N, C, P...], 0 where nothing was written.
 Result<void> define_max_unpool(Def& d) {
+  TRY(expect_numbers(d, {0, 1}));
   Tensor x = d.in(0), indices = d.in(1);
   if (x.rank() < 3 || indices.rank() != x.rank()) return invalid("got ranks {} and {}, expected equal ones of at least 3", x.rank(), indices.rank());
   size_t rank = static_cast<size_t>(x.rank()) - 2;
@@ -177,6 +184,7 @@ Result<void> define_max_unpool(Def& d) {
 
 // LRN-13. x / (bias + alpha/size * sum of the squares of `size` channels around)^beta.
 Result<void> define_lrn(Def& d) {
+  TRY(expect_floats(d, {0}));
   Tensor x = d.in(0);
   if (x.rank() < 2) return invalid("input has rank {}, expected at least 2", x.rank());
   int64_t size = d.i64("size", 0);

@@ -63,9 +63,11 @@ Result<DType> dtype_attr(const Def& d, std::string_view name, DType otherwise) {
 // QuantizeLinear-25. x: float or i32; y_scale; y_zero_point: of the result's type. Attributes axis, block_size, output_dtype,
 // precision (type of the division; y_scale's by default), saturate (8-bit floats).
 Result<void> define_quantize_linear(Def& d) {
+  TRY(expect_numbers(d, {0, 1, 2}));
   Tensor x = d.in(0), scale = d.in(1), zero = d.in(2);
   if (!is_float(scale.dtype())) return invalid("scale has type {}, expected floats", name(scale.dtype()));
   DType out = zero ? zero.dtype() : TRY(dtype_attr(d, "output_dtype", DType::U8));
+  if (is_int(out)) TRY(expect_quantized(out));
   DType t = TRY(dtype_attr(d, "precision", scale.dtype()));
   if (t == DType::F8E8M0) t = DType::F32;
   bool saturate = d.i64("saturate", 1) != 0;
@@ -85,6 +87,7 @@ Result<void> define_quantize_linear(Def& d) {
 // DequantizeLinear-25. x: integer or 8- or 4-bit float; x_scale; x_zero_point: of x's type -> (x - zero) * scale in x_scale's
 // type, or output_dtype.
 Result<void> define_dequantize_linear(Def& d) {
+  TRY(expect_numbers(d, {0, 1, 2}));
   Tensor x = d.in(0), scale = d.in(1), zero = d.in(2);
   if (!is_float(scale.dtype())) return invalid("scale has type {}, expected floats", name(scale.dtype()));
   DType out = TRY(dtype_attr(d, "output_dtype", scale.dtype() == DType::F8E8M0 ? DType::F32 : scale.dtype()));
@@ -132,6 +135,7 @@ DynamicScale dynamic_scale(Def& d, const Tensor& x) {
 
 // DynamicQuantizeLinear-11. x: f32 -> y: u8, y_scale: f32 [], y_zero_point: u8 [].
 Result<void> define_dynamic_quantize_linear(Def& d) {
+  TRY(expect_floats(d, {0}));
   Tensor x = d.in(0);
   DynamicScale q = dynamic_scale(d, x);
   d.out(d.map(x.dims(), [&](Ix i) {
@@ -155,11 +159,20 @@ Expr of_row(const Tensor& t, Ix at, bool column) {
   return t.broadcast(at);
 }
 
+// A parameter of an operand: one element, or one per row or column of a matrix, or with the operand's own rank.
+Result<void> expect_parameter(const Tensor& t, int rank) {
+  if (!t || one_element(t)) return {};
+  if (rank < 2 || t.rank() > rank) return invalid("a scale or zero point has type {}, expected at most rank {}", t.type().str(), rank < 2 ? 0 : rank);
+  return {};
+}
+
 Result<Tensor> integer_product(Def& d, const Tensor& a, const Tensor& b, const Tensor& az, const Tensor& bz,
                                bool transpose_a = false, bool transpose_b = false) {
   if (!is_int(a.dtype()) || !is_int(b.dtype())) {
     return invalid("got operands of {} and {}, expected integers", name(a.dtype()), name(b.dtype()));
   }
+  TRY(expect_parameter(az, a.rank()));
+  TRY(expect_parameter(bz, b.rank()));
   return matmul(
       d, a, b, [&](Expr e, Ix at) { return az ? i32(e) - i32(of_row(az, at, transpose_a)) : i32(e); },
       [&](Expr e, Ix at) { return bz ? i32(e) - i32(of_row(bz, at, !transpose_b)) : i32(e); }, transpose_a, transpose_b);
@@ -180,8 +193,12 @@ Expr at_result(const Tensor& t, Ix i, bool column) {
 // per column.
 Result<void> define_qlinear_mat_mul(Def& d) {
   Tensor a = d.in(0), as = d.in(1), az = d.in(2), b = d.in(3), bs = d.in(4), bz = d.in(5), ys = d.in(6), yz = d.in(7);
+  TRY(expect_numbers(d, {1, 2, 4, 5, 6, 7}));
   Tensor acc = TRY(integer_product(d, a, b, az, bz));
   DType out = yz ? yz.dtype() : a.dtype();
+  TRY(expect_quantized(out));
+  int rank = acc.rank();
+  for (const Tensor& p : {as, bs, ys, yz}) TRY(expect_parameter(p, rank));
   auto f32 = [](Expr e) { return ex::cast(e, DType::F32); };
   d.out(d.map(acc.dims(), [&](Ix i) {
     Expr scale = f32(at_result(as, i, false)) * f32(at_result(bs, i, true)) / f32(at_result(ys, i, false));
@@ -194,8 +211,15 @@ Result<void> define_qlinear_mat_mul(Def& d) {
 // y_scale the result is f32.
 Result<void> define_qgemm(Def& d) {
   Tensor a = d.in(0), as = d.in(1), az = d.in(2), b = d.in(3), bs = d.in(4), bz = d.in(5), c = d.in(6), ys = d.in(7), yz = d.in(8);
+  TRY(expect_numbers(d, {1, 2, 4, 5, 6, 7, 8}));
   Tensor acc = TRY(integer_product(d, a, b, az, bz, d.i64("transA", 0) != 0, d.i64("transB", 0) != 0));
   double alpha = d.f64("alpha", 1.0);
+  if (c) {
+    if (c.dtype() != DType::I32) return invalid("c is of {}, expected i32", name(c.dtype()));
+    TRY(expect_fits(d, c, acc.dims()));
+  }
+  if (acc.rank() < 1 && !one_element(bs)) return invalid("b_scale has type {}, expected one element", bs.type().str());
+  if (ys) TRY(expect_quantized(yz ? yz.dtype() : a.dtype()));
   auto f32 = [](Expr e) { return ex::cast(e, DType::F32); };
   d.out(d.map(acc.dims(), [&](Ix i) {
     Expr e = acc(i);
@@ -210,8 +234,13 @@ Result<void> define_qgemm(Def& d) {
 // MatMulIntegerToFloat (com.microsoft). a, b, a_scale, b_scale, a_zero, b_zero, bias.
 Result<void> define_mat_mul_integer_to_float(Def& d) {
   Tensor a = d.in(0), b = d.in(1), as = d.in(2), bs = d.in(3), az = d.in(4), bz = d.in(5), bias = d.in(6);
+  TRY(expect_floats(d, {2, 3, 6}));
+  TRY(expect_numbers(d, {4, 5}));
   Tensor acc = TRY(integer_product(d, a, b, az, bz));
   DType out = as.dtype();
+  int rank = acc.rank();
+  for (const Tensor& p : {as, bs}) TRY(expect_parameter(p, rank));
+  if (bias) TRY(expect_fits(d, bias, acc.dims()));
   d.out(d.map(acc.dims(), [&](Ix i) {
     Expr scale = ex::cast(at_result(as, i, false), DType::F32) * ex::cast(at_result(bs, i, true), DType::F32);
     Expr e = ex::cast(acc(i), DType::F32) * scale;
@@ -224,11 +253,15 @@ Result<void> define_mat_mul_integer_to_float(Def& d) {
 // DynamicQuantizeMatMul (com.microsoft). a: f32, quantised here; b, b_scale, b_zero, bias.
 Result<void> define_dynamic_quantize_mat_mul(Def& d) {
   Tensor a = d.in(0), b = d.in(1), bs = d.in(2), bz = d.in(3), bias = d.in(4);
+  TRY(expect_floats(d, {0, 2, 4}));
+  TRY(expect_numbers(d, {3}));
   DynamicScale q = dynamic_scale(d, a);
   Tensor aq = d.map(a.dims(), [&](Ix i) {
     return quantize(ex::cast(a(i), DType::F32) / q.scale(Dims{}), i32(q.zero(Dims{})), DType::U8);
   });
   Tensor acc = TRY(integer_product(d, aq, b, q.zero, bz));
+  TRY(expect_parameter(bs, acc.rank()));
+  if (bias) TRY(expect_fits(d, bias, acc.dims()));
   d.out(d.map(acc.dims(), [&](Ix i) {
     Expr e = ex::cast(acc(i), DType::F32) * (q.scale(Dims{}) * ex::cast(at_result(bs, i, true), DType::F32));
     if (bias) e = e + ex::cast(bias.broadcast(i), DType::F32);
@@ -253,7 +286,9 @@ Expr requantized(Expr v, const Tensor& scale, const Tensor& zero, DType otherwis
 
 // a, a_scale, a_zero, b, b_scale, b_zero, c_scale, c_zero.
 Result<void> qlinear_binary(Def& d, ScalarOp op) {
+  TRY(expect_numbers(d, {0, 1, 2, 3, 4, 5, 6, 7}));
   Tensor a = d.in(0), b = d.in(3);
+  TRY(expect_quantized(d.has(7) ? d.dtype(7) : a.dtype()));
   Dims dims = TRY(d.broadcast_dims(a.dims(), b.dims()));
   d.out(d.map(dims, [&](Ix i) {
     Expr v = ex::binary(op, dequantized(a.broadcast(i), d.in(1), d.in(2)), dequantized(b.broadcast(i), d.in(4), d.in(5)));
@@ -264,7 +299,9 @@ Result<void> qlinear_binary(Def& d, ScalarOp op) {
 
 // x, x_scale, x_zero, y_scale, y_zero.
 Result<void> qlinear_unary(Def& d, const std::function<Expr(Expr)>& f) {
+  TRY(expect_numbers(d, {0, 1, 2, 3, 4}));
   Tensor x = d.in(0);
+  TRY(expect_quantized(d.has(4) ? d.dtype(4) : x.dtype()));
   d.out(d.map(x.dims(), [&](Ix i) { return requantized(f(dequantized(x(i), d.in(1), d.in(2))), d.in(3), d.in(4), x.dtype()); }));
   return {};
 }
@@ -281,7 +318,10 @@ Result<void> define_qlinear_leaky_relu(Def& d) {
 
 // QLinearSoftmax (com.microsoft). x, x_scale, x_zero, y_scale, y_zero; axis; opset says whether axis coerces to 2-D.
 Result<void> define_qlinear_softmax(Def& d) {
+  TRY(expect_numbers(d, {0, 1, 2, 3, 4}));
   Tensor x = d.in(0);
+  TRY(expect_quantized(d.has(4) ? d.dtype(4) : x.dtype()));
+  TRY(expect_quantized(x.dtype()));
   bool coerce = d.i64("opset", 13) < 13;
   size_t axis = static_cast<size_t>(TRY(d.axis(d.i64("axis", coerce ? 1 : -1), x.rank())));
   size_t end = coerce ? x.dims().size() : axis + 1;  // reduced dims: [axis, end)
@@ -298,9 +338,12 @@ Result<void> define_qlinear_softmax(Def& d) {
 
 // QLinearAveragePool (com.microsoft). x, x_scale, x_zero, y_scale, y_zero.
 Result<void> define_qlinear_average_pool(Def& d) {
+  TRY(expect_numbers(d, {0, 1, 2, 3, 4}));
   Tensor x = d.in(0), xs = d.in(1), xz = d.in(2);
   bool last = d.i64("channels_last", 0) != 0;
   if (x.rank() < 3) return invalid("input has rank {}, expected at least 3", x.rank());
+  TRY(expect_quantized(d.has(4) ? d.dtype(4) : x.dtype()));
+  if (xz && xz.dtype() != x.dtype()) return invalid("the zero point is of {}, expected {}", name(xz.dtype()), name(x.dtype()));
   size_t rank = static_cast<size_t>(x.rank()) - 2, first = last ? 1 : 2;
   Window win = TRY(window(d, slice(x.dims(), first, first + rank), TRY(kernel_shape(d, rank))));
   bool include_pad = d.i64("count_include_pad", 0) != 0;
@@ -330,9 +373,11 @@ Result<void> define_qlinear_average_pool(Def& d) {
 
 // QLinearGlobalAveragePool (com.microsoft). x, x_scale, x_zero, y_scale, y_zero.
 Result<void> define_qlinear_global_average_pool(Def& d) {
+  TRY(expect_numbers(d, {0, 1, 2, 3, 4}));
   Tensor x = d.in(0), xs = d.in(1), xz = d.in(2);
   bool last = d.i64("channels_last", 0) != 0;
   if (x.rank() < 3) return invalid("input has rank {}, expected at least 3", x.rank());
+  TRY(expect_quantized(d.has(4) ? d.dtype(4) : x.dtype()));
   size_t rank = static_cast<size_t>(x.rank()) - 2, first = last ? 1 : 2;
   Dims spatial = slice(x.dims(), first, first + rank), dims = x.dims();
   for (size_t k = 0; k < rank; ++k) dims[first + k] = 1;
@@ -352,10 +397,12 @@ Result<void> define_qlinear_global_average_pool(Def& d) {
 Result<void> define_qlinear_concat(Def& d) {
   if (d.inputs() < 5 || (d.inputs() - 2) % 3 != 0) return invalid("got {} inputs, expected 2 and three for each part", d.inputs());
   Tensor first = d.in(2);
+  TRY(expect_quantized(d.has(1) ? d.dtype(1) : first.dtype()));
   size_t axis = static_cast<size_t>(TRY(d.axis(d.i64("axis", 0), first.rank())));
   int parts = (d.inputs() - 2) / 3;
   Dims dims = first.dims(), starts;
   dims[axis] = 0;
+  for (int k = 0; k < d.inputs(); ++k) TRY(expect_numbers(d, {k}));
   for (int p = 0; p < parts; ++p) {
     Tensor x = d.in(2 + 3 * p);
     if (x.rank() != first.rank()) return invalid("part {} has rank {}, expected {}", p, x.rank(), first.rank());

@@ -138,6 +138,9 @@ Result<void> define_dropout(Def& d) {
     if (d.outputs() > 1) d.out(d.map(x.dims(), [](Ix) { return ex::boolean(true); }));
     return {};
   }
+  if (training.dtype() != DType::Bool) return invalid("training_mode is of {}, expected bool", name(training.dtype()));
+  if (!is_float(x.dtype())) return invalid("input is of {}, expected floats", name(x.dtype()));
+  if (ratio && !is_float(ratio.dtype())) return invalid("ratio is of {}, expected a float", name(ratio.dtype()));
   DType work = compute_type(x.dtype());
   Tensor bits = random_bits(d, x.dims());
   Expr drop = ratio ? ex::cast(scalar_of(ratio), work) : ex::number(work, 0.5);

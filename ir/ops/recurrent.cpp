@@ -84,6 +84,7 @@ Result<Step> step(Def& d, int64_t gates, int r_at, int lens_at, size_t per_direc
   s.lens = d.in(lens_at);
   s.gates = gates;
   s.hidden = s.h.dim(2);
+  if (s.xp.dtype() != accumulator(s.h.dtype())) return invalid("the projection is of {}, expected {}", name(s.xp.dtype()), name(accumulator(s.h.dtype())));
   s.reverse = d.str("direction", "forward") == "reverse";
   s.clip = d.f64("clip", 0);
   std::vector<std::string> names = d.strs("activations");
@@ -105,6 +106,8 @@ Tensor recur(Def& d, const Tensor& state, const Tensor& r, const Dim& from, cons
 // x: [T, B, I] (layout 1: [B, T, I]), w: [D, J, I], b: [D, 2J] -> [T, D, B, J]: the input's part of all gates, with the input
 // bias, and the recurrent bias for gates before `recurrent_bias` (a number of columns; -1: all).
 Result<void> define_recurrent_project(Def& d) {
+  TRY(expect_ranks(d, {3, 3, 2}));
+  TRY(expect_same_floats(d, {0, 1, 2}));
   Tensor x = d.in(0), w = d.in(1), b = d.in(2);
   bool batch_first = d.i64("layout", 0) != 0;
   Dim time = x.dim(batch_first ? 1 : 0), batch = x.dim(batch_first ? 0 : 1), columns = w.dim(1);
@@ -129,6 +132,9 @@ Result<void> define_recurrent_project(Def& d) {
 
 // xp, t, h, c, r, p: [D, 3H] (i, o, f), lens -> h', c'. Gates i, o, f, c.
 Result<void> define_lstm_step(Def& d) {
+  TRY(expect_ranks(d, {4, 0, 3, 3, 3, 2, 1}));
+  TRY(expect_same_floats(d, {2, 3, 4, 5}));
+  TRY(expect_numbers(d, {1, 6}));
   Step s = TRY(step(d, 4, 4, 6, 3, {"Sigmoid", "Tanh", "Tanh"}));
   Tensor c = d.in(3), p = d.in(5);
   bool coupled = d.i64("input_forget", 0) != 0;
@@ -152,6 +158,9 @@ Result<void> define_lstm_step(Def& d) {
 
 // xp, t, h, r, rb: [D, H] (recurrent bias of the hidden gate, linear_before_reset only), lens -> h'. Gates z, r, h.
 Result<void> define_gru_step(Def& d) {
+  TRY(expect_ranks(d, {4, 0, 3, 3, 2, 1}));
+  TRY(expect_same_floats(d, {2, 3, 4}));
+  TRY(expect_numbers(d, {1, 5}));
   Step s = TRY(step(d, 3, 3, 5, 2, {"Sigmoid", "Tanh"}));
   Tensor rb = d.in(4);
   bool linear = d.i64("linear_before_reset", 0) != 0;
@@ -181,6 +190,9 @@ Result<void> define_gru_step(Def& d) {
 
 // xp, t, h, r, lens -> h'.
 Result<void> define_rnn_step(Def& d) {
+  TRY(expect_ranks(d, {4, 0, 3, 3, 1}));
+  TRY(expect_same_floats(d, {2, 3}));
+  TRY(expect_numbers(d, {1, 4}));
   Step s = TRY(step(d, 1, 3, 4, 1, {"Tanh"}));
   Tensor g = recur(d, s.h, s.r, 0, s.hidden);
   d.out(d.map(s.dims(), [&](Ix i) {
@@ -193,6 +205,9 @@ Result<void> define_rnn_step(Def& d) {
 // hs: [T, D, B, H], the states in the order of the steps; lens: [B] -> y: [T, D, B, H] in the order of time (layout 1:
 // [B, T, D, H]).
 Result<void> define_recurrent_output(Def& d) {
+  TRY(expect_ranks(d, {4, 1}));
+  TRY(expect_floats(d, {0}));
+  TRY(expect_numbers(d, {1}));
   Tensor hs = d.in(0), lens = d.in(1);
   bool batch_first = d.i64("layout", 0) != 0, reverse = d.str("direction", "forward") == "reverse";
   Dims dims = hs.dims();
@@ -213,6 +228,8 @@ Result<void> define_recurrent_output(Def& d) {
 
 // [D, B, H] of zeros for x: [T, B, I], w: [D, J, I], r: [D, J, H].
 Result<void> define_recurrent_zeros(Def& d) {
+  TRY(expect_ranks(d, {3, 3}));
+  TRY(expect_floats(d, {0, 1}));
   Tensor x = d.in(0), r = d.in(1);
   Dim batch = x.dim(d.i64("layout", 0) != 0 ? 0 : 1);
   d.out(d.map({r.dim(0), batch, r.dim(2)}, [&](Ix) { return ex::number(x.dtype(), 0); }));
@@ -221,6 +238,7 @@ Result<void> define_recurrent_zeros(Def& d) {
 
 // b: [D, 2J] -> columns [from, from + count) of each row.
 Result<void> define_recurrent_bias(Def& d) {
+  TRY(expect_ranks(d, {2}));
   Tensor b = d.in(0);
   Dim from = d.i64("from", 0), count = d.i64("count", 0);
   d.out(d.map({b.dim(0), count}, [&](Ix i) { return b(i[0], from + i[1]); }));

@@ -92,6 +92,10 @@ class Resizer {
   Result<void> run() {
     mode_ = d_.str("mode", "nearest");
     if (mode_ == "bilinear") mode_ = "linear";
+    TRY(expect_ranks(d_, {-1, 1, 1, 1}));
+    TRY(expect_floats(d_, {1, 2}));
+    TRY(expect_numbers(d_, {3}));
+    if (mode_ != "nearest") TRY(expect_numbers(d_, {0}));
     if (mode_ != "nearest" && mode_ != "linear" && mode_ != "cubic") return invalid("mode is '{}', expected nearest, linear or cubic", mode_);
     transform_ = d_.str("coordinate_transformation_mode", "half_pixel");
     antialias_ = d_.i64("antialias", 0) != 0 && mode_ != "nearest";
@@ -330,6 +334,9 @@ Result<void> define_resize_to(Def& d) { return Resizer(d).run(); }
 // follows.
 Result<void> expand_resize(Expand& e) {
   Value *x = e.in(0), *roi = e.in(1), *scales = e.in(2), *sizes = e.in(3);
+  for (Value* v : {x, roi, scales, sizes}) {
+    if (v && !v->type.is_tensor()) return invalid("got {}, expected a tensor", v->type.str());
+  }
   if (scales && scales->type.tensor.numel().is(0)) scales = nullptr;
   if (sizes && sizes->type.tensor.numel().is(0)) sizes = nullptr;
   if (scales && !scales->constant && !sizes) {

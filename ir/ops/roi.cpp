@@ -13,7 +13,9 @@ inline constexpr int64_t kMaxRoiSamples = int64_t{1} << 24;  // sampling points 
 // maximum runs over the whole map and takes what lies in the bin.
 Result<void> define_max_roi_pool(Def& d) {
   Tensor x = d.in(0), rois = d.in(1);
-  if (x.rank() != 4 || rois.rank() != 2) return invalid("got ranks {} and {}, expected 4 and 2", x.rank(), rois.rank());
+  TRY(expect_ranks(d, {4, 2, 1}));
+  TRY(expect_same_floats(d, {0, 1}));
+  TRY(expect_numbers(d, {2}));
   std::vector<int64_t> pooled = TRY(int_list(d, "pooled_shape", 2, 1, 1));
   double spatial_scale = d.f64("spatial_scale", 1.0);
   DType t = accumulator(x.dtype());
@@ -51,7 +53,9 @@ Result<void> define_max_roi_pool(Def& d) {
 // the samples are a reduction; without, their number is data and they are a walk.
 Result<void> define_roi_align(Def& d) {
   Tensor x = d.in(0), rois = d.in(1), batch = d.in(2);
-  if (x.rank() != 4 || rois.rank() != 2) return invalid("got ranks {} and {}, expected 4 and 2", x.rank(), rois.rank());
+  TRY(expect_ranks(d, {4, 2, 1}));
+  TRY(expect_same_floats(d, {0, 1}));
+  TRY(expect_numbers(d, {2}));
   int64_t ph = d.i64("output_height", 1), pw = d.i64("output_width", 1), ratio = d.i64("sampling_ratio", 0);
   if (ph < 1 || pw < 1 || ph > kMaxWindowAttribute || pw > kMaxWindowAttribute || ratio < 0 || ratio > 4096) {
     return invalid("got output {} x {} and sampling_ratio {}, expected positive extents and a ratio in [0, 4096]", ph, pw, ratio);

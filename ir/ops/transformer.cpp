@@ -1,4 +1,5 @@
 // The fused operators that transformers' exporters write (com.microsoft), and ONNX's linear and flexible attention.
+#include <algorithm>
 #include <cmath>
 
 #include "ir/ops/nn_common.h"
@@ -13,8 +14,9 @@ Expr gelu(Expr x) { return 0.5 * x * (1 + ex::unary(ScalarOp::Erf, x * std::sqrt
 Expr gelu_tanh(Expr x) { return 0.5 * x * (1 + tanh((0.044715 * x * x * x + x) * std::sqrt(2 / M_PI))); }
 
 Result<void> biased_unary(Def& d, const std::function<Expr(Expr)>& f) {
+  TRY(expect_same_floats(d, {0, 1}));
   Tensor x = d.in(0), b = d.in(1);
-  if (b) TRY(d.broadcast_dims(x.dims(), b.dims()));
+  if (b) TRY(expect_fits(d, b, x.dims()));
   d.out(d.map(x.dims(), [&](Ix i) {
     Expr e = widen(x(i));
     if (b) e = e + widen(b.broadcast(i));
@@ -35,6 +37,7 @@ Result<void> define_quick_gelu(Def& d) {
 
 // BiasSplitGelu (com.microsoft). x: [B, S, 2N], bias: [2N] -> left * gelu(right).
 Result<void> define_bias_split_gelu(Def& d) {
+  TRY(expect_same_floats(d, {0, 1}));
   Tensor x = d.in(0), b = d.in(1);
   if (x.rank() < 1 || b.rank() != 1) return invalid("got ranks {} and {}, expected at least 1 and 1", x.rank(), b.rank());
   Dims dims = x.dims();
@@ -50,7 +53,9 @@ Result<void> define_bias_split_gelu(Def& d) {
 
 // BiasSoftmax (com.microsoft). softmax(x + bias) over the dims from `axis`, with bias broadcast to x.
 Result<void> define_bias_softmax(Def& d) {
+  TRY(expect_same_floats(d, {0, 1}));
   Tensor x = d.in(0), b = d.in(1);
+  TRY(expect_fits(d, b, x.dims()));
   size_t axis = static_cast<size_t>(TRY(d.axis(d.i64("axis", 1), x.rank())));
   Dims kept = slice(x.dims(), 0, axis), reduced = slice(x.dims(), axis, x.dims().size());
   // is_inner_broadcast 0: the bias's outer batch repeats, so it lies under x modulo its own extents.
@@ -106,7 +111,9 @@ RowNorm normalise(Def& d, const Tensor& s, const Tensor& gamma, const Tensor& be
 Result<void> skip_norm(Def& d, bool rms) {
   Tensor x = d.in(0), skip = d.in(1), gamma = d.in(2), beta = rms ? Tensor() : d.in(3), bias = d.in(rms ? 3 : 4);
   if (x.rank() < 2) return invalid("input has rank {}, expected at least 2", x.rank());
-  TRY(d.broadcast_dims(x.dims(), skip.dims()));
+  TRY(expect_ranks(d, {-1, -1, 1, 1, 1}));
+  TRY(expect_same_floats(d, {0, 1, 2, 3, 4}));
+  TRY(expect_fits(d, skip, x.dims()));
   Tensor sum = d.map(x.dims(), [&](Ix i) {
     Expr e = widen(x(i)) + widen(skip.broadcast(i));
     if (bias) e = e + widen(bias(i.back()));
@@ -133,6 +140,8 @@ Result<void> define_skip_simplified_layer_normalization(Def& d) { return skip_no
 // SimplifiedLayerNormalization (ONNX Runtime). x: [..., N], scale: [N] -> y, inv_std.
 Result<void> define_simplified_layer_normalization(Def& d) {
   Tensor x = d.in(0);
+  TRY(expect_ranks(d, {-1, 1}));
+  TRY(expect_floats(d, {0, 1}));
   int axis = TRY(d.axis(d.i64("axis", -1), x.rank()));
   if (axis != x.rank() - 1) return unsupported("axis is {}, expected the last", axis);
   RowNorm r = normalise(d, x, d.in(1), {}, d.f64("epsilon", 1e-5), true, d.in(1).dtype());
@@ -148,7 +157,9 @@ Result<void> define_simplified_layer_normalization(Def& d) {
 Result<void> define_embed_layer_normalization(Def& d) {
   Tensor ids = d.in(0), segments = d.in(1), word = d.in(2), position = d.in(3), segment = d.in(4), gamma = d.in(5), beta = d.in(6);
   Tensor mask = d.in(7), position_ids = d.in(8);
-  if (ids.rank() != 2 || word.rank() != 2) return invalid("got ranks {} and {}, expected 2", ids.rank(), word.rank());
+  TRY(expect_ranks(d, {2, 2, 2, 2, 2, 1, 1, 2, 2}));
+  TRY(expect_same_floats(d, {2, 3, 4, 5, 6}));
+  TRY(expect_numbers(d, {0, 1, 7, 8}));
   Tensor sum = d.map({ids.dim(0), ids.dim(1), word.dim(1)}, [&](Ix i) {
     Expr at = position_ids ? as_index(position_ids(position_ids.dim(0).is(1) ? Dim(0) : i[0], i[1])) : as_index(i[1]);
     Expr e = widen(word(as_index(ids(i[0], i[1])), i[2])) + widen(position(at, i[2]));
@@ -170,6 +181,7 @@ Result<void> define_embed_layer_normalization(Def& d) {
 
 // FusedMatMul (com.microsoft). alpha * A' * B'; transBatchA: [M, b..., K] stands for [b..., M, K].
 Result<void> define_fused_mat_mul(Def& d) {
+  TRY(expect_same_floats(d, {0, 1}));
   auto operand = [&](int k, bool batch) {
     Tensor x = d.in(k);
     if (!batch || x.rank() < 3) return x;
@@ -193,13 +205,14 @@ Result<void> define_fused_mat_mul(Def& d) {
 
 // FusedGemm (com.microsoft). activation(alpha * A' * B' + beta * C).
 Result<void> define_fused_gemm(Def& d) {
+  TRY(expect_same_floats(d, {0, 1, 2}));
   Tensor a = d.in(0), b = d.in(1), c = d.in(2);
   auto parameter = [&](const char* name) { return d.has_attr(name) ? std::optional(d.f64(name, 0)) : std::nullopt; };
   Activation act = TRY(activation(d.str("activation", "Identity"), parameter("activation_alpha"), parameter("activation_beta")));
   auto term = [](Expr e, Ix) { return widen(std::move(e)); };
   Tensor acc = TRY(matmul(d, a, b, term, term, d.i64("transA", 0) != 0, d.i64("transB", 0) != 0));
   double alpha = d.f64("alpha", 1), beta = d.f64("beta", 1);
-  if (c) TRY(d.broadcast_dims(acc.dims(), c.dims()));
+  if (c) TRY(expect_fits(d, c, acc.dims()));
   d.out(d.map(acc.dims(), [&](Ix i) {
     Expr e = acc(i);
     if (alpha != 1) e = e * alpha;
@@ -215,6 +228,10 @@ Result<void> define_fused_gemm(Def& d) {
 // decay: [B, T, H] or [B, T, H*D], beta: [B, T, H] or [B, T, 1] -> o: f32 [B, Hq, M], state.
 Result<void> define_linear_attention_step(Def& d) {
   Tensor q = d.in(0), k = d.in(1), v = d.in(2), time = d.in(3), state = d.in(4), decay = d.in(5), beta = d.in(6);
+  TRY(expect_ranks(d, {3, 3, 3, 0, 4, 3, 3}));
+  TRY(expect_floats(d, {0, 1, 2, 4, 5, 6}));
+  TRY(expect_numbers(d, {3}));
+  if (d.dtype(4) != DType::F32) return invalid("the state is of {}, expected f32", name(d.dtype(4)));
   int64_t q_heads = d.i64("q_num_heads", 1);
   double scale = d.f64("scale", 1);
   const Dim &batch = state.dim(0), &heads = state.dim(1), &size = state.dim(2), &width = state.dim(3);
@@ -246,7 +263,9 @@ Result<void> define_linear_attention_step(Def& d) {
 // The first state: f32 zeros [B, H, D, M], or a cast of the one given.
 Result<void> define_linear_attention_state(Def& d) {
   Tensor k = d.in(0), v = d.in(1), past = d.in(2);
-  int64_t heads = d.i64("kv_num_heads", 1);
+  TRY(expect_ranks(d, {3, 3, 4}));
+  TRY(expect_floats(d, {0, 1, 2}));
+  int64_t heads = std::clamp<int64_t>(d.i64("kv_num_heads", 1), 1, kMaxWindowAttribute);
   Dims dims{k.dim(0), heads, floordiv(k.dim(2), heads), floordiv(v.dim(2), heads)};
   d.out(d.map(dims, [&](Ix i) { return past ? ex::cast(past(i), DType::F32) : ex::number(DType::F32, 0); }));
   return {};
@@ -254,6 +273,8 @@ Result<void> define_linear_attention_state(Def& d) {
 
 // [T, B, H, M] -> [B, T, H*M] in the type of the second input.
 Result<void> define_linear_attention_output(Def& d) {
+  TRY(expect_ranks(d, {4, -1}));
+  TRY(expect_floats(d, {0, 1}));
   Tensor o = d.in(0), like = d.in(1);
   Dim width = o.dim(3);
   d.out(d.map({o.dim(1), o.dim(0), o.dim(2) * width},
@@ -298,8 +319,9 @@ Result<void> expand_linear_attention(Expand& e) {
 
 // q: [B, Hq, L, D], k: [B, H, S, D] -> scores [B, Hq, L, S] in dtype `to`, scaled.
 Result<void> define_flex_scores(Def& d) {
+  TRY(expect_ranks(d, {4, 4}));
+  TRY(expect_same_floats(d, {0, 1}));
   Tensor q = d.in(0), k = d.in(1);
-  if (q.rank() != 4 || k.rank() != 4) return invalid("got ranks {} and {}, expected 4", q.rank(), k.rank());
   TRY(d.require(equal(q.dim(3), k.dim(3)), fmt::format("query has head size {} and key {}, expected equal ones", q.dim(3).str(), k.dim(3).str())));
   TRY(d.require(equal(mod(q.dim(1), max(k.dim(1), 1)), 0), fmt::format("query has {} heads, expected a multiple of the key's {}", q.dim(1).str(), k.dim(1).str())));
   DType to = onnx_dtype(d.i64("to", 1));
@@ -315,8 +337,9 @@ Result<void> define_flex_scores(Def& d) {
 
 // p: [B, Hq, L, S], v: [B, H, S, D] -> [B, Hq, L, D] in v's type.
 Result<void> define_flex_output(Def& d) {
+  TRY(expect_ranks(d, {4, 4}));
+  TRY(expect_floats(d, {0, 1}));
   Tensor p = d.in(0), v = d.in(1);
-  if (v.rank() != 4) return invalid("value has rank {}, expected 4", v.rank());
   TRY(d.require(equal(p.dim(3), v.dim(2)), fmt::format("key has length {} and value {}, expected equal ones", p.dim(3).str(), v.dim(2).str())));
   Dim repeat = floordiv(p.dim(1), max(v.dim(1), 1));
   DType t = accumulator(p.dtype());
