@@ -259,7 +259,23 @@ Result<void> infer_if(Graph& graph, Node& node) {
   return {};
 }
 
-Result<void> infer_loop(Graph& graph, Node& node) {
+// A node with one input and one output.
+Node& append_unary(std::vector<std::unique_ptr<Node>>& nodes, std::string_view op, const Node& origin, Value* in, Value* out) {
+  auto n = std::make_unique<Node>();
+  n->def = find_op(op);
+  n->name = origin.name;
+  n->source = origin.source;
+  n->inputs = {in};
+  n->outputs = {out};
+  out->producer = n.get();
+  out->output_index = 0;
+  nodes.push_back(std::move(n));
+  return *nodes.back();
+}
+
+// `after`: nodes to append behind the loop. A carried value may begin as an optional and be given as its element by the body:
+// inside it is an optional all along, and the loop's result is the element.
+Result<void> infer_loop(Graph& graph, Node& node, std::vector<std::unique_ptr<Node>>& after) {
   if (node.regions.size() != 1) return invalid("got {} bodies, expected 1", node.regions.size());
   Region& body = *node.regions[0];
   size_t carried = node.inputs.size() - 2;
@@ -289,6 +305,19 @@ Result<void> infer_loop(Graph& graph, Node& node) {
     TRY(infer_region(graph, *trial));
     bool changed = false;
     for (size_t k = 0; k < carried; ++k) {
+      const bool begins_optional = body.inputs[k + 2]->type.kind == Type::Kind::Optional;
+      if (begins_optional && trial->outputs[k + 1]->type.kind != Type::Kind::Optional) {
+        Value* some = graph.new_value(body.outputs[k + 1]->name + ".some");
+        append_unary(body.nodes, "optional", node, body.outputs[k + 1], some);
+        body.outputs[k + 1] = some;
+        Value* element = node.outputs[k];
+        node.outputs[k] = graph.new_value(element->name + ".optional");
+        node.outputs[k]->producer = &node;
+        node.outputs[k]->output_index = static_cast<int>(k);
+        append_unary(after, "optional_get_element", node, node.outputs[k], element);
+        changed = true;
+        continue;
+      }
       Type merged = TRY(merge(body.inputs[k + 2]->type, trial->outputs[k + 1]->type, [&](const Dim& d, const Dim&) -> Dim {
         auto s = d.as_symbol();
         if (s && (*s)->name.ends_with(".carried")) return d;
@@ -358,7 +387,11 @@ Result<void> append_inferred(Graph& graph, Region& into, std::unique_ptr<Node> n
       if (*taken) return {};
       TRY(checked(infer_if(graph, *node)));
     } else if (node->is("loop")) {
-      TRY(checked(infer_loop(graph, *node)));
+      std::vector<std::unique_ptr<Node>> after;
+      TRY(checked(infer_loop(graph, *node, after)));
+      into.nodes.push_back(std::move(node));
+      for (auto& n : after) TRY(append_inferred(graph, into, std::move(n)));
+      return {};
     } else {
       TRY(checked(infer_primitive(*node)));
     }
