@@ -25,6 +25,8 @@ inline constexpr int64_t kUnroll = 2;             // steps of the innermost redu
 inline constexpr int64_t kUnrolledWhole = 4;      // an innermost extent up to this is unrolled entirely
 inline constexpr int64_t kPrefetchSteps = 16;     // K steps ahead of the packed panel
 inline constexpr int64_t kHeavyEpilogue = 24;     // scalar operations; beyond, the epilogue is a loop over the tile
+inline constexpr int64_t kPanelUnit = 16;         // columns; packed panels are multiples of a 512-bit vector of f32
+inline constexpr int64_t kWidestPanel = 32, kWidestFewRows = 64;  // columns of the tiles of AVX-512, see choose_tile
 inline constexpr double kGrainFlops = 2e6;        // of a work range that is worth a thread
 
 Expr make(ExprNode n) { return Expr(std::make_shared<const ExprNode>(std::move(n))); }
@@ -330,6 +332,14 @@ class Contraction {
     }
     columns_per_panel_ = vectors_ * lanes_;
     panels_ = ceildiv(column_.extent, columns_per_panel_);
+    // Packed panels of constants are as wide as the widest machine of the family reads them, so that the images of one
+    // file share them; a narrower tile reads a part of each row.
+    packed_width_ = columns_per_panel_;
+    if (constant_b_ && column_.extent.is_constant() && bits(type_) == 32) {
+      int64_t most = rows <= 4 ? kWidestFewRows : kWidestPanel;
+      int64_t width = std::min(most, (column_.extent.value() + kPanelUnit - 1) / kPanelUnit * kPanelUnit);
+      if (width % columns_per_panel_ == 0) packed_width_ = width;
+    }
   }
 
   // --- packing ----------------------------------------------------------------------------------------------------
@@ -348,14 +358,15 @@ class Contraction {
     for (const Role& r : batch_) {
       if (r.in_b) add(r.iter);
     }
-    k::Iter panel{Dim::iterator("panel", panels_), panels_};
+    Dim panels = ceildiv(column_.extent, packed_width_);
+    k::Iter panel{Dim::iterator("panel", panels), panels};
     s.iters.push_back(panel);
     for (const k::Iter& it : nest_.reds) add(it);
-    k::Iter lane{Dim::iterator("lane", columns_per_panel_), Dim(columns_per_panel_)};
+    k::Iter lane{Dim::iterator("lane", packed_width_), Dim(packed_width_)};
     s.iters.push_back(lane);
-    Dim column = Dim(panel.symbol) * columns_per_panel_ + Dim(lane.symbol);
+    Dim column = Dim(panel.symbol) * packed_width_ + Dim(lane.symbol);
     // Lanes past the last column repeat it: they are computed and not stored.
-    if (!known_divisible(column_.extent, columns_per_panel_)) column = min(column, column_.extent - 1);
+    if (!known_divisible(column_.extent, packed_width_)) column = min(column, column_.extent - 1);
     to.insert_or_assign(column_.symbol->id, column);
     s.body = {ex::cast(substitute(body, to), type_)};
     k::Value packed;
@@ -608,15 +619,16 @@ class Contraction {
           for (const Role& r : batch_) {
             if (r.in_b) index.push_back(Dim(r.iter.symbol));
           }
-          index.push_back(Dim(panel_symbol_));
+          int64_t parts = packed_width_ / columns_per_panel_;
+          index.push_back(floordiv(Dim(panel_symbol_), parts));
           for (const k::Iter& it : nest_.reds) index.push_back(substitute(Dim(it.symbol), at));
-          index.push_back(Dim(j * lanes_));
+          index.push_back(mod(Dim(panel_symbol_), parts) * columns_per_panel_ + j * lanes_);
           int64_t buffer = b.buffer(packed_);
           Dim offset = s.offset(index);
           value = load(buffer, type_, offset, lanes_);
           l::Stmt ahead{l::StmtKind::Prefetch};
           ahead.id = buffer;
-          ahead.offset = offset + kPrefetchSteps * columns_per_panel_;
+          ahead.offset = offset + kPrefetchSteps * packed_width_;
           b.emit(std::move(ahead));
         } else {
           const ExprNode& n = *only_load(b_expr_);
@@ -726,7 +738,7 @@ class Contraction {
   std::vector<k::Iter> rows_;
   std::vector<Role> batch_;
   k::Iter column_;
-  int64_t vectors_ = 2, tile_rows_ = 14, columns_per_panel_ = 32;
+  int64_t vectors_ = 2, tile_rows_ = 14, columns_per_panel_ = 32, packed_width_ = 32;
   Dim panels_;
   int packed_ = -1;
   Symbol panel_symbol_;

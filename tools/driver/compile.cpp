@@ -1,6 +1,7 @@
 // See compile.h.
 #include "tools/driver/compile.h"
 
+#include <malloc.h>
 #include <sys/resource.h>
 
 #include <algorithm>
@@ -20,6 +21,8 @@
 namespace ingot::driver {
 
 namespace {
+
+inline constexpr int kLargeAllocation = 256 << 10;  // bytes; weights, not nodes
 
 uint64_t feature_bits(const Target& t) {
   uint32_t machine = t.arch == Arch::X86_64 ? INGOT_MACHINE_X86_64 : INGOT_MACHINE_AARCH64;
@@ -164,6 +167,9 @@ Result<std::vector<const Target*>> targets_named(const std::vector<std::string>&
 
 Result<std::unique_ptr<CompiledModel>> compile_model(Graph graph, const CompileModelOptions& options) {
   double start = now_seconds();
+#ifdef M_MMAP_THRESHOLD
+  mallopt(M_MMAP_THRESHOLD, kLargeAllocation);  // what a pass frees goes back to the system at once
+#endif
   auto model = std::make_unique<CompiledModel>();
   std::vector<const Target*> targets = TRY(targets_named(options.targets));
   auto say = [&](const std::string& line) {
@@ -221,6 +227,7 @@ Result<std::unique_ptr<CompiledModel>> compile_model(Graph graph, const CompileM
         const auto& piece = model->file.weights[w].pieces[0];
         if (std::equal(piece.begin(), piece.end(), program.weights.begin(), program.weights.end())) out.weights = static_cast<int>(w);
       }
+      if (out.weights >= 0) std::vector<uint8_t>().swap(program.weights);
       if (out.weights < 0) {
         out.weights = static_cast<int>(model->file.weights.size());
         model->file.weights.push_back({{std::span<const uint8_t>(program.weights)}});
