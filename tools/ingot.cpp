@@ -170,12 +170,15 @@ Command conformance_command(CLI::App& app) {
   static ConformanceOptions o;
   static Shared shared;
   static double memory_gib = 4;
+  static std::string runner;
   CLI::App* c = add_command(app, "conformance", "run ONNX backend tests, each isolated",
                             "ingot conformance tests/node --filter '^test_conv' --jobs 4 --json results.json");
   c->add_option("DIR", o.dirs, "each directory below it that holds a model.onnx is a test, named by its path from DIR")->required();
   add_backend(c, shared, INGOT_DEFAULT_BACKEND);
   o.worker.processes = processors();
   c->add_option("--jobs", o.worker.processes, "tests at a time (default: one per processor)")->check(CLI::Range(1, 1024));
+  c->add_option("--target", shared.target, "what to compile for (default: host)");
+  c->add_option("--runner", runner, "a command that runs the compiled model, for other machines: it is given MODEL.ingot IN0.npy ... -o DIR and writes DIR/OUT0.npy ... (tests/aarch64/runner.c)")->type_name("COMMAND");
   c->add_option("--json", o.json_path, "write the results as JSON; '-': to standard output")->type_name("FILE");
   c->add_option("--filter", o.filter, "only tests whose name matches this regular expression")->type_name("RE");
   c->add_option("--timeout", o.worker.timeout_s, "seconds for one test (default: 60)")->check(CLI::PositiveNumber);
@@ -187,6 +190,8 @@ Command conformance_command(CLI::App& app) {
   return {c, [] {
             o.load = load_of(shared, INGOT_DEFAULT_BACKEND);
             o.load.profile = o.kernels;
+            o.load.runner = runner;
+            if (!runner.empty() && o.load.backend != Backend::Llvm) throw Usage{"--runner: expected --backend llvm"};
             o.load.threads = 1;
             o.tolerance = tolerance_of(shared);
             o.worker.memory_bytes = static_cast<int64_t>(memory_gib * (1 << 30));

@@ -136,6 +136,7 @@ Result<std::unique_ptr<Executable>> make_interpreter(Graph graph) {
 
 Result<std::unique_ptr<Executable>> make_executable(Graph graph, const LoadOptions& options) {
   if (options.backend == Backend::Interpreter) return make_interpreter(std::move(graph));
+  if (!options.runner.empty()) return make_external(std::move(graph), options);
   CompileModelOptions compile;
   compile.targets = options.backend == Backend::OpenCl ? std::vector<std::string>{"opencl"} : options.targets;
   compile.jobs = options.jobs;

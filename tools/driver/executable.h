@@ -57,6 +57,7 @@ const char* backend_name(Backend);
 struct LoadOptions {
   Backend backend = Backend::Interpreter;
   std::vector<std::string> targets = {"host"};
+  std::string runner;                    // a command that runs what is compiled (external.cpp); empty: this process
   std::map<std::string, int64_t> dims;   // fixes named dims
   int threads = 0;                       // of a run; 0: all
   int jobs = 0;                          // of a compilation; 0: one per processor
@@ -71,6 +72,8 @@ Result<std::unique_ptr<Executable>> make_executable(Graph graph, const LoadOptio
 Result<std::unique_ptr<Executable>> load_executable(const std::string& path, const LoadOptions&);
 
 Result<std::unique_ptr<Executable>> make_interpreter(Graph graph);
+// Compiled for the targets, run by the command `runner`.
+Result<std::unique_ptr<Executable>> make_external(Graph graph, const LoadOptions&);
 // A compiled file, on disk or in memory (copied).
 Result<std::unique_ptr<Executable>> load_compiled(const std::string& path, const LoadOptions&);
 Result<std::unique_ptr<Executable>> load_compiled_memory(std::span<const uint8_t> bytes, const LoadOptions&);
