@@ -37,6 +37,7 @@ const std::vector<KernelPass>& kernel_passes() {
       {"inline-maps", inline_all},         // maps stand where they are read, unless storing them is cheaper
       {"fold-again", fold_constants},      // what inlining made constant
       {"simplify-again", simplify},
+      {"check-symbols", check_symbols},    // every extent is known when its stage runs
   };
   return passes;
 }

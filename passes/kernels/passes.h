@@ -14,6 +14,9 @@ void remove_copies_and_dead(k::Program&);
 // y[i] = f(x[g(i)]), x[j] = h(j) -> y[i] = f(h(g(i))), where that costs less than storing x.
 void inline_maps(k::Program&);
 
+// Refuses a program with an extent that is not known when its stage runs.
+Result<void> check_symbols(k::Program&);
+
 // How often each value is read, by how many stages; outputs of blocks count as a reader.
 struct Uses {
   std::vector<int> stages;      // by value id: stages that read it in their bodies

@@ -24,6 +24,7 @@ class Host {
   Result<l::Program> run() {
     own_outputs();
     storages_ = choose_storage(p_);
+    TRY(check_sizes());
     out_.name = p_.name;
     out_.origins = p_.origins;
     for (size_t k = 0; k < p_.inputs.size(); ++k) {
@@ -107,6 +108,27 @@ class Host {
       out_.buffers.push_back(std::move(out));
       assign(from, static_cast<int>(out_.buffers.size()) - 1);
     }
+  }
+
+  // A product of long extents may outgrow what a Dim can say (ir/dim.h); then it holds a symbol that no extent has.
+  Result<void> check_sizes() const {
+    std::map<int64_t, Symbol> known;
+    for (const k::Value& v : p_.values) {
+      if (!v.type.is_tensor()) continue;
+      for (const Dim& d : v.tensor().dims) collect_symbols(d, known);
+    }
+    for (const k::Value& v : p_.values) {
+      if (!v.type.is_tensor()) continue;
+      std::map<int64_t, Symbol> used;
+      const Storage& s = storage(v.id);
+      collect_symbols(s.elements, used);
+      for (const Dim& d : s.strides) collect_symbols(d, used);
+      for (auto& [id, symbol] : used) {
+        if (known.count(id)) continue;
+        return unsupported("got a value '{}' whose size is too long an expression of the model's extents, expected a shorter one", v.name);
+      }
+    }
+    return {};
   }
 
   // --- buffers ----------------------------------------------------------------------------------------------------
