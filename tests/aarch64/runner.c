@@ -95,7 +95,7 @@ static DLTensor read_npy(const char* path, const ingot_port* port) {
     if (kLetters[i].code == t.dtype.code) letter = kLetters[i].letter;
   const int want = t.dtype.bits < 8 ? 8 : t.dtype.bits; /* bool has 1 or 8 */
   if (type[2] != letter || bits != want)
-    fail("%s: got '%.4s', expected %s for input '%s'", path, type + 1, port->type, port->name);
+    fail("%s: got '%.3s', expected %s for input '%s'", path, type + 1, port->type, port->name);
   if (strncmp(field(header, "fortran_order", path), "False", 5) != 0) fail("%s: expected C order", path);
   parse_shape(field(header, "shape", path), path, &t);
   const size_t bytes = tensor_bytes(&t, path);
