@@ -10,6 +10,10 @@
 
 #include "runtime/ingot.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 enum { kFailureArgs = 4 };
 
 struct ingot_program; /* of a model: compiled kernels and a copy of the weights; shared by sessions */
@@ -46,4 +50,7 @@ int32_t ingot_device_wait(struct ingot_device* device, struct ingot_device_failu
 void ingot_device_claim(struct ingot_device* device);
 const char* ingot_device_error(const struct ingot_device* device);
 
+#ifdef __cplusplus
+}
+#endif
 #endif

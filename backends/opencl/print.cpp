@@ -142,7 +142,10 @@ class KernelPrinter {
         if (a.a.lower() < 0) return fmt::format("ingot_{}({}, {})", is_div ? "div" : "mod", x, y);
         // Division of 32 bits is several times faster; most indices fit.
         constexpr int64_t kLimit = int64_t{1} << 32;
-        if (a.a.upper() < kLimit && a.b.upper() < kLimit) return fmt::format("(long)((uint){} {} (uint){})", x, is_div ? '/' : '%', y);
+        if (a.a.upper() < kLimit && a.b.upper() < kLimit) {
+          const std::string divisor = a.b.is_constant() ? fmt::format("{}u", a.b.value()) : "(uint)" + y;
+          return fmt::format("(long)((uint){} {} {})", x, is_div ? '/' : '%', divisor);
+        }
         return fmt::format("({} {} {})", x, is_div ? '/' : '%', y);
       }
     }
@@ -317,7 +320,7 @@ class KernelPrinter {
         if (f) return call("fabs", n);
         if (!is_signed(t)) return value(n.args[0]);
         const std::string x = named(n.args[0]);
-        return wrap(t, fmt::format("{0} < 0 ? ({2})0 - ({2}){0} : ({2}){0}", x, "", wrapping_type(t)));
+        return wrap(t, fmt::format("{0} < 0 ? ({1})0 - ({1}){0} : ({1}){0}", x, wrapping_type(t)));
       }
       case Op::Not: return t == DType::Bool ? fmt::format("(!{})", value(n.args[0])) : fmt::format("({})~{}", value_type(t), value(n.args[0]));
       case Op::Floor: return f ? call("floor", n) : value(n.args[0]);
