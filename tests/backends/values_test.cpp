@@ -148,6 +148,45 @@ kernels optional {
   EXPECT_EQ(image.outputs[0].as<float>()[1], 2);
 }
 
+// The carried value begins as an optional and continues as its element; without an iteration there may be none to give.
+TEST(Objects, LoopThatBeginsWithAnOptional) {
+  auto g = parse_graph(R"(graph g(%n: i64[], %o: optional(seq(f32[2])), %x: f32[2]) -> (%y) {
+    %y = loop %n, _, %o : none
+      region(%i: i64[], %go: bool[], %v: none) -> (%go, %w) {
+        %has = optional_has_element %v : none
+        %s = if %has : none
+          region() -> (%a) {
+            %a = optional_get_element %v : none
+          }
+          region() -> (%b) {
+            %b = sequence_empty : none
+          }
+        %w = sequence_insert %s, %x : none
+      }
+  })");
+  ASSERT_TRUE(g) << g.error().message;
+  auto kernels = optimize(*g);
+  ASSERT_TRUE(kernels) << kernels.error().message;
+  auto loops = lower_for_target(*kernels, TargetFacts());
+  ASSERT_TRUE(loops) << loops.error().message;
+  Loaded image(build(*loops));
+  ASSERT_TRUE(image);
+  Sequence items(2, 5);
+  ingot_tensor_view item = {&items.object, nullptr, 0, INGOT_OBJECT};
+  ingot_object some = {1, &item}, none = {0, nullptr};
+  const float x[] = {1, -1};
+  auto start = [&](int64_t n, ingot_object& o) {
+    return image.run({{&n, {}, INGOT_I64}, {&o, {}, INGOT_OBJECT}, {x, {2}, INGOT_F32}});
+  };
+  ASSERT_EQ(start(2, some), 0);
+  EXPECT_EQ(firsts(image.objects[0]), (std::vector<float>{5, 6, 1, 1}));
+  ASSERT_EQ(start(0, some), 0);
+  EXPECT_EQ(firsts(image.objects[0]), (std::vector<float>{5, 6}));
+  ASSERT_EQ(start(1, none), 0);
+  EXPECT_EQ(firsts(image.objects[0]), (std::vector<float>{1}));
+  EXPECT_EQ(start(0, none), INGOT_RUN_INDEX);
+}
+
 TEST(Objects, VerifierNamesMisuse) {
   l::Program p;
   p.outputs = {{"y", DType::Invalid, {}}};
