@@ -24,6 +24,10 @@ Result<void> whole_bytes(k::Program& p) {
   expand_sub_byte(p);
   return {};
 }
+Result<void> keep_f32(k::Program& p) {
+  widen_half(p);
+  return {};
+}
 Result<void> inline_all(k::Program& p) {
   inline_maps(p);
   return {};
@@ -37,6 +41,7 @@ const std::vector<KernelPass>& kernel_passes() {
       {"inline-maps", inline_all},         // maps stand where they are read, unless storing them is cheaper
       {"fold-again", fold_constants},      // what inlining made constant
       {"simplify-again", simplify},
+      {"widen-half", keep_f32},            // f16 and bf16 stand at the interface and in constants only
       {"check-symbols", check_symbols},    // every extent is known when its stage runs
   };
   return passes;

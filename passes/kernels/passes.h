@@ -14,6 +14,8 @@ void remove_copies_and_dead(k::Program&);
 // y[i] = f(x[g(i)]), x[j] = h(j) -> y[i] = f(h(g(i))), where that costs less than storing x.
 void inline_maps(k::Program&);
 
+// f16 and bf16 values that stay inside of a program are kept as f32.
+void widen_half(k::Program&);
 // Refuses a program with an extent that is not known when its stage runs.
 Result<void> check_symbols(k::Program&);
 
