@@ -3,7 +3,8 @@
 // Arithmetic on f16 and bf16 is f32 arithmetic with a rounding after each step, on every target there is today. Between
 // operators that rounding only loses: values that are no input, output or constant keep f32, and are rounded once, where
 // they leave. This is what runtimes that run such models on a CPU do, it is nearer to the exact result, and it saves two
-// conversions per element and operator; it costs the other half of the memory of the intermediates.
+// conversions per element and operator; it costs the other half of the memory of the intermediates. A cast that the model
+// itself asks for still rounds: it is a stage that casts what another node made, which is why this runs before inlining.
 #include <functional>
 
 #include "passes/kernels/passes.h"
@@ -20,7 +21,7 @@ bool is_plain(const k::Stage& s) {
 
 class Widener {
  public:
-  explicit Widener(k::Program& p) : p_(p), wide_(p.values.size(), false) {}
+  explicit Widener(k::Program& p) : p_(p), wide_(p.values.size(), false), made_by_(p.values.size(), -1) {}
 
   void run() {
     find(p_.body);
@@ -37,9 +38,16 @@ class Widener {
   void find(const k::Block& b) {
     for (const k::Stage& s : b.stages) {
       for (const k::Block& inner : s.blocks) find(inner);
-      if (!is_plain(s)) continue;
+      for (int id : s.results) made_by_[static_cast<size_t>(id)] = s.node;
+      if (!is_plain(s) || is_model_cast(s)) continue;
       for (int id : s.results) wide_[static_cast<size_t>(id)] = is_half(p_.values[static_cast<size_t>(id)].tensor().dtype);
     }
+  }
+
+  bool is_model_cast(const k::Stage& s) const {
+    if (s.kind != k::StageKind::Map || !s.body[0].is(ScalarOp::Cast) || !is_half(s.body[0].type())) return false;
+    const Expr& from = s.body[0]->args[0];
+    return from.is(ScalarOp::Read) && made_by_[static_cast<size_t>(from->id)] != s.node;
   }
 
   // What other kinds of stages read stays as it is.
@@ -94,7 +102,8 @@ class Widener {
   }
 
   k::Program& p_;
-  std::vector<bool> wide_;  // by value: an f16 or bf16 that becomes f32
+  std::vector<bool> wide_;     // by value: an f16 or bf16 that becomes f32
+  std::vector<int> made_by_;   // by value: origin of its stage
 };
 
 bool has_bitcast(const k::Block& b) {

@@ -117,17 +117,30 @@ class Host {
       if (!v.type.is_tensor()) continue;
       for (const Dim& d : v.tensor().dims) collect_symbols(d, known);
     }
+    auto all_known = [&](const Dim& d) {
+      std::map<int64_t, Symbol> used;
+      collect_symbols(d, used);
+      return std::all_of(used.begin(), used.end(), [&](auto& entry) { return known.count(entry.first) > 0; });
+    };
+    auto too_long = [](const std::string& what) {
+      return unsupported("got a value '{}' whose size is too long an expression of the model's extents, expected a shorter one", what);
+    };
     for (const k::Value& v : p_.values) {
       if (!v.type.is_tensor()) continue;
-      std::map<int64_t, Symbol> used;
       const Storage& s = storage(v.id);
-      collect_symbols(s.elements, used);
-      for (const Dim& d : s.strides) collect_symbols(d, used);
-      for (auto& [id, symbol] : used) {
-        if (known.count(id)) continue;
-        return unsupported("got a value '{}' whose size is too long an expression of the model's extents, expected a shorter one", v.name);
-      }
+      if (!all_known(s.elements) || !std::all_of(s.strides.begin(), s.strides.end(), all_known)) return too_long(v.name);
     }
+    std::function<Result<void>(const k::Block&)> stages = [&](const k::Block& b) -> Result<void> {
+      for (const k::Stage& s : b.stages) {
+        for (const k::Block& inner : s.blocks) TRY(stages(inner));
+        for (const auto* iters : {&s.iters, &s.reds}) {
+          for (const k::Iter& it : *iters) collect_symbols(it.extent, known);
+        }
+        if (!s.results.empty() && (!all_known(elements(s.iters)) || !all_known(elements(s.reds)))) return too_long(value(s.results[0]).name);
+      }
+      return {};
+    };
+    TRY(stages(p_.body));
     return {};
   }
 

@@ -157,6 +157,7 @@ class Chooser {
       if (auto it = borders_.find(v.id); it != borders_.end()) before = it->second.before, after = it->second.after, fill = it->second.fill;
       result[id] = make_storage(v.tensor(), order, before, after, fill);
     }
+    take_back_copies(p_.body, result);
     return result;
   }
 
@@ -198,6 +199,7 @@ class Chooser {
         inner.name += ".stored";
         int from = p_.add(std::move(inner));
         copies.push_back(copy_stage(from, id, s.node));
+        copied_to_[from] = id;
         id = from;
       }
       for (int id : s.results) {
@@ -207,6 +209,22 @@ class Chooser {
       for (k::Stage& c : copies) stages.push_back(std::move(c));
     }
     block.stages = std::move(stages);
+  }
+
+  // Of values that stayed row-major after all: nobody but the copy reads what it copies.
+  void take_back_copies(k::Block& block, const Storages& storages) {
+    for (k::Stage& s : block.stages) {
+      for (k::Block& b : s.blocks) take_back_copies(b, storages);
+      for (int& id : s.results) {
+        auto it = copied_to_.find(id);
+        if (it != copied_to_.end() && storages[static_cast<size_t>(id)].row_major()) id = it->second;
+      }
+    }
+    std::erase_if(block.stages, [&](const k::Stage& s) {
+      if (s.kind != k::StageKind::Map || !s.body[0].is(ScalarOp::Read)) return false;
+      auto it = copied_to_.find(static_cast<int>(s.body[0]->id));
+      return it != copied_to_.end() && s.results[0] == it->second && storages[static_cast<size_t>(it->first)].row_major();
+    });
   }
 
   bool reads_windowed(const k::Stage& s) const {
@@ -390,6 +408,7 @@ class Chooser {
   std::vector<int> parent_;
   std::vector<bool> last_, windowed_;
   std::map<int, Border> borders_;
+  std::map<int, int> copied_to_;  // a value of its own -> the output
 };
 
 }  // namespace

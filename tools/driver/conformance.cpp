@@ -51,8 +51,11 @@ bool is_quantized_op(std::string_view op) {
   return op.starts_with("qlinear") || op.starts_with("q_linear") || op == "dequantize_linear" || op.ends_with("_integer");
 }
 
-bool is_random_op(std::string_view op) {
-  return op.starts_with("random_") || op == "bernoulli" || op == "multinomial" || op == "dropout";
+// Dropout is the identity unless it is told that this is training.
+bool is_random(const Node& node) {
+  const std::string_view op = node.op();
+  if (op == "dropout") return node.inputs.size() > 2 && node.inputs[2];
+  return op.starts_with("random_") || op == "bernoulli" || op == "multinomial";
 }
 
 struct GraphFacts {
@@ -62,7 +65,7 @@ struct GraphFacts {
 
 void taint(const Region& region, std::set<const Value*>& random) {
   for (const auto& node : region.nodes) {
-    bool tainted = is_random_op(node->op());
+    bool tainted = is_random(*node);
     for (const Value* v : node->inputs) tainted = tainted || (v && random.count(v));
     for (const auto& inner : node->regions) {
       taint(*inner, random);
