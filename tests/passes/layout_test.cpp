@@ -1,0 +1,96 @@
+// Where values lie: which ones are stored channels last, which get a border, and which must not.
+#include <gtest/gtest.h>
+
+#include "passes/pipeline.h"
+#include "passes/schedule/storage.h"
+
+namespace ingot {
+namespace {
+
+// One line per value that a stage makes: "y: 0 2 3 1 border [0,0,1,1]+[0,0,1,1] of 0.0".
+std::string layouts(const std::string& graph_text) {
+  auto g = parse_graph(graph_text);
+  EXPECT_TRUE(g) << (g ? "" : g.error().message);
+  if (!g) return "";
+  auto p = optimize(*g);
+  EXPECT_TRUE(p) << (p ? "" : p.error().message);
+  if (!p) return "";
+  Storages storages = choose_storage(*p);
+  EXPECT_TRUE(k::verify(*p));
+  std::string out;
+  for (const k::Stage& s : p->body.stages) {
+    for (int id : s.results) {
+      const Storage& st = storages[static_cast<size_t>(id)];
+      out += fmt::format("{}: {}", p->values[static_cast<size_t>(id)].name, fmt::join(st.order, " "));
+      if (st.has_border()) out += fmt::format(" border [{}]+[{}] of {}", fmt::join(st.before, ","), fmt::join(st.after, ","), str(st.fill, [](int64_t) { return std::string("?"); }));
+      out += "\n";
+    }
+  }
+  return out;
+}
+
+// The input gets a copy channels last with the zeros that the convolution reads; what lies between convolutions is made so.
+TEST(Layout, ConvolutionChainsAreChannelsLast) {
+  EXPECT_EQ(layouts(R"(graph g(%x: f32[1, 3, 16, 16], %w: f32[8, 3, 3, 3], %v: f32[8, 8, 3, 3]) -> (%y) {
+  %a = conv %x, %w {pads = [1, 1, 1, 1]}
+  %b = relu %a
+  %y = conv %b, %v {pads = [1, 1, 1, 1]}
+}
+)"),
+            "x.padded: 0 2 3 1 border [0,0,1,1]+[0,0,1,1] of 0.0\n"
+            "a: 0 2 3 1\n"
+            "b: 0 2 3 1 border [0,0,1,1]+[0,0,1,1] of 0.0\n"
+            "y.stored: 0 2 3 1\n"
+            "y: 0 1 2 3\n");
+}
+
+// A maximum reads -inf outside, a convolution 0: readers that differ cannot share a border.
+TEST(Layout, FillsThatDifferAreNotShared) {
+  std::string text = layouts(R"(graph g(%x: f32[1, 3, 16, 16], %w: f32[8, 3, 3, 3], %v: f32[8, 8, 3, 3]) -> (%y, %z) {
+  %a = conv %x, %w
+  %b = relu %a
+  %y = conv %b, %v {pads = [1, 1, 1, 1]}
+  %z = max_pool %b {kernel_shape = [3, 3], pads = [1, 1, 1, 1]}
+}
+)");
+  EXPECT_NE(text.find("border [0,0,1,1]+[0,0,1,1] of 0.0"), std::string::npos) << text;
+  EXPECT_NE(text.find("border [0,0,1,1]+[0,0,1,1] of -inf"), std::string::npos) << text;
+}
+
+// Products of matrices have no spatial dims: rows stay rows.
+TEST(Layout, ProductsStayRowMajor) {
+  EXPECT_EQ(layouts(R"(graph g(%x: f32[4, 5, 7, 16], %w: f32[4, 5, 16, 8]) -> (%y) {
+  %a = mat_mul %x, %w
+  %y = relu %a
+}
+)"),
+            "a: 0 1 2 3\ny: 0 1 2 3\n");
+}
+
+// Without padding nothing is copied into a border.
+TEST(Layout, NoBorderWithoutPads) {
+  std::string text = layouts(R"(graph g(%x: f32[1, 3, 16, 16], %w: f32[8, 3, 1, 1]) -> (%y) {
+  %a = conv %x, %w
+  %y = relu %a
+}
+)");
+  EXPECT_EQ(text.find("border"), std::string::npos) << text;
+}
+
+// What leaves the program, or enters it, is row-major: the interface says so.
+TEST(Layout, PortsAreRowMajor) {
+  auto g = parse_graph(R"(graph g(%x: f32[1, 3, 16, 16], %w: f32[8, 3, 3, 3]) -> (%a, %y) {
+  %a = conv %x, %w {pads = [1, 1, 1, 1]}
+  %y = relu %a
+}
+)");
+  ASSERT_TRUE(g);
+  auto p = optimize(*g);
+  ASSERT_TRUE(p);
+  Storages storages = choose_storage(*p);
+  for (int id : p->inputs) EXPECT_TRUE(storages[static_cast<size_t>(id)].row_major());
+  for (int id : p->body.outputs) EXPECT_TRUE(storages[static_cast<size_t>(id)].row_major());
+}
+
+}  // namespace
+}  // namespace ingot
