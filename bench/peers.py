@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Ingot against ONNX Runtime, side by side in one run: ./dev bench peers [--models NAME,...] [--rounds N] [--json FILE]
 
-Both run in this process, called through their libraries, on the same inputs (the first data set of each model), with the
+Both run in this process, called through their libraries, on the same inputs (the first data set of each model, or random numbers of one seed), with the
 same extents fixed, one thread each. A round is a block of runs of one and then a block of runs of the other; the order
 changes with every round, so that both see the same neighbours and clock. A figure is the median over the rounds of a
 block's mean; the ratio is the median of the rounds' ratios. Time is that of the thread on the CPU, since machines are
@@ -160,14 +160,19 @@ def gather_inputs(np, name, folder, ports):
         return {ports[0].name: np.load(folder.parent / "sample_7.npy")}
     sets = sorted(folder.glob("test_data_set_*"))
     if not sets:
-        raise Skip("no data set")
+        rng = np.random.default_rng(1)
+        if any(p.type != "tensor(float)" for p in ports):
+            raise Skip("no data set, and inputs that are not f32")
+        return {p.name: rng.standard_normal([d if isinstance(d, int) else 1 for d in p.shape], np.float32) for p in ports}
     inputs = {}
+    by_name = {p.name: p for p in ports}
     for index, port in enumerate(ports):
         path = sets[0] / f"input_{index}.pb"
         if not path.exists():
             raise Skip(f"the data set has no {path.name}")
         stored, value = read_tensor(np, path)
-        inputs[stored if stored in {p.name for p in ports} else port.name] = value
+        port = by_name.get(stored, port)
+        inputs[port.name] = value.reshape(()) if not port.shape and value.size == 1 else value
     return inputs
 
 
@@ -217,7 +222,7 @@ class Ingot:
     def bind(self, inputs):
         kinds = {"i": 0, "u": 1, "f": 2, "b": 6}
         for name, value in inputs.items():
-            value = self.np.ascontiguousarray(value)
+            value = value.copy(order="C")
             shape = (ctypes.c_int64 * max(value.ndim, 1))(*value.shape)
             tensor = DLTensor(value.ctypes.data, 1, 0, value.ndim, kinds[value.dtype.kind], value.dtype.itemsize * 8, 1, shape, None, 0)
             index = self.lib.ingot_model_find_input(self.model, name.encode())

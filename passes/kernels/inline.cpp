@@ -112,6 +112,22 @@ class Inliner {
     return false;
   }
 
+  // y[i, j] = x[j, i], of the same extents.
+  bool is_permutation(const k::Stage& s) const {
+    if (!s.body[0].is(ScalarOp::Read) || s.body[0]->checked) return false;
+    const std::vector<Dim>& extents = p_.values[static_cast<size_t>(s.body[0]->id)].tensor().dims;
+    if (extents.size() != s.iters.size()) return false;
+    std::vector<bool> used(extents.size(), false);
+    for (size_t k = 0; k < extents.size(); ++k) {
+      auto index = as_dim(s.body[0]->args[k]);
+      size_t it = 0;
+      while (it < s.iters.size() && (!index || used[it] || !known_equal(*index, Dim(s.iters[it].symbol)))) ++it;
+      if (it == s.iters.size() || !known_equal(extents[k], s.iters[it].extent)) return false;
+      used[it] = true;
+    }
+    return true;
+  }
+
   // The producer's body at the consumer's index; none where it cannot be said.
   Expr compose(const k::Stage& producer, const ExprNode& read) const {
     Substitution dims;
@@ -144,6 +160,12 @@ class Inliner {
     }
     body = substitute(body, dims);
     if (!read.checked) return body;
+    if (is_permutation(producer)) {  // what is outside of the one is outside of the other
+      ExprNode n = *body;
+      n.checked = true;
+      n.args.push_back(read.args.back());
+      return Expr(std::make_shared<const ExprNode>(std::move(n)));
+    }
     const std::vector<Dim>& extents = p_.values[static_cast<size_t>(read.id)].tensor().dims;
     Expr inside = ex::boolean(true);
     for (size_t k = 0; k < extents.size(); ++k) {

@@ -159,6 +159,37 @@ TEST(Inline, MapsGoIntoReductions) {
 )");
 }
 
+// A read with a fill outside goes through a transpose as such a read: both have the same outside, and a convolution that
+// reads a transposed image stays a contraction.
+TEST(Inline, ReadsWithAFillGoThroughPermutations) {
+  becomes(inlining, R"(kernels g {
+  input %x: f32[6, 4]
+  %t: f32[4, 6] = map (i0, i1): %x[i1, i0]
+  %y: f32[4, 6] = reduce max (i0, i1) over (r0 < 3): %t[i0 + r0 - 1, i1 | -1.0]
+  output %y
+}
+)",
+          R"(kernels g {
+  input %x: f32[6, 4]
+  %y: f32[4, 6] = reduce max (i0, i1) over (r0 < 3): %x[i1, i0 + r0 - 1 | -1.0]
+  output %y
+}
+)");
+}
+
+// The outside of a slice is not that of the whole.
+TEST(Inline, ReadsWithAFillKeepTheBoundsOfSlices) {
+  std::string text = after(inlining, R"(kernels g {
+  input %x: f32[9]
+  %t: f32[4] = map (i0): %x[i0 + 3]
+  %y: f32[4] = map (i0): %t[i0 + 1 | -1.0] * 2.0
+  output %y
+}
+)");
+  EXPECT_EQ(text.find("|"), std::string::npos) << text;
+  EXPECT_NE(text.find("select"), std::string::npos) << text;
+}
+
 // exp would be computed once per reader.
 TEST(Inline, ExpensiveMapsWithTwoReadersStay) {
   stays(inlining, R"(kernels g {
