@@ -41,7 +41,8 @@ int main(int argc, char** argv) {
     if (ingot_session_get_output(session, i, &out)) return failed("output");
     int64_t count = 1;
     printf("%s: %s[", port->name, ingot_dtype_name(port->dtype));
-    for (int32_t d = 0; d < out->ndim; d++) printf("%s%lld", d ? "," : "", (long long)out->shape[d]), count *= out->shape[d];
+    for (int32_t d = 0; d < out->ndim; d++)
+      printf("%s%lld", d ? "," : "", (long long)out->shape[d]), count *= out->shape[d];
     printf("]");
     for (int64_t k = 0; k < count && k < 8; k++) {
       if (port->dtype == INGOT_F32) printf(" %g", ((float*)out->data)[k]);

@@ -1,9 +1,8 @@
 // The same as run.c with the C++ header, for models of f32 tensors.
 //
 //   run model.ingot
-#include <ingot/ingot.hpp>
-
 #include <cstdio>
+#include <ingot/ingot.hpp>
 #include <iostream>
 
 int main(int argc, char** argv) try {

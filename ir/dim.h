@@ -30,10 +30,10 @@ using Symbol = std::shared_ptr<const SymbolInfo>;
 
 // A named integer that is known later: an extent of an input, a loop index, an element of a shape tensor.
 struct SymbolInfo {
-  int64_t id;                          // creation order; gives the canonical order of terms
+  int64_t id;  // creation order; gives the canonical order of terms
   std::string name;
-  int64_t lo = 0, hi = kDimMax;        // inclusive range
-  std::shared_ptr<const Dim> extent;   // where set: value < *extent, which may itself be symbolic
+  int64_t lo = 0, hi = kDimMax;  // inclusive range
+  std::shared_ptr<const Dim> extent;  // where set: value < *extent, which may itself be symbolic
 };
 
 class Dim {
@@ -55,8 +55,8 @@ class Dim {
   std::optional<int64_t> constant() const;
   bool is(int64_t v) const { return constant() == v; }
   bool is_constant() const { return constant().has_value(); }
-  int64_t value() const;                   // of a constant
-  std::optional<Symbol> as_symbol() const; // exactly one symbol, nothing else
+  int64_t value() const;  // of a constant
+  std::optional<Symbol> as_symbol() const;  // exactly one symbol, nothing else
   const std::vector<Term>& terms() const;  // canonical order, the constant term (no atoms) last
 
   friend Dim operator+(const Dim&, const Dim&);
@@ -64,14 +64,14 @@ class Dim {
   friend Dim operator*(const Dim&, const Dim&);
   friend Dim operator-(const Dim& a) { return Dim(0) - a; }
   friend Dim floordiv(const Dim&, const Dim&);  // divisor positive; by constant 0: 0
-  friend Dim mod(const Dim&, const Dim&);       // result in [0, divisor)
+  friend Dim mod(const Dim&, const Dim&);  // result in [0, divisor)
   friend Dim min(const Dim&, const Dim&);
   friend Dim max(const Dim&, const Dim&);
-  friend Dim less(const Dim&, const Dim&);      // 1 where a < b, else 0
-  friend Dim equal(const Dim&, const Dim&);     // 1 where a == b, else 0
+  friend Dim less(const Dim&, const Dim&);  // 1 where a < b, else 0
+  friend Dim equal(const Dim&, const Dim&);  // 1 where a == b, else 0
   friend bool operator==(const Dim&, const Dim&);
   friend bool operator!=(const Dim& a, const Dim& b) { return !(a == b); }
-  friend int compare(const Dim&, const Dim&);   // canonical order: -1, 0, 1; the same in every run
+  friend int compare(const Dim&, const Dim&);  // canonical order: -1, 0, 1; the same in every run
 
   Dim& operator+=(const Dim& b) { return *this = *this + b; }
   Dim& operator*=(const Dim& b) { return *this = *this * b; }
@@ -96,7 +96,7 @@ class Dim {
 struct Dim::Atom {
   AtomKind kind;
   Symbol symbol;  // Symbol
-  Dim a, b;       // the others
+  Dim a, b;  // the others
 };
 
 Dim ceildiv(const Dim&, const Dim&);
@@ -109,9 +109,9 @@ bool known_less_equal(const Dim& a, const Dim& b);
 bool known_equal(const Dim& a, const Dim& b);
 bool known_divisible(const Dim& a, const Dim& b);
 
-using Substitution = std::map<int64_t, Dim>;                 // symbol id -> replacement
+using Substitution = std::map<int64_t, Dim>;  // symbol id -> replacement
 Dim substitute(const Dim&, const Substitution&);
-using Bindings = std::map<int64_t, int64_t>;                 // symbol id -> value
+using Bindings = std::map<int64_t, int64_t>;  // symbol id -> value
 std::optional<int64_t> evaluate(const Dim&, const Bindings&);  // none where a symbol is unbound
 void collect_symbols(const Dim&, std::map<int64_t, Symbol>&);
 bool depends_on(const Dim&, const Symbol&);

@@ -130,7 +130,8 @@ std::optional<Dim> divide_out_factor(const Dim& a, const Term& b, int depth) {
     DimTerms x, r;
     for (const Term& t : terms) {
       auto rest = divide_atoms(t.atoms, g.atoms);
-      if (rest && t.coefficient % g.coefficient == 0) x.push_back(Term{t.coefficient / g.coefficient, std::move(*rest)});
+      if (rest && t.coefficient % g.coefficient == 0)
+        x.push_back(Term{t.coefficient / g.coefficient, std::move(*rest)});
       else r.push_back(t);
     }
     Dim g_dim = DimAccess::from_term(g);

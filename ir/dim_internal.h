@@ -66,7 +66,6 @@ inline Dim atom_dim(Dim::AtomKind kind, const Dim& a, const Dim& b) {
 std::optional<std::vector<Dim::Atom>> divide_atoms(const std::vector<Dim::Atom>& a, const std::vector<Dim::Atom>& b);
 std::vector<Dim::Atom> common_atoms(const std::vector<Dim::Atom>& a, const std::vector<Dim::Atom>& b);
 
-
 // a = b*quotient + remainder, exactly; no facts used.
 struct Division {
   Dim quotient, remainder;

@@ -212,8 +212,7 @@ class Prover {
     }
     std::vector<std::pair<int64_t, Atom>> ranked;
     for (const Atom& a : all) {
-      if (a.kind != AtomKind::Symbol)
-        ranked.emplace_back(-std::max(DimAccess::depth(a.a), DimAccess::depth(a.b)), a);
+      if (a.kind != AtomKind::Symbol) ranked.emplace_back(-std::max(DimAccess::depth(a.a), DimAccess::depth(a.b)), a);
       else if (!inside.contains(a.symbol->id))
         ranked.emplace_back(-1000 - a.symbol->id - (a.symbol->extent ? INT64_MAX / 2 : 0), a);
     }

@@ -86,7 +86,8 @@ class Parser {
   Parser(Lexer& lexer, SymbolNames& names) : lexer_(lexer), names_(names) {}
 
   Result<Dim> sum() {
-    if (++depth_ > kMaxTextDepth) return limit_exceeded("got an expression nested deeper than {} levels", kMaxTextDepth);
+    if (++depth_ > kMaxTextDepth)
+      return limit_exceeded("got an expression nested deeper than {} levels", kMaxTextDepth);
     Dim d = TRY(product());
     while (lexer_.is("+") || lexer_.is("-")) {
       bool add = lexer_.take().source == "+";

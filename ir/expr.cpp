@@ -143,7 +143,8 @@ std::optional<double> fold_floats(ScalarOp op, double a, double b) {
 }
 
 bool is_number(const Expr& e, double v) {
-  return e.is(ScalarOp::Const) && is_float(e.type()) && std::bit_cast<uint64_t>(e->number) == std::bit_cast<uint64_t>(v);
+  return e.is(ScalarOp::Const) && is_float(e.type()) &&
+         std::bit_cast<uint64_t>(e->number) == std::bit_cast<uint64_t>(v);
 }
 
 Expr fold_neutral(ScalarOp op, const Expr& a, const Expr& b) {
@@ -485,8 +486,8 @@ std::optional<Dim> as_dim_in(const Expr& e, std::unordered_map<const ExprNode*, 
     // A narrower type wraps: only where the range is known to fit.
     int n = bits(e.type());
     bool fits = e.type() == DType::U64 ? d->lower() >= 0
-                : is_signed(e.type()) ? d->lower() >= INT64_MIN >> (64 - n) && d->upper() <= INT64_MAX >> (64 - n)
-                                      : d->lower() >= 0 && d->upper() < int64_t{1} << n;
+                : is_signed(e.type())  ? d->lower() >= INT64_MIN >> (64 - n) && d->upper() <= INT64_MAX >> (64 - n)
+                                       : d->lower() >= 0 && d->upper() < int64_t{1} << n;
     return fits ? d : std::nullopt;
   };
   return done[e.get()] = compute();

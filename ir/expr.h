@@ -17,6 +17,7 @@
 namespace ingot {
 
 // INGOT_SCALAR_OPS(X): X(Name, text, arity)
+// clang-format off
 #define INGOT_SCALAR_OPS(X)                                                                                        \
   X(Const, "const", 0)    /* a number: `number` for floats, `integer` for ints and bool                         */ \
   X(Index, "index", 0)    /* the value of `dim`, as i64 (cast for others); in L with lanes > 1 only as Ramp     */ \
@@ -51,6 +52,7 @@ namespace ingot {
   X(Select, "select", 3)  /* bool, then, else: both sides may be evaluated, loads in the untaken side are guarded */ \
   X(Fma, "fma", 3)        /* a*b + c, rounded once */                                                              \
   X(Dot4, "dot4", 3)      /* L: i32 lanes acc + sum of 4 products: args acc (n x i32), u8 (4n), s8 (4n)            */
+// clang-format on
 
 enum class ScalarOp : uint8_t {
 #define X(name, text, arity) name,
@@ -83,13 +85,13 @@ struct ExprNode {
   DType type;
   int lanes = 1;
   std::vector<Expr> args;
-  Dim dim;                 // Index, Ramp, Load
-  int64_t id = -1;         // Read: value; Load: buffer; Local: register
-  int64_t stride = 1;      // Ramp, Load
-  bool checked = false;    // Read with a fill; in args after the indices
-  bool saturate = true;    // Cast to an 8-bit float
-  double number = 0;       // Const of a float
-  int64_t integer = 0;     // Const of an integer or bool (u64 by bit pattern)
+  Dim dim;  // Index, Ramp, Load
+  int64_t id = -1;  // Read: value; Load: buffer; Local: register
+  int64_t stride = 1;  // Ramp, Load
+  bool checked = false;  // Read with a fill; in args after the indices
+  bool saturate = true;  // Cast to an 8-bit float
+  double number = 0;  // Const of a float
+  int64_t integer = 0;  // Const of an integer or bool (u64 by bit pattern)
 };
 
 inline bool Expr::is(ScalarOp op) const { return node_ && node_->op == op; }
@@ -98,10 +100,10 @@ inline int Expr::lanes() const { return node_->lanes; }
 
 // Builders. They fold constants of trivial cases (x+0, x*1, select of a constant, cast to the same type).
 namespace ex {
-Expr number(DType, double);       // float: rounded to the type; int: truncated; bool: != 0
+Expr number(DType, double);  // float: rounded to the type; int: truncated; bool: != 0
 Expr integer(DType, int64_t);
 Expr boolean(bool);
-Expr index(const Dim&);           // i64
+Expr index(const Dim&);  // i64
 Expr read(int64_t value, DType, std::vector<Expr> indices);
 Expr read_or(int64_t value, DType, std::vector<Expr> indices, Expr fill);
 Expr unary(ScalarOp, Expr);
@@ -110,15 +112,15 @@ Expr select(Expr condition, Expr then, Expr otherwise);
 Expr fma(Expr, Expr, Expr);
 Expr cast(Expr, DType, bool saturate = true);
 Expr bitcast(Expr, DType);
-Expr lowest(DType);               // -inf, or the smallest integer
-Expr highest(DType);              // +inf, or the largest integer
+Expr lowest(DType);  // -inf, or the smallest integer
+Expr highest(DType);  // +inf, or the largest integer
 }  // namespace ex
 
 // Rebuilds `e` bottom-up: `f` gets each node with rewritten arguments, once, and returns its replacement; an empty Expr
 // keeps the node (and folds it, where its arguments changed).
 Expr rewrite(const Expr& e, const std::function<Expr(const ExprNode&)>& f);
 void visit(const Expr& e, const std::function<void(const ExprNode&)>& f);  // each distinct node once, arguments first
-Expr substitute(const Expr& e, const Substitution&);   // in every Dim inside
+Expr substitute(const Expr& e, const Substitution&);  // in every Dim inside
 bool equal(const Expr&, const Expr&);
 // Where e is an integer expression of Dims only (index, const, + - * floor-div min max select compare): that Dim.
 std::optional<Dim> as_dim(const Expr&);
@@ -130,14 +132,38 @@ inline Expr operator-(Expr a, Expr b) { return ex::binary(ScalarOp::Sub, std::mo
 inline Expr operator*(Expr a, Expr b) { return ex::binary(ScalarOp::Mul, std::move(a), std::move(b)); }
 inline Expr operator/(Expr a, Expr b) { return ex::binary(ScalarOp::Div, std::move(a), std::move(b)); }
 inline Expr operator-(Expr a) { return ex::unary(ScalarOp::Neg, std::move(a)); }
-inline Expr operator+(Expr a, double b) { auto t = a.type(); return std::move(a) + ex::number(t, b); }
-inline Expr operator-(Expr a, double b) { auto t = a.type(); return std::move(a) - ex::number(t, b); }
-inline Expr operator*(Expr a, double b) { auto t = a.type(); return std::move(a) * ex::number(t, b); }
-inline Expr operator/(Expr a, double b) { auto t = a.type(); return std::move(a) / ex::number(t, b); }
-inline Expr operator+(double a, Expr b) { auto t = b.type(); return ex::number(t, a) + std::move(b); }
-inline Expr operator-(double a, Expr b) { auto t = b.type(); return ex::number(t, a) - std::move(b); }
-inline Expr operator*(double a, Expr b) { auto t = b.type(); return ex::number(t, a) * std::move(b); }
-inline Expr operator/(double a, Expr b) { auto t = b.type(); return ex::number(t, a) / std::move(b); }
+inline Expr operator+(Expr a, double b) {
+  auto t = a.type();
+  return std::move(a) + ex::number(t, b);
+}
+inline Expr operator-(Expr a, double b) {
+  auto t = a.type();
+  return std::move(a) - ex::number(t, b);
+}
+inline Expr operator*(Expr a, double b) {
+  auto t = a.type();
+  return std::move(a) * ex::number(t, b);
+}
+inline Expr operator/(Expr a, double b) {
+  auto t = a.type();
+  return std::move(a) / ex::number(t, b);
+}
+inline Expr operator+(double a, Expr b) {
+  auto t = b.type();
+  return ex::number(t, a) + std::move(b);
+}
+inline Expr operator-(double a, Expr b) {
+  auto t = b.type();
+  return ex::number(t, a) - std::move(b);
+}
+inline Expr operator*(double a, Expr b) {
+  auto t = b.type();
+  return ex::number(t, a) * std::move(b);
+}
+inline Expr operator/(double a, Expr b) {
+  auto t = b.type();
+  return ex::number(t, a) / std::move(b);
+}
 inline Expr operator<(Expr a, Expr b) { return ex::binary(ScalarOp::Lt, std::move(a), std::move(b)); }
 inline Expr operator<=(Expr a, Expr b) { return ex::binary(ScalarOp::Le, std::move(a), std::move(b)); }
 inline Expr operator>(Expr a, Expr b) { return ex::binary(ScalarOp::Gt, std::move(a), std::move(b)); }
@@ -147,8 +173,14 @@ inline Expr operator||(Expr a, Expr b) { return ex::binary(ScalarOp::Or, std::mo
 inline Expr logical_not(Expr a) { return ex::unary(ScalarOp::Not, std::move(a)); }  // `!e` asks whether e is empty
 inline Expr max(Expr a, Expr b) { return ex::binary(ScalarOp::Max, std::move(a), std::move(b)); }
 inline Expr min(Expr a, Expr b) { return ex::binary(ScalarOp::Min, std::move(a), std::move(b)); }
-inline Expr max(Expr a, double b) { auto t = a.type(); return max(std::move(a), ex::number(t, b)); }
-inline Expr min(Expr a, double b) { auto t = a.type(); return min(std::move(a), ex::number(t, b)); }
+inline Expr max(Expr a, double b) {
+  auto t = a.type();
+  return max(std::move(a), ex::number(t, b));
+}
+inline Expr min(Expr a, double b) {
+  auto t = a.type();
+  return min(std::move(a), ex::number(t, b));
+}
 inline Expr eq(Expr a, Expr b) { return ex::binary(ScalarOp::Eq, std::move(a), std::move(b)); }
 inline Expr exp(Expr a) { return ex::unary(ScalarOp::Exp, std::move(a)); }
 inline Expr log(Expr a) { return ex::unary(ScalarOp::Log, std::move(a)); }

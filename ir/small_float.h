@@ -14,9 +14,9 @@ namespace ingot {
 
 struct FloatFormat {
   int exponent_bits, mantissa_bits, bias;
-  uint32_t max;   // the largest finite value
-  uint32_t inf;   // 0: none
-  uint32_t nan;   // 0: none
+  uint32_t max;  // the largest finite value
+  uint32_t inf;  // 0: none
+  uint32_t nan;  // 0: none
   bool unsigned_zero;
 };
 inline constexpr FloatFormat kF16{5, 10, 15, 0x7BFF, 0x7C00, 0x7E00, false};
@@ -61,7 +61,8 @@ constexpr uint32_t encode_float(double v, const FloatFormat& f, bool saturate = 
     if (f.inf) return sign | f.inf;
     return f.unsigned_zero ? f.nan : sign | f.nan;
   };
-  if (e == 0x7FF && m != 0) return f.unsigned_zero ? f.nan : f.nan ? sign | f.nan : 1u << (f.exponent_bits + f.mantissa_bits);
+  if (e == 0x7FF && m != 0)
+    return f.unsigned_zero ? f.nan : f.nan ? sign | f.nan : 1u << (f.exponent_bits + f.mantissa_bits);
   if (e == 0x7FF) return overflow();
   if (e == 0) return f.unsigned_zero ? 0 : sign;  // zero, and doubles far below every format's smallest
   m |= 1ull << 52;

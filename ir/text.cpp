@@ -100,7 +100,8 @@ Result<double> parse_number(Lexer& lexer) {
   double v = 0;
   if (lexer.accept("nan")) v = std::nan("");
   else if (lexer.accept("inf")) v = INFINITY;
-  else if (lexer.peek().kind == Token::Kind::Integer || lexer.peek().kind == Token::Kind::Float) v = lexer.take().number;
+  else if (lexer.peek().kind == Token::Kind::Integer || lexer.peek().kind == Token::Kind::Float)
+    v = lexer.take().number;
   else return lexer.error("a number");
   return negative ? -v : v;
 }
@@ -151,8 +152,9 @@ Result<void> parse_element(Lexer& lexer, TensorData& d, uint8_t* bytes, int64_t 
 Result<TensorRef> parse_list(Lexer& lexer, DType dtype, const std::vector<int64_t>& dims, int64_t elements) {
   // The list must be as long as the type says; a long one is refused before anything is allocated for it.
   if (elements > kMaxListedElements)
-    return lexer.error_at(lexer.peek(), fmt::format("got a list for {} elements, expected at most {} (longer contents are hex)",
-                                                    elements, kMaxListedElements));
+    return lexer.error_at(
+        lexer.peek(), fmt::format("got a list for {} elements, expected at most {} (longer contents are hex)", elements,
+                                  kMaxListedElements));
   auto d = TensorData::make(dtype, dims);
   TRY(lexer.expect("["));
   for (int64_t i = 0; i < elements; ++i) {
@@ -195,7 +197,8 @@ Result<TensorRef> parse_contents(Lexer& lexer, const TensorType& type) {
   std::vector<int64_t> dims;
   for (const Dim& dim : type.dims) {
     if (!dim.is_constant() || dim.value() < 0)
-      return lexer.error_at(lexer.peek(), fmt::format("got contents of type {}, expected constant dimensions", type.str()));
+      return lexer.error_at(lexer.peek(),
+                            fmt::format("got contents of type {}, expected constant dimensions", type.str()));
     dims.push_back(dim.value());
   }
   TensorData shape;
@@ -231,7 +234,8 @@ Result<TensorRef> parse_contents(Lexer& lexer, const TensorType& type) {
   int64_t size = storage_bytes(type.dtype, n);
   if (type.dtype == DType::String || static_cast<int64_t>(t.text.size()) % 2 != 0 ||
       static_cast<int64_t>(t.text.size()) / 2 != size)
-    return lexer.error_at(t, fmt::format("got {} hexadecimal digits, expected {} bytes for {}", t.text.size(), size, type.str()));
+    return lexer.error_at(
+        t, fmt::format("got {} hexadecimal digits, expected {} bytes for {}", t.text.size(), size, type.str()));
   auto d = TensorData::make(type.dtype, dims);
   auto digit = [](char c) { return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1; };
   for (int64_t i = 0; i < size; ++i) {

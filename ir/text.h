@@ -13,10 +13,10 @@ inline constexpr int kMaxRank = 64;                  // of a tensor type in text
 // Names for symbols: while printing, distinct for distinct symbols; while parsing, a name not seen before makes a symbol.
 class SymbolNames {
  public:
-  std::string name(const SymbolInfo&);                     // quoted where needed
-  const std::vector<Symbol>& in_order() const { return order_; }   // of first mention, where printed through `str`
+  std::string name(const SymbolInfo&);  // quoted where needed
+  const std::vector<Symbol>& in_order() const { return order_; }  // of first mention, where printed through `str`
   Symbol find_or_make(const std::string& name);
-  Symbol find(const std::string& name) const;              // null: not seen
+  Symbol find(const std::string& name) const;  // null: not seen
   void define(const std::string& name, Symbol s) { symbols_[name] = std::move(s); }
   void mention(const Symbol& s);
 
@@ -44,7 +44,7 @@ Result<Type> parse_type(std::string_view text, SymbolNames&);
 std::string str_contents(const TensorData&, bool elide_long);
 Result<TensorRef> parse_contents(Lexer&, const TensorType& of);
 
-std::string str_number(double);      // shortest that reads back; with a point or exponent, or nan, inf, -inf
+std::string str_number(double);  // shortest that reads back; with a point or exponent, or nan, inf, -inf
 Result<double> parse_number(Lexer&);
 
 }  // namespace ingot

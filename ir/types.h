@@ -21,10 +21,30 @@ namespace ingot {
 enum class DType : uint8_t {
   Invalid,
   Bool,
-  I2, U2, I4, U4, I8, U8, I16, U16, I32, U32, I64, U64,
-  F16, BF16, F32, F64,
-  F8E4M3FN, F8E4M3FNUZ, F8E5M2, F8E5M2FNUZ, F8E8M0, F4E2M1,
-  C64, C128,
+  I2,
+  U2,
+  I4,
+  U4,
+  I8,
+  U8,
+  I16,
+  U16,
+  I32,
+  U32,
+  I64,
+  U64,
+  F16,
+  BF16,
+  F32,
+  F64,
+  F8E4M3FN,
+  F8E4M3FNUZ,
+  F8E5M2,
+  F8E5M2FNUZ,
+  F8E8M0,
+  F4E2M1,
+  C64,
+  C128,
   String,
 };
 
@@ -75,14 +95,20 @@ struct TensorData {
 
   int64_t elements() const;
   TensorType type() const;
-  template <class T> const T* as() const { return reinterpret_cast<const T*>(bytes); }
+  template <class T>
+  const T* as() const {
+    return reinterpret_cast<const T*>(bytes);
+  }
   // Element i as an integer or a double, for any numeric dtype.
   int64_t integer(int64_t i) const;
   double number(int64_t i) const;
 
   static std::shared_ptr<TensorData> make(DType, std::vector<int64_t> dims);  // owned, zeroed
   uint8_t* mutable_bytes();                                                   // of a tensor made by `make`
-  template <class T> T* mutable_as() { return reinterpret_cast<T*>(mutable_bytes()); }
+  template <class T>
+  T* mutable_as() {
+    return reinterpret_cast<T*>(mutable_bytes());
+  }
 };
 using TensorRef = std::shared_ptr<const TensorData>;
 

@@ -111,7 +111,8 @@ class ConvBlock {
     for (int c = 0; c < c_; ++c)
       for (int r = 0; r < 3; ++r)
         for (int q = 0; q < 3; ++q)
-          for (int y = 0; y < s_; ++y) f(at(((k * c_ + c) * 3 + r) * 3 + q), y, &padded_[at((c * p_ + y + r) * p_ + q)]);
+          for (int y = 0; y < s_; ++y)
+            f(at(((k * c_ + c) * 3 + r) * 3 + q), y, &padded_[at((c * p_ + y + r) * p_ + q)]);
   }
 
   int c_, k_, s_, p_;
@@ -161,7 +162,8 @@ class Net {
   }
 
   void step(float rate, float momentum) {
-    for (Parameter* p : {&first.weight, &first.bias, &second.weight, &second.bias, &weight, &bias}) p->step(rate, momentum);
+    for (Parameter* p : {&first.weight, &first.bias, &second.weight, &second.bias, &weight, &bias})
+      p->step(rate, momentum);
   }
 
  private:

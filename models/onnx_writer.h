@@ -62,7 +62,9 @@ inline Message ints(const std::string& name, const std::vector<int64_t>& values)
   for (int64_t v : values) a.integer(8, v);
   return a.integer(20, 7);
 }
-inline Message int_(const std::string& name, int64_t value) { return Message().bytes(1, name).integer(3, value).integer(20, 2); }
+inline Message int_(const std::string& name, int64_t value) {
+  return Message().bytes(1, name).integer(3, value).integer(20, 2);
+}
 
 inline Message node(const std::string& op, const std::vector<std::string>& inputs, const std::string& output,
                     const std::vector<Message>& attributes = {}) {
@@ -74,8 +76,13 @@ inline Message node(const std::string& op, const std::vector<std::string>& input
 }
 
 inline std::string model(const Message& graph, int64_t opset, const std::string& producer, const std::string& doc) {
-  return Message().integer(1, 8).bytes(2, producer).bytes(6, doc).message(7, graph)
-      .message(8, Message().bytes(1, "").integer(2, opset)).text();
+  return Message()
+      .integer(1, 8)
+      .bytes(2, producer)
+      .bytes(6, doc)
+      .message(7, graph)
+      .message(8, Message().bytes(1, "").integer(2, opset))
+      .text();
 }
 
 }  // namespace onnx_writer

@@ -38,11 +38,11 @@ const std::vector<KernelPass>& kernel_passes() {
       {"expand-sub-byte", whole_bytes},    // every element takes a whole number of bytes
       {"fold-constants", fold_constants},  // from here on a stage reads at least one value that only the run knows
       {"simplify", simplify},              // no stage is dead, none is a plain copy
-      {"widen-half", keep_f32},            // f16 and bf16 stand at the interface and in constants, and where the model casts
-      {"inline-maps", inline_all},         // maps stand where they are read, unless storing them is cheaper
-      {"fold-again", fold_constants},      // what inlining made constant
+      {"widen-half", keep_f32},  // f16 and bf16 stand at the interface and in constants, and where the model casts
+      {"inline-maps", inline_all},  // maps stand where they are read, unless storing them is cheaper
+      {"fold-again", fold_constants},  // what inlining made constant
       {"simplify-again", simplify},
-      {"check-symbols", check_symbols},    // every extent is known when its stage runs
+      {"check-symbols", check_symbols},  // every extent is known when its stage runs
   };
   return passes;
 }

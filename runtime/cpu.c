@@ -13,7 +13,10 @@
 
 #define BIT(n) (1ull << (n))
 
-struct feature { int bit; const char* name; };
+struct feature {
+  int bit;
+  const char* name;
+};
 #define ROW(bit, name) {bit, name},
 static const struct feature kX86[] = {INGOT_X86_FEATURES(ROW)};
 static const struct feature kAarch64[] = {INGOT_AARCH64_FEATURES(ROW)};
@@ -80,7 +83,7 @@ uint64_t ingot_cpu_features(void) {
   uint32_t a, b, c, d;
   uint64_t set = 0;
 #define HAVE(reg, shift, bit) \
-  if ((reg) >> (shift)&1) set |= BIT(bit)
+  if ((reg) >> (shift) & 1) set |= BIT(bit)
   if (!__get_cpuid(1, &a, &b, &c, &d)) return 0;
   uint32_t leaf1c = c;
   HAVE(c, 0, 0);
@@ -158,7 +161,7 @@ uint64_t ingot_cpu_features(void) {
 #if defined(__linux__)
   uint64_t a = getauxval(AT_HWCAP), b = getauxval(AT_HWCAP2);
 #define HAVE(word, shift, bit) \
-  if ((word) >> (shift)&1) set |= BIT(bit)
+  if ((word) >> (shift) & 1) set |= BIT(bit)
   HAVE(a, 1, 0);
   if (a >> 9 & a >> 10 & 1) set |= BIT(1);
   HAVE(a, 20, 2);
@@ -180,7 +183,10 @@ uint64_t ingot_cpu_features(void) {
   return set;
 }
 
-int ingot_cpu_enable(uint64_t features) { (void)features; return 0; }
+int ingot_cpu_enable(uint64_t features) {
+  (void)features;
+  return 0;
+}
 
 #else
 
@@ -190,6 +196,9 @@ uint32_t ingot_cpu_machine(void) { return INGOT_MACHINE_RISCV; }
 uint32_t ingot_cpu_machine(void) { return 0; }
 #endif
 uint64_t ingot_cpu_features(void) { return 0; }
-int ingot_cpu_enable(uint64_t features) { (void)features; return 0; }
+int ingot_cpu_enable(uint64_t features) {
+  (void)features;
+  return 0;
+}
 
 #endif

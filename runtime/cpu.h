@@ -17,6 +17,7 @@ extern "C" {
 #define INGOT_MACHINE_RISCV 243u
 
 /* X(bit, name) */
+/* clang-format off */
 #define INGOT_X86_FEATURES(X)                                                                                        \
   X(0, "sse3") X(1, "ssse3") X(2, "sse4.1") X(3, "sse4.2") X(4, "popcnt") X(5, "cx16") X(6, "sahf") X(7, "avx")      \
   X(8, "avx2") X(9, "bmi") X(10, "bmi2") X(11, "fma") X(12, "f16c") X(13, "lzcnt") X(14, "movbe") X(15, "avx512f")   \
@@ -28,6 +29,7 @@ extern "C" {
   X(0, "neon") X(1, "fullfp16") X(2, "dotprod") X(3, "i8mm") X(4, "bf16") X(5, "sve") X(6, "sve2") X(7, "lse")       \
   X(8, "rdm") X(9, "fp16fml") X(10, "jsconv") X(11, "complxnum") X(12, "rcpc") X(13, "sme") X(14, "sme2")
 #define INGOT_RISCV_FEATURES(X) X(0, "v") X(1, "zvfh") X(2, "zba") X(3, "zbb") X(4, "zbs") X(5, "zfh")
+/* clang-format on */
 
 /* What images may use here. */
 uint32_t ingot_cpu_machine(void);   /* 0: a machine without images */

@@ -18,7 +18,8 @@ static uint64_t page_bytes(void) { return (uint64_t)sysconf(_SC_PAGESIZE); }
 static const uint8_t* bytes_at(const struct ingot_elf* e, uint64_t address, uint64_t size) {
   for (uint32_t i = 0; i < e->segment_count; i++) {
     const struct ingot_elf_segment* s = &e->segments[i];
-    if (address >= s->address && address - s->address <= s->file_bytes && size <= s->file_bytes - (address - s->address))
+    if (address >= s->address && address - s->address <= s->file_bytes &&
+        size <= s->file_bytes - (address - s->address))
       return e->data + s->offset + (address - s->address);
   }
   return NULL;
@@ -97,23 +98,34 @@ static ingot_status check_dynamic(struct ingot_elf* e, const Elf64_Phdr* p, stru
     switch (entry.d_tag) {
       case DT_NULL: i = p->p_filesz; break;
       case DT_NEEDED: BAD("it needs a shared library, expected none");
-      case DT_INIT: case DT_FINI: BAD("got a constructor or destructor, expected none");
-      case DT_INIT_ARRAYSZ: case DT_FINI_ARRAYSZ: case DT_PREINIT_ARRAYSZ:
+      case DT_INIT:
+      case DT_FINI: BAD("got a constructor or destructor, expected none");
+      case DT_INIT_ARRAYSZ:
+      case DT_FINI_ARRAYSZ:
+      case DT_PREINIT_ARRAYSZ:
         if (v) BAD("got constructors or destructors, expected none");
         break;
       case DT_PLTRELSZ: d->plt_bytes = v; break;
-      case DT_RELSZ: if (v) BAD("got relocations without addend, expected RELA"); break;
+      case DT_RELSZ:
+        if (v) BAD("got relocations without addend, expected RELA");
+        break;
       case DT_TEXTREL: BAD("got relocations of code, expected none");
-      case DT_FLAGS: if (v & DF_TEXTREL) BAD("got relocations of code, expected none"); break;
+      case DT_FLAGS:
+        if (v & DF_TEXTREL) BAD("got relocations of code, expected none");
+        break;
       case DT_RELA: e->rela = v; break;
       case DT_RELASZ: e->rela_bytes = v; break;
-      case DT_RELAENT: if (v != sizeof(Elf64_Rela)) BAD("got relocations of %llu bytes", (unsigned long long)v); break;
+      case DT_RELAENT:
+        if (v != sizeof(Elf64_Rela)) BAD("got relocations of %llu bytes", (unsigned long long)v);
+        break;
       case 36: e->relr = v; break;       /* DT_RELR */
       case 35: e->relr_bytes = v; break; /* DT_RELRSZ */
       case DT_HASH: d->hash = v; break;
       case DT_GNU_HASH: d->gnu_hash = v; break;
       case DT_SYMTAB: d->symbols = v; break;
-      case DT_SYMENT: if (v != sizeof(Elf64_Sym)) BAD("got symbols of %llu bytes", (unsigned long long)v); break;
+      case DT_SYMENT:
+        if (v != sizeof(Elf64_Sym)) BAD("got symbols of %llu bytes", (unsigned long long)v);
+        break;
       case DT_STRTAB: d->names = v; break;
       case DT_STRSZ: d->names_bytes = v; break;
       default: break;
@@ -216,8 +228,7 @@ ingot_status ingot_elf_check(const uint8_t* data, uint64_t size, uint32_t machin
     BAD("got no 64-bit little-endian ELF");
   if (h.e_type != ET_DYN || h.e_machine != machine)
     BAD("got ELF type %u for machine %u, expected a shared object for %u", h.e_type, h.e_machine, machine);
-  if (h.e_phentsize != sizeof(Elf64_Phdr) || h.e_phoff > size ||
-      h.e_phnum > (size - h.e_phoff) / sizeof(Elf64_Phdr))
+  if (h.e_phentsize != sizeof(Elf64_Phdr) || h.e_phoff > size || h.e_phnum > (size - h.e_phoff) / sizeof(Elf64_Phdr))
     BAD("the program headers are outside the image");
   Elf64_Phdr dynamic_header = {0};
   struct dynamic dynamic = {0};
@@ -290,8 +301,8 @@ ingot_status ingot_elf_map(const struct ingot_elf* e, int fd, uint64_t offset, s
                            void** entry) {
   const uint64_t page = page_bytes();
   uint8_t* base = mmap(NULL, e->span, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (base == MAP_FAILED) return ingot_fail(INGOT_NO_MEMORY, "no address space for %llu bytes of code",
-                                            (unsigned long long)e->span);
+  if (base == MAP_FAILED)
+    return ingot_fail(INGOT_NO_MEMORY, "no address space for %llu bytes of code", (unsigned long long)e->span);
   mapping->base = base;
   mapping->bytes = e->span;
   uint8_t* bias = (uint8_t*)((uintptr_t)base - e->first);
@@ -349,7 +360,7 @@ ingot_status ingot_elf_perf_map(const struct ingot_elf* e, const struct ingot_el
   /* The full symbol table names internal kernels too; it is there unless the image was stripped. */
   Elf64_Ehdr h;
   memcpy(&h, e->data, sizeof h);
-  const uint8_t *symbols = bytes_at(e, e->symbols, e->symbol_count * sizeof(Elf64_Sym));
+  const uint8_t* symbols = bytes_at(e, e->symbols, e->symbol_count * sizeof(Elf64_Sym));
   const char* names = (const char*)bytes_at(e, e->names, e->names_bytes);
   uint64_t count = e->symbol_count, names_bytes = e->names_bytes;
   if (h.e_shentsize == sizeof(Elf64_Shdr) && h.e_shoff <= e->size &&
@@ -369,7 +380,8 @@ ingot_status ingot_elf_perf_map(const struct ingot_elf* e, const struct ingot_el
   for (uint64_t i = 1; i < count; i++) {
     Elf64_Sym s;
     memcpy(&s, symbols + i * sizeof s, sizeof s);
-    if (ELF64_ST_TYPE(s.st_info) != STT_FUNC || !s.st_size || s.st_name >= names_bytes || s.st_value >= e->first + e->span)
+    if (ELF64_ST_TYPE(s.st_info) != STT_FUNC || !s.st_size || s.st_name >= names_bytes ||
+        s.st_value >= e->first + e->span)
       continue;
     fprintf(out, "%llx %llx %s [%s]\n", (unsigned long long)(uintptr_t)(bias + s.st_value),
             (unsigned long long)s.st_size, names + s.st_name, model_name);

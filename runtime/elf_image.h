@@ -17,7 +17,10 @@
 enum { kElfMaxSegments = 16 };
 #define INGOT_ELF_MAX_SPAN (1ull << 31) /* bytes of address space of one image */
 
-struct ingot_elf_segment { uint64_t address, memory_bytes, offset, file_bytes; uint32_t flags; };
+struct ingot_elf_segment {
+  uint64_t address, memory_bytes, offset, file_bytes;
+  uint32_t flags;
+};
 
 struct ingot_elf {          /* what checking found out */
   const uint8_t* data;
@@ -32,7 +35,10 @@ struct ingot_elf {          /* what checking found out */
   uint64_t entry;           /* address of ingot_entry */
 };
 
-struct ingot_elf_mapping { void* base; size_t bytes; };
+struct ingot_elf_mapping {
+  void* base;
+  size_t bytes;
+};
 
 /* data: 8-byte aligned, as sections of the file are. */
 ingot_status ingot_elf_check(const uint8_t* data, uint64_t size, uint32_t machine, struct ingot_elf* elf);

@@ -115,15 +115,16 @@ static ingot_status check_text(const struct ingot_file* f, struct ingot_file_tex
   return INGOT_OK;
 }
 
-#define CHECK(expr)                        \
-  do {                                     \
-    ingot_status status_ = (expr);         \
+#define CHECK(expr)                          \
+  do {                                       \
+    ingot_status status_ = (expr);           \
     if (status_ != INGOT_OK) return status_; \
   } while (0)
 
 static ingot_status check_ports(const struct ingot_file* f, const struct ingot_file_port* ports, uint32_t count,
                                 const char* what) {
-  if (count > INGOT_FILE_MAX_PORTS) BAD("descriptors: got %u of %s, expected at most %u", count, what, INGOT_FILE_MAX_PORTS);
+  if (count > INGOT_FILE_MAX_PORTS)
+    BAD("descriptors: got %u of %s, expected at most %u", count, what, INGOT_FILE_MAX_PORTS);
   for (uint32_t i = 0; i < count; i++) {
     const struct ingot_file_port* p = &ports[i];
     CHECK(check_text(f, p->name, what, i));
@@ -153,7 +154,9 @@ static ingot_status check_ports(const struct ingot_file* f, const struct ingot_f
   return INGOT_OK;
 }
 
-static bool sub_range(struct ingot_file_range r, uint32_t count) { return r.offset <= count && r.count <= count - r.offset; }
+static bool sub_range(struct ingot_file_range r, uint32_t count) {
+  return r.offset <= count && r.count <= count - r.offset;
+}
 
 static ingot_status check_images(const struct ingot_file* f) {
   const struct ingot_file_descriptors* h = f->head;
@@ -186,8 +189,8 @@ static ingot_status check_descriptors(struct ingot_file* f, const struct ingot_f
     BAD("descriptors: got %llu bytes, expected %zu to %u", (unsigned long long)s->size_bytes,
         sizeof(struct ingot_file_descriptors), INGOT_FILE_MAX_DESCRIPTORS);
   f->descriptor_bytes = malloc(s->size_bytes);
-  if (!f->descriptor_bytes) return ingot_fail(INGOT_NO_MEMORY, "no memory for %llu bytes of descriptors",
-                                              (unsigned long long)s->size_bytes);
+  if (!f->descriptor_bytes)
+    return ingot_fail(INGOT_NO_MEMORY, "no memory for %llu bytes of descriptors", (unsigned long long)s->size_bytes);
   memcpy(f->descriptor_bytes, f->data + s->offset, s->size_bytes);
   uint8_t hash[INGOT_HASH_BYTES];
   ingot_hash_of(f->descriptor_bytes, s->size_bytes, hash);

@@ -53,8 +53,12 @@ struct ingot_file_section {
   uint8_t hash[32];        /* BLAKE2b-256 of the content */
 };
 
-struct ingot_file_range { uint32_t offset, count; };  /* offset in the section; count items */
-struct ingot_file_text { uint32_t offset, size; };    /* offset in `strings` */
+struct ingot_file_range {
+  uint32_t offset, count;
+};  /* offset in the section; count items */
+struct ingot_file_text {
+  uint32_t offset, size;
+};    /* offset in `strings` */
 
 struct ingot_file_descriptors {
   uint32_t abi_version;
@@ -67,7 +71,12 @@ struct ingot_file_descriptors {
   struct ingot_file_range strings;                      /* bytes */
 };
 
-enum ingot_file_level { INGOT_LEVEL_TENSOR = 0, INGOT_LEVEL_SEQUENCE = 1, INGOT_LEVEL_OPTIONAL = 2, INGOT_LEVEL_MAP = 3 };
+enum ingot_file_level {
+  INGOT_LEVEL_TENSOR = 0,
+  INGOT_LEVEL_SEQUENCE = 1,
+  INGOT_LEVEL_OPTIONAL = 2,
+  INGOT_LEVEL_MAP = 3
+};
 #define INGOT_PORT_OPTIONAL 1u /* an input that may stay unset: its data is null */
 
 struct ingot_file_port {
@@ -100,14 +109,20 @@ struct ingot_file_image {
 };
 #define INGOT_IMAGE_HOST 1u
 #define INGOT_IMAGE_OPENCL 2u
-struct ingot_file_node { struct ingot_file_text name, op; };
+struct ingot_file_node {
+  struct ingot_file_text name, op;
+};
 struct ingot_file_kernel {
   struct ingot_file_text name, schedule, flops, bytes;
   uint32_t node;                          /* in the image's nodes */
   uint32_t reserved;
 };
-struct ingot_file_alias { uint32_t input, output; }; /* the output may be bound to the input's memory */
-struct ingot_file_metadata { struct ingot_file_text key, value; };
+struct ingot_file_alias {
+  uint32_t input, output;
+}; /* the output may be bound to the input's memory */
+struct ingot_file_metadata {
+  struct ingot_file_text key, value;
+};
 
 #ifdef __cplusplus
 }

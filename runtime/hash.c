@@ -16,16 +16,16 @@ static const uint8_t kSigma[12][16] = {
 
 static inline uint64_t rotate(uint64_t x, int by) { return (x >> by) | (x << (64 - by)); }
 
-#define MIX(a, b, c, d, x, y)                \
-  do {                                       \
-    v[a] += v[b] + (x);                      \
-    v[d] = rotate(v[d] ^ v[a], 32);          \
-    v[c] += v[d];                            \
-    v[b] = rotate(v[b] ^ v[c], 24);          \
-    v[a] += v[b] + (y);                      \
-    v[d] = rotate(v[d] ^ v[a], 16);          \
-    v[c] += v[d];                            \
-    v[b] = rotate(v[b] ^ v[c], 63);          \
+#define MIX(a, b, c, d, x, y)       \
+  do {                              \
+    v[a] += v[b] + (x);             \
+    v[d] = rotate(v[d] ^ v[a], 32); \
+    v[c] += v[d];                   \
+    v[b] = rotate(v[b] ^ v[c], 24); \
+    v[a] += v[b] + (y);             \
+    v[d] = rotate(v[d] ^ v[a], 16); \
+    v[c] += v[d];                   \
+    v[b] = rotate(v[b] ^ v[c], 63); \
   } while (0)
 
 static void compress(ingot_hash* h, const uint8_t* block, int last) {

@@ -73,10 +73,10 @@ typedef int (*ingot_verify_fn)(void* user, const uint8_t* message, size_t messag
 
 /* Zero (and size_bytes) is the default of each field. */
 typedef struct ingot_load_options {
-  uint32_t size_bytes;         /* sizeof(ingot_load_options) */
-  uint32_t flags;              /* ingot_load_flag */
-  const char* target;          /* use this image: "x86-64-v3"; null: the best for this CPU; also by INGOT_TARGET */
-  ingot_verify_fn verify;      /* null: signatures are ignored. Otherwise the weights are verified as well */
+  uint32_t size_bytes; /* sizeof(ingot_load_options) */
+  uint32_t flags; /* ingot_load_flag */
+  const char* target; /* use this image: "x86-64-v3"; null: the best for this CPU; also by INGOT_TARGET */
+  ingot_verify_fn verify; /* null: signatures are ignored. Otherwise the weights are verified as well */
   void* verify_user;
   const char* debug_directory; /* the image is copied there as NAME.TARGET.so and loaded by dlopen, for gdb and perf
                                 * record; also by INGOT_DEBUG_DIR */
@@ -102,15 +102,15 @@ typedef enum ingot_kind {
 /* What an input or output is. Everything lives as long as the model. */
 typedef struct ingot_port {
   const char* name;
-  const char* type;           /* "f32[batch, 3, 224, 224]", "seq(string[n])" */
+  const char* type; /* "f32[batch, 3, 224, 224]", "seq(string[n])" */
   ingot_kind kind;
-  int32_t dtype;              /* ingot_dtype_code of the tensor (of the innermost, for other kinds) */
-  DLDataType dl_dtype;        /* the same for DLPack */
-  int32_t rank;               /* -1: any, only inside sequences, optionals and maps */
-  const int64_t* dims;        /* -1: known when run; its name then in symbols */
+  int32_t dtype; /* ingot_dtype_code of the tensor (of the innermost, for other kinds) */
+  DLDataType dl_dtype; /* the same for DLPack */
+  int32_t rank; /* -1: any, only inside sequences, optionals and maps */
+  const int64_t* dims; /* -1: known when run; its name then in symbols */
   const char* const* symbols; /* names or expressions of dynamic dims; "" where there is none */
-  int32_t may_be_absent;      /* nonzero: the input need not be bound */
-  int32_t alias_of_input;     /* of outputs: the input whose memory it may be bound to (caches); -1: none */
+  int32_t may_be_absent; /* nonzero: the input need not be bound */
+  int32_t alias_of_input; /* of outputs: the input whose memory it may be bound to (caches); -1: none */
 } ingot_port;
 
 INGOT_API int32_t ingot_model_input_count(const ingot_model* model);
@@ -133,14 +133,14 @@ INGOT_API const char* ingot_model_metadata(const ingot_model* model, int32_t ind
 /* The images of the file, for tools. */
 typedef struct ingot_image_info {
   const char* target;
-  uint32_t kind;          /* 1: host, 2: host with OpenCL kernels */
-  uint32_t machine;       /* ELF's number */
-  uint64_t features;      /* see cpu.h */
-  int64_t arena_bytes;    /* -1: known when run */
-  const void* code;       /* the ELF shared object */
+  uint32_t kind; /* 1: host, 2: host with OpenCL kernels */
+  uint32_t machine; /* ELF's number */
+  uint64_t features; /* see cpu.h */
+  int64_t arena_bytes; /* -1: known when run */
+  const void* code; /* the ELF shared object */
   size_t code_bytes;
   size_t weights_bytes;
-  int32_t usable;         /* nonzero: runs on this CPU */
+  int32_t usable; /* nonzero: runs on this CPU */
 } ingot_image_info;
 INGOT_API int32_t ingot_model_image_count(const ingot_model* model);
 INGOT_API ingot_status ingot_model_image(const ingot_model* model, int32_t index, ingot_image_info* info);
@@ -148,20 +148,20 @@ INGOT_API ingot_status ingot_model_image(const ingot_model* model, int32_t index
 /* ---- sessions ---- */
 
 enum ingot_session_flag {
-  INGOT_SESSION_PROFILE = 1,         /* times every kernel; see ingot_session_profile */
-  INGOT_SESSION_FLUSH_DENORMALS = 2  /* denormal numbers become zero while the model runs */
+  INGOT_SESSION_PROFILE = 1, /* times every kernel; see ingot_session_profile */
+  INGOT_SESSION_FLUSH_DENORMALS = 2 /* denormal numbers become zero while the model runs */
 };
 
 /* Runs task(data, i) for every i in [0, count), in any order and on any threads, and returns when all have ended. */
 typedef void (*ingot_parallel_for_fn)(void* user, int64_t count, void (*task)(void* data, int64_t i), void* data);
 
 typedef struct ingot_session_options {
-  uint32_t size_bytes;          /* sizeof(ingot_session_options) */
-  uint32_t flags;               /* ingot_session_flag */
-  int32_t threads;              /* at most so many, the caller's included; 0: all of the pool */
+  uint32_t size_bytes; /* sizeof(ingot_session_options) */
+  uint32_t flags; /* ingot_session_flag */
+  int32_t threads; /* at most so many, the caller's included; 0: all of the pool */
   int32_t reserved;
-  int64_t memory_limit_bytes;   /* of this session: arena, outputs, temporaries. 0: none */
-  int64_t time_limit_ms;        /* of one run; 0: none. Polled between pieces of work, so that a run may exceed it a bit */
+  int64_t memory_limit_bytes; /* of this session: arena, outputs, temporaries. 0: none */
+  int64_t time_limit_ms; /* of one run; 0: none. Polled between pieces of work, so that a run may exceed it a bit */
   ingot_parallel_for_fn parallel_for; /* null: the process's pool */
   void* parallel_user;
   /* Null, or: is handed the intermediate tensors of a model compiled with tracing, during the run. */
@@ -207,13 +207,13 @@ INGOT_API int64_t ingot_session_memory_bytes(const ingot_session* session);
 
 /* What one kernel took, summed over the runs since the start or the last reset. */
 typedef struct ingot_profile_entry {
-  const char* kernel;   /* conv2d_relu_f32_14x32 */
-  const char* node;     /* of the source model; "" where unknown */
+  const char* kernel; /* conv2d_relu_f32_14x32 */
+  const char* node; /* of the source model; "" where unknown */
   const char* schedule;
-  const char* flops;    /* of one call, an expression of dims */
+  const char* flops; /* of one call, an expression of dims */
   const char* bytes;
   int64_t calls, items, total_ns;
-  const char* device;   /* name of the OpenCL device that runs it; "": the host */
+  const char* device; /* name of the OpenCL device that runs it; "": the host */
 } ingot_profile_entry;
 /* One entry per kernel of the image, in its order; valid until the next call. Needs INGOT_SESSION_PROFILE. */
 INGOT_API ingot_status ingot_session_profile(ingot_session* session, const ingot_profile_entry** entries,

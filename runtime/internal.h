@@ -123,14 +123,19 @@ struct ingot_session {
   struct ingot_input_slot* inputs;
   struct ingot_output_slot* outputs;
   ingot_tensor_view* views;
-  struct { int64_t value; int32_t input, dim; } *symbol_values; /* input -1: not yet bound */
+  struct {
+    int64_t value;
+    int32_t input, dim;
+  }* symbol_values; /* input -1: not yet bound */
   pthread_mutex_t lock;       /* report, outputs */
   bool reported;
   int64_t reported_at;        /* first item of the range that reported; the lowest wins */
   ingot_status reported_status;
   char message[kErrorBytes];  /* while running */
   char error[kErrorBytes];    /* of the last call */
-  struct kernel_time { _Atomic int64_t calls, items, total_ns; } *times;
+  struct kernel_time {
+    _Atomic int64_t calls, items, total_ns;
+  }* times;
   ingot_profile_entry* profile;
   int64_t deadline_ns;
   struct ingot_session *next_deadline, *previous_deadline; /* watchdog.c's list */

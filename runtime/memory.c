@@ -1,10 +1,10 @@
 /* Blocks in rings and free lists; one mutex, since algorithms allocate rarely and in large pieces. */
 #include "runtime/memory.h"
 
-#include "runtime/opencl.h"
-
 #include <stdlib.h>
 #include <string.h>
+
+#include "runtime/opencl.h"
 #if defined(__linux__)
 #include <sys/mman.h>
 #endif

@@ -85,7 +85,8 @@ static ingot_status fill_ports(ingot_model* m) {
 }
 
 static bool cpu_fits(const struct ingot_file_image* image) {
-  return image->machine == ingot_cpu_machine() && (image->kind == INGOT_IMAGE_HOST || image->kind == INGOT_IMAGE_OPENCL) &&
+  return image->machine == ingot_cpu_machine() &&
+         (image->kind == INGOT_IMAGE_HOST || image->kind == INGOT_IMAGE_OPENCL) &&
          (image->features & ~ingot_cpu_features()) == 0;
 }
 
@@ -103,7 +104,8 @@ static ingot_status choose_image(ingot_model* m, const char* target) {
   for (uint32_t i = 0; i < f->head->images.count; i++) {
     const struct ingot_file_image* image = &f->images[i];
     const char* name = ingot_file_text(f, image->target);
-    if (used < sizeof have) used += (size_t)snprintf(have + used, sizeof have - used, "%s%.100s", used ? ", " : "", name);
+    if (used < sizeof have)
+      used += (size_t)snprintf(have + used, sizeof have - used, "%s%.100s", used ? ", " : "", name);
     if (target && strcmp(target, name)) continue;
     if (!cpu_fits(image) || (best >= 0 && image->priority <= f->images[best].priority)) continue;
     if (device_fits(image)) best = (int32_t)i;
@@ -149,9 +151,10 @@ static ingot_status load_kernels(ingot_model* m) {
   if (image->kernels_section == INGOT_FILE_NONE)
     return ingot_fail(INGOT_INVALID_FILE, "image '%s' has no kernels", ingot_file_text(f, image->target));
   const struct ingot_file_section* s = &f->sections[image->kernels_section];
-  uint64_t weights_bytes = image->weights_section == INGOT_FILE_NONE ? 0 : f->sections[image->weights_section].size_bytes;
-  ingot_status status = ingot_program_create(f->data + s->offset, s->size_bytes, s->hash, image->kernels.count, m->weights,
-                                             weights_bytes, &m->program);
+  uint64_t weights_bytes =
+      image->weights_section == INGOT_FILE_NONE ? 0 : f->sections[image->weights_section].size_bytes;
+  ingot_status status = ingot_program_create(f->data + s->offset, s->size_bytes, s->hash, image->kernels.count,
+                                             m->weights, weights_bytes, &m->program);
   if (status == INGOT_OK && weights_bytes) m->weights = ingot_program_weights(m->program);
   return status;
 }
@@ -187,7 +190,8 @@ static ingot_status load_image(ingot_model* m, const ingot_load_options* o) {
   if ((uintptr_t)m->weights % 64) {
     if (posix_memalign(&m->weights_copy, 64, weights->size_bytes ? weights->size_bytes : 1)) {
       m->weights_copy = NULL;
-      return ingot_fail(INGOT_NO_MEMORY, "no memory for %llu bytes of weights", (unsigned long long)weights->size_bytes);
+      return ingot_fail(INGOT_NO_MEMORY, "no memory for %llu bytes of weights",
+                        (unsigned long long)weights->size_bytes);
     }
     memcpy(m->weights_copy, m->weights, weights->size_bytes);
     m->weights = m->weights_copy;
@@ -337,8 +341,7 @@ ingot_status ingot_model_image(const ingot_model* m, int32_t index, ingot_image_
       .arena_bytes = image->arena_bytes,
       .code = f->data + code->offset,
       .code_bytes = code->size_bytes,
-      .weights_bytes =
-          image->weights_section == INGOT_FILE_NONE ? 0 : f->sections[image->weights_section].size_bytes,
+      .weights_bytes = image->weights_section == INGOT_FILE_NONE ? 0 : f->sections[image->weights_section].size_bytes,
       .usable = cpu_fits(image) && device_fits(image)};
   return INGOT_OK;
 }

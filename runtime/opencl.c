@@ -24,7 +24,7 @@ enum {
 
 /* ---- the device of this process ---- */
 
-#define DECLARE(result, function, parameters) result (*function) parameters;
+#define DECLARE(result, function, parameters) result(*function) parameters;
 static struct {
   INGOT_OPENCL_FUNCTIONS(DECLARE)
   pthread_mutex_t lock;     /* set-up and the list of programs */
@@ -50,14 +50,14 @@ static bool open_library(void) {
     snprintf(cl.error, sizeof cl.error, "OpenCL: no library libOpenCL.so.1");
     return false;
   }
-#define LOOK_UP(result, function, parameters)                                                                \
-  {                                                                                                          \
-    void* f = dlsym(library, #function);                                                                     \
-    if (!f) {                                                                                                \
+#define LOOK_UP(result, function, parameters)                                                                   \
+  {                                                                                                             \
+    void* f = dlsym(library, #function);                                                                        \
+    if (!f) {                                                                                                   \
       snprintf(cl.error, sizeof cl.error, "OpenCL: libOpenCL.so.1 has no %s, expected version 2.0", #function); \
-      return false;                                                                                          \
-    }                                                                                                        \
-    memcpy(&cl.function, &f, sizeof f);                                                                      \
+      return false;                                                                                             \
+    }                                                                                                           \
+    memcpy(&cl.function, &f, sizeof f);                                                                         \
   }
   INGOT_OPENCL_FUNCTIONS(LOOK_UP)
 #undef LOOK_UP
@@ -69,7 +69,8 @@ static bool find_device(void) {
   char* end = NULL;
   long number = wanted && *wanted ? strtol(wanted, &end, 10) : 0, seen = 0;
   if (number < 0 || (end && *end)) {
-    snprintf(cl.error, sizeof cl.error, "OpenCL: got INGOT_OPENCL_DEVICE='%.40s', expected the number of a device", wanted);
+    snprintf(cl.error, sizeof cl.error, "OpenCL: got INGOT_OPENCL_DEVICE='%.40s', expected the number of a device",
+             wanted);
     return false;
   }
   cl_platform_id platforms[kMaxPlatforms];
@@ -177,8 +178,8 @@ static ingot_status build(struct built* b, const uint8_t* source, uint64_t size)
   cl.clGetProgramBuildInfo(b->program, cl.device, CL_PROGRAM_BUILD_LOG, 0, NULL, &used);
   if (used <= sizeof log) cl.clGetProgramBuildInfo(b->program, cl.device, CL_PROGRAM_BUILD_LOG, sizeof log, log, NULL);
   cl.clReleaseProgram(b->program);
-  return ingot_fail(INGOT_DEVICE_FAILED, "OpenCL: device '%s' did not compile the kernels (%d): %.1000s", cl.name, status,
-                    log);
+  return ingot_fail(INGOT_DEVICE_FAILED, "OpenCL: device '%s' did not compile the kernels (%d): %.1000s", cl.name,
+                    status, log);
 }
 
 static void drop_idle(void) {
@@ -229,7 +230,8 @@ static void* shared_memory(uint64_t size) {
 static ingot_status copy_weights(struct ingot_program* p, const uint8_t* weights, uint64_t size) {
   if (!size) return INGOT_OK;
   p->weights = shared_memory(size);
-  if (!p->weights) return ingot_fail(INGOT_NO_MEMORY, "OpenCL: no memory for %llu bytes of weights", (unsigned long long)size);
+  if (!p->weights)
+    return ingot_fail(INGOT_NO_MEMORY, "OpenCL: no memory for %llu bytes of weights", (unsigned long long)size);
   int32_t status = 0;
   if (cl.coarse) status = cl.clEnqueueSVMMap(cl.queue, 1, CL_MAP_WRITE, p->weights, size, 0, NULL, NULL);
   if (!status) memcpy(p->weights, weights, size);
@@ -384,7 +386,8 @@ void ingot_device_release(struct ingot_device* d, void* data) {
 
 int32_t ingot_device_launch(struct ingot_device* d, int32_t kernel, void* const* buffers, const int64_t* scalars,
                             int64_t items) {
-  if (kernel < 0 || (uint32_t)kernel >= d->program->entry_count) return trouble(d, "a kernel that does not exist", "", kernel);
+  if (kernel < 0 || (uint32_t)kernel >= d->program->entry_count)
+    return trouble(d, "a kernel that does not exist", "", kernel);
   const struct entry* e = &d->program->entries[kernel];
   int32_t status = 0;
   if (!d->kernels[kernel]) d->kernels[kernel] = cl.clCreateKernel(d->program->built->program, e->name, &status);

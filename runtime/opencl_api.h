@@ -31,33 +31,33 @@ enum {
 #define CL_DEVICE_TYPE_ALL 0xFFFFFFFFu
 
 /* X(result, name, parameters) */
-#define INGOT_OPENCL_FUNCTIONS(X)                                                                                     \
-  X(int32_t, clGetPlatformIDs, (uint32_t, cl_platform_id*, uint32_t*))                                                \
-  X(int32_t, clGetDeviceIDs, (cl_platform_id, uint64_t, uint32_t, cl_device_id*, uint32_t*))                          \
-  X(int32_t, clGetDeviceInfo, (cl_device_id, uint32_t, size_t, void*, size_t*))                                       \
-  X(cl_context, clCreateContext,                                                                                      \
-    (const intptr_t*, uint32_t, const cl_device_id*, void (*)(const char*, const void*, size_t, void*), void*,        \
-     int32_t*))                                                                                                       \
-  X(cl_command_queue, clCreateCommandQueueWithProperties, (cl_context, cl_device_id, const uint64_t*, int32_t*))      \
-  X(int32_t, clReleaseCommandQueue, (cl_command_queue))                                                               \
-  X(cl_program, clCreateProgramWithSource, (cl_context, uint32_t, const char**, const size_t*, int32_t*))             \
-  X(int32_t, clBuildProgram,                                                                                          \
-    (cl_program, uint32_t, const cl_device_id*, const char*, void (*)(cl_program, void*), void*))                     \
-  X(int32_t, clGetProgramBuildInfo, (cl_program, cl_device_id, uint32_t, size_t, void*, size_t*))                     \
-  X(int32_t, clReleaseProgram, (cl_program))                                                                          \
-  X(cl_kernel, clCreateKernel, (cl_program, const char*, int32_t*))                                                   \
-  X(int32_t, clReleaseKernel, (cl_kernel))                                                                            \
-  X(int32_t, clSetKernelArg, (cl_kernel, uint32_t, size_t, const void*))                                              \
-  X(int32_t, clSetKernelArgSVMPointer, (cl_kernel, uint32_t, const void*))                                            \
-  X(int32_t, clEnqueueNDRangeKernel,                                                                                  \
-    (cl_command_queue, cl_kernel, uint32_t, const size_t*, const size_t*, const size_t*, uint32_t, const cl_event*,   \
-     cl_event*))                                                                                                      \
-  X(int32_t, clFlush, (cl_command_queue))                                                                             \
-  X(int32_t, clFinish, (cl_command_queue))                                                                            \
-  X(void*, clSVMAlloc, (cl_context, uint64_t, size_t, uint32_t))                                                      \
-  X(void, clSVMFree, (cl_context, void*))                                                                             \
-  X(int32_t, clEnqueueSVMMap,                                                                                         \
-    (cl_command_queue, uint32_t, uint64_t, void*, size_t, uint32_t, const cl_event*, cl_event*))                      \
+#define INGOT_OPENCL_FUNCTIONS(X)                                                                                   \
+  X(int32_t, clGetPlatformIDs, (uint32_t, cl_platform_id*, uint32_t*))                                              \
+  X(int32_t, clGetDeviceIDs, (cl_platform_id, uint64_t, uint32_t, cl_device_id*, uint32_t*))                        \
+  X(int32_t, clGetDeviceInfo, (cl_device_id, uint32_t, size_t, void*, size_t*))                                     \
+  X(cl_context, clCreateContext,                                                                                    \
+    (const intptr_t*, uint32_t, const cl_device_id*, void (*)(const char*, const void*, size_t, void*), void*,      \
+     int32_t*))                                                                                                     \
+  X(cl_command_queue, clCreateCommandQueueWithProperties, (cl_context, cl_device_id, const uint64_t*, int32_t*))    \
+  X(int32_t, clReleaseCommandQueue, (cl_command_queue))                                                             \
+  X(cl_program, clCreateProgramWithSource, (cl_context, uint32_t, const char**, const size_t*, int32_t*))           \
+  X(int32_t, clBuildProgram,                                                                                        \
+    (cl_program, uint32_t, const cl_device_id*, const char*, void (*)(cl_program, void*), void*))                   \
+  X(int32_t, clGetProgramBuildInfo, (cl_program, cl_device_id, uint32_t, size_t, void*, size_t*))                   \
+  X(int32_t, clReleaseProgram, (cl_program))                                                                        \
+  X(cl_kernel, clCreateKernel, (cl_program, const char*, int32_t*))                                                 \
+  X(int32_t, clReleaseKernel, (cl_kernel))                                                                          \
+  X(int32_t, clSetKernelArg, (cl_kernel, uint32_t, size_t, const void*))                                            \
+  X(int32_t, clSetKernelArgSVMPointer, (cl_kernel, uint32_t, const void*))                                          \
+  X(int32_t, clEnqueueNDRangeKernel,                                                                                \
+    (cl_command_queue, cl_kernel, uint32_t, const size_t*, const size_t*, const size_t*, uint32_t, const cl_event*, \
+     cl_event*))                                                                                                    \
+  X(int32_t, clFlush, (cl_command_queue))                                                                           \
+  X(int32_t, clFinish, (cl_command_queue))                                                                          \
+  X(void*, clSVMAlloc, (cl_context, uint64_t, size_t, uint32_t))                                                    \
+  X(void, clSVMFree, (cl_context, void*))                                                                           \
+  X(int32_t, clEnqueueSVMMap,                                                                                       \
+    (cl_command_queue, uint32_t, uint64_t, void*, size_t, uint32_t, const cl_event*, cl_event*))                    \
   X(int32_t, clEnqueueSVMUnmap, (cl_command_queue, void*, uint32_t, const cl_event*, cl_event*))
 
 #endif

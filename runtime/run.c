@@ -56,8 +56,7 @@ static void memory_report(struct ingot_session* s, int64_t bytes, const char* wh
   if (limit)
     snprintf(s->message, sizeof s->message, "got %lld bytes held and %lld more for %s, expected at most %lld",
              (long long)ingot_session_memory_bytes(s), (long long)bytes, what, (long long)s->memory.limit_bytes);
-  else
-    snprintf(s->message, sizeof s->message, "no memory for %lld bytes of %s", (long long)bytes, what);
+  else snprintf(s->message, sizeof s->message, "no memory for %lld bytes of %s", (long long)bytes, what);
   pthread_mutex_unlock(&s->lock);
 }
 
@@ -90,10 +89,10 @@ static void output_report(struct ingot_session* s, ingot_status status, const ch
                           int64_t bytes, int64_t room) {
   if (!begin_report(s, status)) return;
   if (room >= 0)
-    snprintf(s->message, sizeof s->message, "output '%s': got %s of %lld bytes, expected at most %lld: the bound buffer",
-             name, text, (long long)bytes, (long long)room);
-  else
-    snprintf(s->message, sizeof s->message, "output '%s': got %s, which does not fit its type", name, text);
+    snprintf(s->message, sizeof s->message,
+             "output '%s': got %s of %lld bytes, expected at most %lld: the bound buffer", name, text, (long long)bytes,
+             (long long)room);
+  else snprintf(s->message, sizeof s->message, "output '%s': got %s, which does not fit its type", name, text);
   pthread_mutex_unlock(&s->lock);
 }
 
@@ -186,8 +185,8 @@ static void describe(const struct ingot_session* s, int32_t code, int32_t count,
     snprintf(out, size, "got dimension %lld, expected %lld", a[0], a[1]);
   } else if (code == INGOT_RUN_INPUT_DIM && count >= 4) {
     const ingot_port* p = ingot_model_input(s->model, (int32_t)a[0]);
-    snprintf(out, size, "input '%s': got %lld as dimension %lld, expected %lld%s%s", p ? p->name : "?", a[2], a[1], a[3],
-             p ? ": " : "", p ? p->type : "");
+    snprintf(out, size, "input '%s': got %lld as dimension %lld, expected %lld%s%s", p ? p->name : "?", a[2], a[1],
+             a[3], p ? ": " : "", p ? p->type : "");
   } else if (code == INGOT_RUN_VALUE && count >= 1) {
     snprintf(out, size, "got value %lld, which is out of range", a[0]);
   } else if (code == INGOT_RUN_CHECK && count >= 1 && a[0] >= 0 && (uint64_t)a[0] < image->messages.count) {
@@ -274,8 +273,8 @@ static ingot_status check_symbols(struct ingot_session* s, int32_t index) {
     const char* symbol_name = ingot_file_text(f, sym->name);
     int64_t got = slot->shape[d];
     if (got < sym->min || got > sym->max)
-      return ingot_fail(INGOT_INVALID_ARGUMENT, "input '%s': got %lld as dimension %d (%s), expected %lld to %lld", name,
-                        (long long)got, d, symbol_name, (long long)sym->min, (long long)sym->max);
+      return ingot_fail(INGOT_INVALID_ARGUMENT, "input '%s': got %lld as dimension %d (%s), expected %lld to %lld",
+                        name, (long long)got, d, symbol_name, (long long)sym->min, (long long)sym->max);
     if (s->symbol_values[symbol].input < 0) {
       s->symbol_values[symbol].value = got;
       s->symbol_values[symbol].input = index;
@@ -300,8 +299,8 @@ static ingot_status check_overlap(const struct ingot_session* s) {
       if (!v->data || v->dtype < 0 || s->model->outputs[o].alias_of_input == i) continue;
       uintptr_t at = (uintptr_t)v->data, last = at + (uintptr_t)ingot_tensor_bytes(v->dtype, v->rank, v->shape);
       if (at < end && begin < last)
-        return ingot_fail(INGOT_INVALID_ARGUMENT, "output '%s' is bound to memory of input '%s'", s->model->outputs[o].name,
-                          s->model->inputs[i].name);
+        return ingot_fail(INGOT_INVALID_ARGUMENT, "output '%s' is bound to memory of input '%s'",
+                          s->model->outputs[o].name, s->model->inputs[i].name);
     }
     for (int32_t k = 0; k < o; k++) {
       uintptr_t at = (uintptr_t)s->outputs[k].data;

@@ -59,7 +59,8 @@ static ingot_status no_room(const ingot_session* s, int64_t bytes, const char* w
     return ingot_fail(INGOT_LIMIT, "got %lld bytes held and %lld more for %s%s%s, expected at most %lld",
                       (long long)s->memory.held_bytes, (long long)bytes, what, *name ? " " : "", name,
                       (long long)s->memory.limit_bytes);
-  return ingot_fail(INGOT_NO_MEMORY, "no memory for %lld bytes of %s%s%s", (long long)bytes, what, *name ? " " : "", name);
+  return ingot_fail(INGOT_NO_MEMORY, "no memory for %lld bytes of %s%s%s", (long long)bytes, what, *name ? " " : "",
+                    name);
 }
 
 static ingot_status reserve_static(ingot_session* s) {
@@ -168,16 +169,18 @@ static ingot_status check_tensor(const ingot_port* p, const char* what, const DL
   char text[256];
   int64_t bytes = ingot_tensor_bytes(dtype, t->ndim, t->shape);
   ingot_shape_text(dtype, t->ndim, t->shape, text, sizeof text);
-  if (bytes < 0) return ingot_fail(INGOT_INVALID_ARGUMENT, "%s '%s': got %s, whose size is not valid", what, p->name, text);
+  if (bytes < 0)
+    return ingot_fail(INGOT_INVALID_ARGUMENT, "%s '%s': got %s, whose size is not valid", what, p->name, text);
   if (bytes && !t->data) return ingot_fail(INGOT_INVALID_ARGUMENT, "%s '%s': got no data", what, p->name);
   if (!in_place) return INGOT_OK;
   if (!ingot_is_row_major(t))
-    return ingot_fail(INGOT_INVALID_ARGUMENT, "%s '%s': got strides, expected a row-major tensor (set_input copies any)",
-                      what, p->name);
+    return ingot_fail(INGOT_INVALID_ARGUMENT,
+                      "%s '%s': got strides, expected a row-major tensor (set_input copies any)", what, p->name);
   int32_t align = ingot_dtype_bits(dtype) / 8;
   if (dtype == INGOT_C64 || dtype == INGOT_C128 || dtype == INGOT_STRING) align /= 2;
   if (align > 1 && bytes && ((uintptr_t)t->data + t->byte_offset) % (uintptr_t)align)
-    return ingot_fail(INGOT_INVALID_ARGUMENT, "%s '%s': got an address that is not a multiple of %d", what, p->name, align);
+    return ingot_fail(INGOT_INVALID_ARGUMENT, "%s '%s': got an address that is not a multiple of %d", what, p->name,
+                      align);
   return INGOT_OK;
 }
 
@@ -253,7 +256,8 @@ static ingot_status set_input(ingot_session* s, int32_t index, const DLTensor* t
   const char* from = (const char*)t->data + t->byte_offset;
   struct ingot_input_slot* slot = &s->inputs[index];
   if (p->dtype == INGOT_STRING) {
-    if (!plain) return ingot_fail(INGOT_INVALID_ARGUMENT, "input '%s': got strides, expected row-major strings", p->name);
+    if (!plain)
+      return ingot_fail(INGOT_INVALID_ARGUMENT, "input '%s': got strides, expected row-major strings", p->name);
     for (int64_t i = 0; i < bytes / 16; i++) {
       const ingot_string* string = (const ingot_string*)from + i;
       if (string->size < 0 || (string->size && !string->data) || __builtin_add_overflow(total, string->size, &total))
@@ -371,8 +375,7 @@ ingot_status ingot_session_profile(ingot_session* s, const ingot_profile_entry**
   if (!enter(s)) return INGOT_BUSY;
   *entries = NULL;
   *count = 0;
-  if (!s->profile)
-    return leave(s, ingot_fail(INGOT_INVALID_ARGUMENT, "got a session without INGOT_SESSION_PROFILE"));
+  if (!s->profile) return leave(s, ingot_fail(INGOT_INVALID_ARGUMENT, "got a session without INGOT_SESSION_PROFILE"));
   const struct ingot_file* f = &s->model->file;
   const struct ingot_file_image* image = image_of(s->model);
   for (uint32_t i = 0; i < image->kernels.count; i++) {

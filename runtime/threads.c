@@ -112,7 +112,8 @@ static int32_t quota_threads(void) {
   /* Every level up to the root may have a quota. */
   for (;;) {
     snprintf(path, sizeof path, "/sys/fs/cgroup%s/cpu.max", own);
-    if (read_line(path, line, sizeof line) && sscanf(line, "%lld %lld", &quota, &period) == 2 && quota > 0 && period > 0) {
+    if (read_line(path, line, sizeof line) && sscanf(line, "%lld %lld", &quota, &period) == 2 && quota > 0 &&
+        period > 0) {
       int64_t cpus = (quota + period - 1) / period;
       if (!best || cpus < best) best = cpus;
     }
@@ -289,7 +290,11 @@ int32_t ingot_parallel(const struct ingot_parallel_options* o, ingot_range_fn bo
   if (pieces > kMaxRanges) pieces = kMaxRanges;
   int64_t step = (count - 1) / pieces + 1;
   step = step <= grain ? grain : (step > INT64_MAX / 2 ? step : (step + grain - 1) / grain * grain);
-  struct job j = {.body = body, .data = data, .count = count, .step = step, .ranges = (count - 1) / step + 1,
+  struct job j = {.body = body,
+                  .data = data,
+                  .count = count,
+                  .step = step,
+                  .ranges = (count - 1) / step + 1,
                   .flush_denormals = o->flush_denormals};
   if (j.ranges == 1) return body(data, 0, count);
   int64_t helpers = j.ranges < threads ? j.ranges - 1 : threads - 1;

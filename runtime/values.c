@@ -4,17 +4,35 @@
 
 #include "runtime/internal.h"
 
-static const struct { const char* name; uint8_t code, bits; } kTypes[] = {
-    [INGOT_F32] = {"f32", kDLFloat, 32}, [INGOT_U8] = {"u8", kDLUInt, 8}, [INGOT_I8] = {"i8", kDLInt, 8},
-    [INGOT_U16] = {"u16", kDLUInt, 16}, [INGOT_I16] = {"i16", kDLInt, 16}, [INGOT_I32] = {"i32", kDLInt, 32},
-    [INGOT_I64] = {"i64", kDLInt, 64}, [INGOT_STRING] = {"string", kDLOpaqueHandle, 128},
-    [INGOT_BOOL] = {"bool", kDLBool, 8}, [INGOT_F16] = {"f16", kDLFloat, 16}, [INGOT_F64] = {"f64", kDLFloat, 64},
-    [INGOT_U32] = {"u32", kDLUInt, 32}, [INGOT_U64] = {"u64", kDLUInt, 64}, [INGOT_C64] = {"c64", kDLComplex, 64},
-    [INGOT_C128] = {"c128", kDLComplex, 128}, [INGOT_BF16] = {"bf16", kDLBfloat, 16},
-    [INGOT_F8E4M3FN] = {"f8e4m3fn", kDLFloat8_e4m3fn, 8}, [INGOT_F8E4M3FNUZ] = {"f8e4m3fnuz", kDLFloat8_e4m3fnuz, 8},
-    [INGOT_F8E5M2] = {"f8e5m2", kDLFloat8_e5m2, 8}, [INGOT_F8E5M2FNUZ] = {"f8e5m2fnuz", kDLFloat8_e5m2fnuz, 8},
-    [INGOT_U4] = {"u4", kDLUInt, 4}, [INGOT_I4] = {"i4", kDLInt, 4}, [INGOT_F4E2M1] = {"f4e2m1", kDLFloat4_e2m1fn, 4},
-    [INGOT_F8E8M0] = {"f8e8m0", kDLFloat8_e8m0fnu, 8}, [INGOT_U2] = {"u2", kDLUInt, 2}, [INGOT_I2] = {"i2", kDLInt, 2}};
+static const struct {
+  const char* name;
+  uint8_t code, bits;
+} kTypes[] = {[INGOT_F32] = {"f32", kDLFloat, 32},
+              [INGOT_U8] = {"u8", kDLUInt, 8},
+              [INGOT_I8] = {"i8", kDLInt, 8},
+              [INGOT_U16] = {"u16", kDLUInt, 16},
+              [INGOT_I16] = {"i16", kDLInt, 16},
+              [INGOT_I32] = {"i32", kDLInt, 32},
+              [INGOT_I64] = {"i64", kDLInt, 64},
+              [INGOT_STRING] = {"string", kDLOpaqueHandle, 128},
+              [INGOT_BOOL] = {"bool", kDLBool, 8},
+              [INGOT_F16] = {"f16", kDLFloat, 16},
+              [INGOT_F64] = {"f64", kDLFloat, 64},
+              [INGOT_U32] = {"u32", kDLUInt, 32},
+              [INGOT_U64] = {"u64", kDLUInt, 64},
+              [INGOT_C64] = {"c64", kDLComplex, 64},
+              [INGOT_C128] = {"c128", kDLComplex, 128},
+              [INGOT_BF16] = {"bf16", kDLBfloat, 16},
+              [INGOT_F8E4M3FN] = {"f8e4m3fn", kDLFloat8_e4m3fn, 8},
+              [INGOT_F8E4M3FNUZ] = {"f8e4m3fnuz", kDLFloat8_e4m3fnuz, 8},
+              [INGOT_F8E5M2] = {"f8e5m2", kDLFloat8_e5m2, 8},
+              [INGOT_F8E5M2FNUZ] = {"f8e5m2fnuz", kDLFloat8_e5m2fnuz, 8},
+              [INGOT_U4] = {"u4", kDLUInt, 4},
+              [INGOT_I4] = {"i4", kDLInt, 4},
+              [INGOT_F4E2M1] = {"f4e2m1", kDLFloat4_e2m1fn, 4},
+              [INGOT_F8E8M0] = {"f8e8m0", kDLFloat8_e8m0fnu, 8},
+              [INGOT_U2] = {"u2", kDLUInt, 2},
+              [INGOT_I2] = {"i2", kDLInt, 2}};
 enum { kTypeCount = sizeof kTypes / sizeof *kTypes };
 
 bool ingot_dtype_known(int32_t dtype) { return dtype > 0 && dtype < kTypeCount && kTypes[dtype].name; }
@@ -91,7 +109,9 @@ static ingot_status check_level(const struct ingot_file_port* p, int level, cons
       (kind == INGOT_LEVEL_MAP && o->count != 2))
     return ingot_fail(INGOT_INVALID_ARGUMENT, "input '%s': got %lld items, expected %s", name,
                       o ? (long long)o->count : -1LL,
-                      kind == INGOT_LEVEL_MAP ? "2: keys and values" : kind == INGOT_LEVEL_OPTIONAL ? "at most 1" : "a list");
+                      kind == INGOT_LEVEL_MAP        ? "2: keys and values"
+                      : kind == INGOT_LEVEL_OPTIONAL ? "at most 1"
+                                                     : "a list");
   for (int64_t i = 0; i < o->count; i++) {
     const ingot_tensor_view* v = &o->items[i];
     ingot_status status;

@@ -23,10 +23,8 @@ static void* watch(void* unused) {
     int64_t now = ingot_now_ns(), next = INT64_MAX;
     for (struct ingot_session* s = first; s; s = s->next_deadline) {
       int32_t none = 0;
-      if (s->deadline_ns <= now)
-        atomic_compare_exchange_strong(&s->cancel, &none, kCancelTime);
-      else if (s->deadline_ns < next)
-        next = s->deadline_ns;
+      if (s->deadline_ns <= now) atomic_compare_exchange_strong(&s->cancel, &none, kCancelTime);
+      else if (s->deadline_ns < next) next = s->deadline_ns;
     }
     if (next == INT64_MAX) {
       pthread_cond_wait(&changed, &lock);

@@ -13,9 +13,9 @@
 
 #include "runtime/abi.h"
 #include "runtime/cpu.h"
-#include "runtime/writer_descriptors.h"
 #include "runtime/format.h"
 #include "runtime/hash.h"
+#include "runtime/writer_descriptors.h"
 
 namespace ingot {
 namespace {
@@ -159,8 +159,8 @@ Result<std::string> manifest_text(const ModelFile& file, const std::vector<ingot
     auto& image = file.images[i];
     char features[1024];
     ingot_cpu_feature_text(plan.machines[i], image.features, features, sizeof features);
-    ordered_json entry = {{"target", image.target}, {"kind", image.opencl_source.empty() ? "cpu" : "opencl"},
-                          {"features", features},   {"code_section", plan.code[i]},
+    ordered_json entry = {{"target", image.target},         {"kind", image.opencl_source.empty() ? "cpu" : "opencl"},
+                          {"features", features},           {"code_section", plan.code[i]},
                           {"code_bytes", image.elf.size()}, {"kernels", image.kernels.size()}};
     if (image.arena_bytes >= 0) entry["arena_bytes"] = image.arena_bytes;
     if (image.weights >= 0) entry["weights_section"] = plan.weights[image.weights];

@@ -60,8 +60,12 @@ struct ModelFile {
     // Each piece begins at the next multiple of 64 bytes after the one before; lent.
     std::vector<std::span<const uint8_t>> pieces;
   };
-  struct Alias { int input, output; };         // the output may lie in the input's memory
-  struct Text { std::string key, value; };
+  struct Alias {
+    int input, output;
+  };         // the output may lie in the input's memory
+  struct Text {
+    std::string key, value;
+  };
 
   std::string name;
   std::string producer;                        // "ingot 0.1.0"

@@ -1,4 +1,6 @@
 // Tables first, each 8-byte aligned, then the strings; a text that occurs twice is stored once.
+#include "runtime/writer_descriptors.h"
+
 #include <elf.h>
 
 #include <algorithm>
@@ -6,7 +8,6 @@
 #include <map>
 
 #include "runtime/abi.h"
-#include "runtime/writer_descriptors.h"
 #include "runtime/format.h"
 #include "runtime/ingot.h"
 
@@ -37,7 +38,8 @@ class Builder {
     if (bad_text_) return invalid("got a text with a zero byte");
     head.strings = table(std::vector<char>(strings_.begin(), strings_.end()));
     if (bytes_.size() > INGOT_FILE_MAX_DESCRIPTORS)
-      return limit_exceeded("got {} bytes of descriptors, expected at most {}", bytes_.size(), INGOT_FILE_MAX_DESCRIPTORS);
+      return limit_exceeded("got {} bytes of descriptors, expected at most {}", bytes_.size(),
+                            INGOT_FILE_MAX_DESCRIPTORS);
     std::memcpy(bytes_.data(), &head, sizeof head);
     return std::move(bytes_);
   }
@@ -67,7 +69,8 @@ Result<std::vector<ingot_file_port>> ports_of(Builder& b, const std::vector<Mode
   for (auto& port : ports) {
     if (ingot_dtype_bits(port.dtype) == 0) return invalid("{} '{}': got dtype {}", what, port.name, port.dtype);
     if (port.dims.size() > INGOT_MAX_RANK)
-      return limit_exceeded("{} '{}': got rank {}, expected at most {}", what, port.name, port.dims.size(), INGOT_MAX_RANK);
+      return limit_exceeded("{} '{}': got rank {}, expected at most {}", what, port.name, port.dims.size(),
+                            INGOT_MAX_RANK);
     auto& levels = port.levels;
     if (levels.empty() || levels.size() > INGOT_FILE_MAX_NESTING || levels.back() != ModelFile::Level::Tensor ||
         std::count(levels.begin(), levels.end(), ModelFile::Level::Tensor) != 1)
@@ -127,7 +130,8 @@ Result<SectionPlan> plan_sections(const ModelFile& file) {
     std::memcpy(&head, image.elf.data(), sizeof head);
     plan.machines.push_back(head.e_machine);
     if (image.weights < -1 || image.weights >= static_cast<int>(file.weights.size()))
-      return invalid("image '{}': got weights {}, expected less than {}", image.target, image.weights, file.weights.size());
+      return invalid("image '{}': got weights {}, expected less than {}", image.target, image.weights,
+                     file.weights.size());
     auto same = std::find_if(plan.code_contents.begin(), plan.code_contents.end(), [&](auto other) {
       return std::equal(other.begin(), other.end(), image.elf.begin(), image.elf.end());
     });

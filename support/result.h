@@ -83,11 +83,11 @@ class [[nodiscard]] Result<void> {
 };
 
 // The value of a Result, or return its error from the enclosing function.
-#define TRY(expr)                                       \
-  ({                                                    \
-    auto try_result_ = (expr);                          \
+#define TRY(expr)                                            \
+  ({                                                         \
+    auto try_result_ = (expr);                               \
     if (!try_result_) return std::move(try_result_.error()); \
-    *std::move(try_result_);                            \
+    *std::move(try_result_);                                 \
   })
 
 }  // namespace ingot

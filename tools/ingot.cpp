@@ -54,7 +54,8 @@ std::map<std::string, int64_t> dims_of(const std::vector<std::string>& texts) {
     const size_t equals = text.find('=');
     int64_t value = -1;
     char rest = 0;
-    if (equals == std::string::npos || equals == 0 || std::sscanf(text.c_str() + equals + 1, "%ld%c", &value, &rest) != 1 || value < 0)
+    if (equals == std::string::npos || equals == 0 ||
+        std::sscanf(text.c_str() + equals + 1, "%ld%c", &value, &rest) != 1 || value < 0)
       throw Usage{fmt::format("--dim: got '{}', expected NAME=EXTENT, as in batch=8", text)};
     dims[text.substr(0, equals)] = value;
   }
@@ -64,7 +65,8 @@ std::map<std::string, int64_t> dims_of(const std::vector<std::string>& texts) {
 Tolerance tolerance_of(const Shared& shared) {
   Tolerance t;
   const auto profile = tolerance_named(shared.tolerance);
-  if (!profile) throw Usage{fmt::format("--tolerance: got '{}', expected auto, node, model, topology or argmax", shared.tolerance)};
+  if (!profile)
+    throw Usage{fmt::format("--tolerance: got '{}', expected auto, node, model, topology or argmax", shared.tolerance)};
   t.profile = *profile;
   t.rtol = shared.rtol, t.atol = shared.atol;
   return t;
@@ -92,23 +94,29 @@ void add_backend(CLI::App* command, Shared& shared, const char* otherwise) {
   command->add_option("--backend", shared.backend, fmt::format("interpreter, llvm or opencl (default: {})", otherwise));
 }
 void add_dims(CLI::App* command, Shared& shared) {
-  command->add_option("--dim", shared.dims, "fix a named dimension, as in --dim batch=8; may be repeated")->type_name("NAME=EXTENT");
+  command->add_option("--dim", shared.dims, "fix a named dimension, as in --dim batch=8; may be repeated")
+      ->type_name("NAME=EXTENT");
 }
 void add_inputs(CLI::App* command, InputOptions& inputs) {
-  command->add_option("--input", inputs.files, "an input from a .npy or .pb file; may be repeated")->type_name("NAME=FILE");
-  command->add_option("--data", inputs.data_dir, "inputs from a backend test's directory (input_0.pb, ...)")->type_name("DIR");
-  command->add_option("--random-inputs", inputs.random_seed, "fill the other inputs with random numbers of this seed")->type_name("SEED");
+  command->add_option("--input", inputs.files, "an input from a .npy or .pb file; may be repeated")
+      ->type_name("NAME=FILE");
+  command->add_option("--data", inputs.data_dir, "inputs from a backend test's directory (input_0.pb, ...)")
+      ->type_name("DIR");
+  command->add_option("--random-inputs", inputs.random_seed, "fill the other inputs with random numbers of this seed")
+      ->type_name("SEED");
 }
 void add_tolerance(CLI::App* command, Shared& shared) {
-  command->add_option("--tolerance", shared.tolerance,
-                      "node: 1e-7 + 1e-3 |g| per element; model: 1e-3 |g| + 1e-3 max|g|, 4 % of the range where quantized; "
-                      "topology: 1e-2 |g| + 1e-3 std(g); argmax; auto: model for test_data_set_ort_*, node for all others");
+  command->add_option(
+      "--tolerance", shared.tolerance,
+      "node: 1e-7 + 1e-3 |g| per element; model: 1e-3 |g| + 1e-3 max|g|, 4 % of the range where quantized; "
+      "topology: 1e-2 |g| + 1e-3 std(g); argmax; auto: model for test_data_set_ort_*, node for all others");
   command->add_option("--rtol", shared.rtol, "replaces the relative part of the tolerance");
   command->add_option("--atol", shared.atol, "replaces the absolute part (its factor, for model and topology)");
 }
 
 // Examples end each subcommand's help.
-CLI::App* add_command(CLI::App& app, const std::string& name, const std::string& description, const std::string& example) {
+CLI::App* add_command(CLI::App& app, const std::string& name, const std::string& description,
+                      const std::string& example) {
   CLI::App* command = app.add_subcommand(name, description);
   command->footer("Example:\n  " + example);
   command->allow_extras();  // checked by refuse_extras, which knows the nearest flag
@@ -137,7 +145,8 @@ void check_passes(const CompileCommand& o) {
   for (const std::string& name : o.disabled_passes) {
     if (std::find(names.begin(), names.end(), name) != names.end()) continue;
     const std::string near = nearest_name(name, names);
-    throw Usage{fmt::format("--disable-pass: no pass '{}'{}; there are: {}", name, near.empty() ? "" : fmt::format(", did you mean '{}'", near), fmt::join(names, ", "))};
+    throw Usage{fmt::format("--disable-pass: no pass '{}'{}; there are: {}", name,
+                            near.empty() ? "" : fmt::format(", did you mean '{}'", near), fmt::join(names, ", "))};
   }
 }
 
@@ -146,7 +155,8 @@ int processors() { return std::max(1, static_cast<int>(std::thread::hardware_con
 Command run_command(CLI::App& app) {
   static RunOptions o;
   static Shared shared;
-  CLI::App* c = add_command(app, "run", "run a model once", "ingot run model.ingot --input image=cat.npy --output-dir out");
+  CLI::App* c =
+      add_command(app, "run", "run a model once", "ingot run model.ingot --input image=cat.npy --output-dir out");
   c->add_option("MODEL", o.model, "a .ingot file, or a .onnx file (compiled in memory)")->required();
   add_inputs(c, o.inputs);
   c->add_option("--output-dir", o.output_dir, "write each output as NAME.npy")->type_name("DIR");
@@ -173,17 +183,26 @@ Command conformance_command(CLI::App& app) {
   static std::string runner;
   CLI::App* c = add_command(app, "conformance", "run ONNX backend tests, each isolated",
                             "ingot conformance tests/node --filter '^test_conv' --jobs 4 --json results.json");
-  c->add_option("DIR", o.dirs, "each directory below it that holds a model.onnx is a test, named by its path from DIR")->required();
+  c->add_option("DIR", o.dirs, "each directory below it that holds a model.onnx is a test, named by its path from DIR")
+      ->required();
   add_backend(c, shared, INGOT_DEFAULT_BACKEND);
   o.worker.processes = processors();
-  c->add_option("--jobs", o.worker.processes, "tests at a time (default: one per processor)")->check(CLI::Range(1, 1024));
+  c->add_option("--jobs", o.worker.processes, "tests at a time (default: one per processor)")
+      ->check(CLI::Range(1, 1024));
   c->add_option("--target", shared.target, "what to compile for (default: host)");
-  c->add_option("--runner", runner, "a command that runs the compiled model, for other machines: it is given MODEL.ingot IN0.npy ... -o DIR and writes DIR/OUT0.npy ... (tests/aarch64/runner.c)")->type_name("COMMAND");
+  c->add_option(
+       "--runner", runner,
+       "a command that runs the compiled model, for other machines: it is given MODEL.ingot IN0.npy ... -o DIR and writes DIR/OUT0.npy ... (tests/aarch64/runner.c)")
+      ->type_name("COMMAND");
   c->add_option("--json", o.json_path, "write the results as JSON; '-': to standard output")->type_name("FILE");
   c->add_option("--filter", o.filter, "only tests whose name matches this regular expression")->type_name("RE");
   c->add_option("--timeout", o.worker.timeout_s, "seconds for one test (default: 60)")->check(CLI::PositiveNumber);
-  c->add_option("--memory", memory_gib, "GiB that a worker may allocate (default: 4; 0: no limit)")->check(CLI::NonNegativeNumber);
-  c->add_option("--known", o.known_paths, "lines 'TEST: reason': failures of these count as skipped; one that passes is an error; may be repeated")->type_name("FILE");
+  c->add_option("--memory", memory_gib, "GiB that a worker may allocate (default: 4; 0: no limit)")
+      ->check(CLI::NonNegativeNumber);
+  c->add_option(
+       "--known", o.known_paths,
+       "lines 'TEST: reason': failures of these count as skipped; one that passes is an error; may be repeated")
+      ->type_name("FILE");
   add_tolerance(c, shared);
   c->add_flag("--kernels", o.kernels, "JSON tells the kernels of each test and where they ran");
   c->add_flag("--verbose", o.verbose, "list the tests that passed too");
@@ -205,7 +224,9 @@ Command inspect_command(CLI::App& app) {
   CLI::App* c = add_command(app, "inspect", "show any stage of a model, or what a compiled file holds",
                             "ingot inspect model.onnx --stage kernels");
   c->add_option("FILE", o.file, "a .onnx or a .ingot file")->required();
-  c->add_option("--stage", o.stage, "graph, kernels, loops, llvm, asm, opencl or file (default: graph of a model, file of a compiled file)");
+  c->add_option(
+      "--stage", o.stage,
+      "graph, kernels, loops, llvm, asm, opencl or file (default: graph of a model, file of a compiled file)");
   add_dims(c, shared);
   c->add_option("--target", shared.target, "what to compile for (default: host)");
   c->add_flag("--json", o.json, "print JSON (stage file)");
@@ -218,40 +239,53 @@ Command inspect_command(CLI::App& app) {
 Command compile_command(CLI::App& app) {
   static CompileCommand o;
   static Shared shared;
-  CLI::App* c = add_command(app, "compile", "compile a model to one file", "ingot compile model.onnx -o model.ingot --target x86-64-v3,aarch64 --dim batch=8");
+  CLI::App* c = add_command(app, "compile", "compile a model to one file",
+                            "ingot compile model.onnx -o model.ingot --target x86-64-v3,aarch64 --dim batch=8");
   c->add_option("MODEL", o.model, "a .onnx file")->required();
   c->add_option("-o,--output", o.output, "the file to write")->required()->type_name("FILE");
-  c->add_option("--target", shared.target, "names, separated by commas; host: this machine (default: a set for this architecture, see `ingot targets`)")->type_name("NAME[,NAME...]");
-  c->add_option("--emit", o.emit, "instead of a compiled file: so (the image of one target), or a stage as text: graph, kernels, loops, llvm, asm, opencl")->type_name("KIND");
+  c->add_option(
+       "--target", shared.target,
+       "names, separated by commas; host: this machine (default: a set for this architecture, see `ingot targets`)")
+      ->type_name("NAME[,NAME...]");
+  c->add_option(
+       "--emit", o.emit,
+       "instead of a compiled file: so (the image of one target), or a stage as text: graph, kernels, loops, llvm, asm, opencl")
+      ->type_name("KIND");
   add_dims(c, shared);
   c->add_option("--backend", shared.backend, "llvm or opencl (default: llvm)");
   c->add_option("--jobs", o.jobs, "threads (default: one per processor)")->check(CLI::Range(1, 1024));
   c->add_option("--disable-pass", o.disabled_passes, "leave this pass out; may be repeated")->type_name("PASS");
-  c->add_option("--dump-after", o.dump_after, "print what this pass made to stderr; all: after each")->type_name("PASS");
+  c->add_option("--dump-after", o.dump_after, "print what this pass made to stderr; all: after each")
+      ->type_name("PASS");
   c->add_flag("--json", o.json, "print the summary as JSON");
-  return {c, [c] {
-            o.load = load_of(shared, "llvm");
-            if (c->count("--target") == 0) o.load.targets.clear();
-            check_passes(o);
-            const std::vector<std::string> kinds = {"", "so", "import", "graph", "kernels", "loops", "llvm", "asm", "opencl"};
-            if (std::find(kinds.begin(), kinds.end(), o.emit) == kinds.end())
-              throw Usage{fmt::format("--emit: got '{}', expected so, graph, kernels, loops, llvm, asm or opencl", o.emit)};
-            return status_of(compile(o));
-          }};
+  return {
+      c, [c] {
+        o.load = load_of(shared, "llvm");
+        if (c->count("--target") == 0) o.load.targets.clear();
+        check_passes(o);
+        const std::vector<std::string> kinds = {"",      "so",   "import", "graph", "kernels",
+                                                "loops", "llvm", "asm",    "opencl"};
+        if (std::find(kinds.begin(), kinds.end(), o.emit) == kinds.end())
+          throw Usage{fmt::format("--emit: got '{}', expected so, graph, kernels, loops, llvm, asm or opencl", o.emit)};
+        return status_of(compile(o));
+      }};
 }
 
 Command bench_command(CLI::App& app) {
   static BenchOptions o;
   static Shared shared;
-  CLI::App* c = add_command(app, "bench", "measure latency, throughput, load time and memory", "ingot bench model.ingot --threads 1 --per-kernel");
+  CLI::App* c = add_command(app, "bench", "measure latency, throughput, load time and memory",
+                            "ingot bench model.ingot --threads 1 --per-kernel");
   c->add_option("MODEL", o.model, "a .ingot file, or a .onnx file (compiled in memory)")->required();
   add_inputs(c, o.inputs);
   add_dims(c, shared);
   add_backend(c, shared, INGOT_DEFAULT_BACKEND);
   c->add_option("--target", shared.target, "of a .onnx file: what to compile for (default: host)");
   c->add_option("--threads", o.load.threads, "threads at most (default: all)")->check(CLI::Range(1, 1024));
-  c->add_option("--min-time", o.min_time_s, "seconds to measure for, at least (default: 1)")->check(CLI::NonNegativeNumber);
-  c->add_flag("--per-kernel", o.per_kernel, "a table of kernels: time, GFLOP/s, GB/s, share of this machine's measured peak");
+  c->add_option("--min-time", o.min_time_s, "seconds to measure for, at least (default: 1)")
+      ->check(CLI::NonNegativeNumber);
+  c->add_flag("--per-kernel", o.per_kernel,
+              "a table of kernels: time, GFLOP/s, GB/s, share of this machine's measured peak");
   c->add_flag("--json", o.json, "print JSON");
   return {c, [] {
             const int threads = o.load.threads;
@@ -266,7 +300,9 @@ Command bench_command(CLI::App& app) {
 Command diff_command(CLI::App& app) {
   static DiffOptions o;
   static Shared shared;
-  CLI::App* c = add_command(app, "diff", "compare compiled code with the reference, and find the first node that differs", "ingot diff model.onnx --data test_data_set_0");
+  CLI::App* c =
+      add_command(app, "diff", "compare compiled code with the reference, and find the first node that differs",
+                  "ingot diff model.onnx --data test_data_set_0");
   c->add_option("MODEL", o.model, "a .onnx file")->required();
   add_inputs(c, o.inputs);
   add_dims(c, shared);
@@ -285,7 +321,8 @@ Command diff_command(CLI::App& app) {
 
 Command targets_command(CLI::App& app) {
   static TargetsOptions o;
-  CLI::App* c = add_command(app, "targets", "the machines that models can be compiled for, and which can run here", "ingot targets --json");
+  CLI::App* c = add_command(app, "targets", "the machines that models can be compiled for, and which can run here",
+                            "ingot targets --json");
   c->add_flag("--json", o.json, "print JSON");
   return {c, [] { return status_of(targets(o)); }};
 }
@@ -295,8 +332,9 @@ int dispatch(int argc, char** argv) {
   app.require_subcommand(1);
   app.set_version_flag("--version", INGOT_VERSION_TEXT);
   app.failure_message(CLI::FailureMessage::simple);
-  const std::vector<Command> commands = {compile_command(app), run_command(app),  bench_command(app),      inspect_command(app),
-                                         diff_command(app),    conformance_command(app), targets_command(app)};
+  const std::vector<Command> commands = {compile_command(app), run_command(app),  bench_command(app),
+                                         inspect_command(app), diff_command(app), conformance_command(app),
+                                         targets_command(app)};
   app.footer("`ingot COMMAND --help` explains a command.");
 
   // CLI11 takes an unknown subcommand for an extra argument; the nearest name is worth more.
@@ -304,8 +342,8 @@ int dispatch(int argc, char** argv) {
   for (const Command& c : commands) names.push_back(c.app->get_name());
   if (argc > 1 && argv[1][0] != '-' && std::find(names.begin(), names.end(), argv[1]) == names.end()) {
     const std::string near = nearest_name(argv[1], names);
-    throw Usage{fmt::format("unknown command '{}'{}; there are: {}", argv[1], near.empty() ? "" : fmt::format(", did you mean '{}'?", near),
-                            fmt::join(names, ", "))};
+    throw Usage{fmt::format("unknown command '{}'{}; there are: {}", argv[1],
+                            near.empty() ? "" : fmt::format(", did you mean '{}'?", near), fmt::join(names, ", "))};
   }
   try {
     app.parse(argc, argv);

@@ -47,7 +47,8 @@ std::optional<Arguments> parse(int argc, char** argv) {
 }
 
 Result<std::string> transform(const Arguments& a) {
-  const std::string text = a.file == "-" ? std::string(std::istreambuf_iterator<char>(std::cin), {}) : TRY(read_file(a.file));
+  const std::string text =
+      a.file == "-" ? std::string(std::istreambuf_iterator<char>(std::cin), {}) : TRY(read_file(a.file));
   Graph graph = TRY(parse_graph(text));
   std::string shown;
   bool found = a.until.empty();

@@ -10,10 +10,10 @@
 #include "backends/llvm/printer.h"
 
 // BLOB(name, file): the file's bytes as ingot_bitcode_NAME .. ingot_bitcode_NAME_end.
-#define BLOB(name, file)                                                       \
-  __asm__(".pushsection .rodata\n.balign 16\n.globl ingot_bitcode_" #name      \
-          "\ningot_bitcode_" #name ":\n.incbin \"" file "\"\n.globl ingot_bitcode_" #name \
-          "_end\ningot_bitcode_" #name "_end:\n.byte 0\n.popsection\n");       \
+#define BLOB(name, file)                                                                           \
+  __asm__(".pushsection .rodata\n.balign 16\n.globl ingot_bitcode_" #name "\ningot_bitcode_" #name \
+          ":\n.incbin \"" file "\"\n.globl ingot_bitcode_" #name "_end\ningot_bitcode_" #name      \
+          "_end:\n.byte 0\n.popsection\n");                                                        \
   extern "C" const char ingot_bitcode_##name[], ingot_bitcode_##name##_end[];
 
 BLOB(algorithms_v2, INGOT_BITCODE_DIR "/algorithms-x86-64-v2.bc")
@@ -24,7 +24,8 @@ BLOB(support_aarch64, INGOT_BITCODE_DIR "/support-aarch64.bc")
 
 namespace ingot::codegen {
 
-#define VIEW(name) std::string_view(ingot_bitcode_##name, static_cast<size_t>(ingot_bitcode_##name##_end - ingot_bitcode_##name))
+#define VIEW(name) \
+  std::string_view(ingot_bitcode_##name, static_cast<size_t>(ingot_bitcode_##name##_end - ingot_bitcode_##name))
 
 Bitcode bitcode_for(const Target& target) {
   if (target.arch == Arch::AArch64) return {VIEW(algorithms_aarch64), VIEW(support_aarch64)};
@@ -33,7 +34,8 @@ Bitcode bitcode_for(const Target& target) {
 
 namespace {
 
-Result<std::unique_ptr<llvm::Module>> parse(llvm::LLVMContext& context, std::string_view bytes, llvm::TargetMachine& machine) {
+Result<std::unique_ptr<llvm::Module>> parse(llvm::LLVMContext& context, std::string_view bytes,
+                                            llvm::TargetMachine& machine) {
   auto buffer = llvm::MemoryBuffer::getMemBuffer(llvm::StringRef(bytes.data(), bytes.size()), "bitcode", false);
   auto module = llvm::parseBitcodeFile(buffer->getMemBufferRef(), context);
   if (!module) return io_error("the compiler's own bitcode does not read: {}", llvm::toString(module.takeError()));
@@ -43,7 +45,8 @@ Result<std::unique_ptr<llvm::Module>> parse(llvm::LLVMContext& context, std::str
 
 void retarget(llvm::Module& m, const Target& target) {
   for (llvm::Function& f : m) {
-    for (const char* a : {"target-cpu", "target-features", "tune-cpu", "min-legal-vector-width", "probe-stack"}) f.removeFnAttr(a);
+    for (const char* a : {"target-cpu", "target-features", "tune-cpu", "min-legal-vector-width", "probe-stack"})
+      f.removeFnAttr(a);
     if (!f.isDeclaration()) print::set_attributes(f, target, false);
   }
 }
@@ -67,7 +70,8 @@ Result<std::unique_ptr<llvm::Module>> load_algorithms(llvm::LLVMContext& context
   return m;
 }
 
-Result<std::unique_ptr<llvm::Module>> load_support(llvm::LLVMContext& context, const Target& target, llvm::TargetMachine& machine) {
+Result<std::unique_ptr<llvm::Module>> load_support(llvm::LLVMContext& context, const Target& target,
+                                                   llvm::TargetMachine& machine) {
   std::unique_ptr<llvm::Module> m = TRY(parse(context, bitcode_for(target).support, machine));
   retarget(*m, target);
   return m;

@@ -34,8 +34,8 @@ struct Bitcode {
 };
 Bitcode bitcode_for(const Target&);
 // The algorithms that `names` asks for, with what they call, as a module of `context` with `target`'s features.
-Result<std::unique_ptr<llvm::Module>> load_algorithms(llvm::LLVMContext&, std::span<const std::string> names, const Target&,
-                                                      llvm::TargetMachine&);
+Result<std::unique_ptr<llvm::Module>> load_algorithms(llvm::LLVMContext&, std::span<const std::string> names,
+                                                      const Target&, llvm::TargetMachine&);
 Result<std::unique_ptr<llvm::Module>> load_support(llvm::LLVMContext&, const Target&, llvm::TargetMachine&);
 
 }  // namespace ingot::codegen

@@ -45,7 +45,8 @@ Plan plan_kernels(const l::Program& p) {
     }
     std::string base;
     for (char c : k.name) base += (isalnum(static_cast<unsigned char>(c)) || c == '_') ? c : '_';
-    if (base.empty() || isdigit(static_cast<unsigned char>(base[0])) || base.rfind("ingot_", 0) == 0) base = "k_" + base;
+    if (base.empty() || isdigit(static_cast<unsigned char>(base[0])) || base.rfind("ingot_", 0) == 0)
+      base = "k_" + base;
     std::string name = base;
     for (int n = 2; !taken.insert(name).second; ++n) name = base + "_" + std::to_string(n);
     plan.symbols.push_back(name);

@@ -25,7 +25,7 @@ struct CompileOptions {
 struct KernelStats {
   std::string name;
   int64_t code_bytes = 0;
-  int same_as = -1;     // the kernel whose code this one shares
+  int same_as = -1;  // the kernel whose code this one shares
   int vector_spills = 0;  // stack references of vector width in the assembly; measured by `asm_text` only
 };
 

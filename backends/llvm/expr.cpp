@@ -1,10 +1,10 @@
 // Scalar and vector expressions. Everything that a legalised program holds is printed as a handful of instructions.
-#include "backends/llvm/printer.h"
-
 #include <llvm/IR/IntrinsicsAArch64.h>
 #include <llvm/IR/IntrinsicsX86.h>
 
 #include <cmath>
+
+#include "backends/llvm/printer.h"
 
 namespace ingot::print {
 
@@ -18,9 +18,7 @@ llvm::Type* Printer::element_type(DType t) {
     case DType::C64: return b_.getInt64Ty();
     case DType::String:
     case DType::C128: return b_.getInt128Ty();
-    case DType::Invalid:
-      fail(unsupported("values of type {} in loops", name(t)));
-      return b_.getInt8Ty();
+    case DType::Invalid: fail(unsupported("values of type {} in loops", name(t))); return b_.getInt8Ty();
     default: return b_.getIntNTy(std::max(8, bits(t)));
   }
 }
@@ -44,7 +42,8 @@ llvm::Value* Printer::emit(const Expr& e) {
   if (auto it = memo_.find(e.get()); it != memo_.end()) return it->second;
   llvm::Value* v = emit_node(*e);
   if (!v) {
-    fail(unsupported("expression '{}' of {} reached the printer; it should have been legalised", name(e->op), name(e.type())));
+    fail(unsupported("expression '{}' of {} reached the printer; it should have been legalised", name(e->op),
+                     name(e.type())));
     v = llvm::PoisonValue::get(value_type(e.type(), e.lanes()));
   }
   memo_.emplace(e.get(), v);
@@ -67,7 +66,8 @@ llvm::Function* Printer::string_equal() {
   auto* f = llvm::Function::Create(type, llvm::GlobalValue::InternalLinkage, "ingot_string_equal", module_);
   set_attributes(*f, target_, false);
   auto block = [&](const char* name) { return llvm::BasicBlock::Create(context_, name, f); };
-  llvm::BasicBlock *entry = block("entry"), *test = block("test"), *byte = block("byte"), *next = block("next"), *same = block("same"), *differ = block("differ");
+  llvm::BasicBlock *entry = block("entry"), *test = block("test"), *byte = block("byte"), *next = block("next"),
+                   *same = block("same"), *differ = block("differ");
   llvm::IRBuilder<> b(entry);
   auto address = [&](llvm::Value* s) { return b.CreateIntToPtr(b.CreateTrunc(s, b.getInt64Ty()), b.getPtrTy()); };
   auto size = [&](llvm::Value* s) { return b.CreateTrunc(b.CreateLShr(s, 64), b.getInt64Ty()); };
@@ -178,10 +178,11 @@ llvm::Value* Printer::cast(llvm::Value* v, DType from, DType to, int lanes) {
   llvm::APInt least = is_signed(to) ? llvm::APInt::getSignedMinValue(width) : llvm::APInt::getZero(width);
   llvm::APInt most = is_signed(to) ? llvm::APInt::getSignedMaxValue(width) : llvm::APInt::getMaxValue(width);
   r = b_.CreateSelect(above, llvm::ConstantInt::get(type, most), r);
-  r = b_.CreateSelect(b_.CreateOr(below, nan),
-                      is_signed(to) ? b_.CreateSelect(nan, llvm::Constant::getNullValue(type), llvm::ConstantInt::get(type, least))
-                                    : llvm::Constant::getNullValue(type),
-                      r);
+  r = b_.CreateSelect(
+      b_.CreateOr(below, nan),
+      is_signed(to) ? b_.CreateSelect(nan, llvm::Constant::getNullValue(type), llvm::ConstantInt::get(type, least))
+                    : llvm::Constant::getNullValue(type),
+      r);
   return r;
 }
 
@@ -225,7 +226,8 @@ llvm::Value* Printer::dot4(llvm::Value* acc, llvm::Value* u, llvm::Value* s, int
       llvm::Value* y = whole ? s : part(s, 4 * i, 4 * native);
       llvm::Value* r;
       if (target_.arch == Arch::X86_64) {
-        auto id = target_.vector_bits == 512 ? llvm::Intrinsic::x86_avx512_vpdpbusd_512 : llvm::Intrinsic::x86_avx512_vpdpbusd_256;
+        auto id = target_.vector_bits == 512 ? llvm::Intrinsic::x86_avx512_vpdpbusd_512
+                                             : llvm::Intrinsic::x86_avx512_vpdpbusd_256;
         r = b_.CreateIntrinsic(id, {}, {a, x, y});
       } else {
         // u = (u xor 128 as s8) + 128, and 128*w = -(-128*w).
@@ -334,10 +336,11 @@ llvm::Value* Printer::emit_node(const ExprNode& n) {
     case Op::RoundEven:
     case Op::Sqrt: {
       if (!f) return is_int(t) && n.op != Op::Sqrt ? arg(0) : nullptr;
-      auto id = n.op == Op::Floor ? llvm::Intrinsic::floor
-              : n.op == Op::Ceil ? llvm::Intrinsic::ceil
-              : n.op == Op::Trunc ? llvm::Intrinsic::trunc
-              : n.op == Op::Sqrt ? llvm::Intrinsic::sqrt : llvm::Intrinsic::roundeven;
+      auto id = n.op == Op::Floor   ? llvm::Intrinsic::floor
+                : n.op == Op::Ceil  ? llvm::Intrinsic::ceil
+                : n.op == Op::Trunc ? llvm::Intrinsic::trunc
+                : n.op == Op::Sqrt  ? llvm::Intrinsic::sqrt
+                                    : llvm::Intrinsic::roundeven;
       return b_.CreateUnaryIntrinsic(id, arg(0));
     }
     case Op::IsNaN: return f ? b_.CreateFCmpUNO(arg(0), arg(0)) : nullptr;
@@ -351,7 +354,9 @@ llvm::Value* Printer::emit_node(const ExprNode& n) {
     case Op::Mul: return soft ? nullptr : f ? b_.CreateFMul(arg(0), arg(1)) : b_.CreateMul(arg(0), arg(1));
     case Op::Div:
       if (soft) return nullptr;
-      return f ? b_.CreateFDiv(arg(0), arg(1)) : is_signed(t) ? b_.CreateSDiv(arg(0), arg(1)) : b_.CreateUDiv(arg(0), arg(1));
+      return f              ? b_.CreateFDiv(arg(0), arg(1))
+             : is_signed(t) ? b_.CreateSDiv(arg(0), arg(1))
+                            : b_.CreateUDiv(arg(0), arg(1));
     case Op::Rem:
       if (f || soft) return nullptr;
       return is_signed(t) ? b_.CreateSRem(arg(0), arg(1)) : b_.CreateURem(arg(0), arg(1));
@@ -387,10 +392,28 @@ llvm::Value* Printer::emit_node(const ExprNode& n) {
       if (!target_.has_fma) return b_.CreateFAdd(b_.CreateFMul(arg(0), arg(1)), arg(2));
       return b_.CreateIntrinsic(llvm::Intrinsic::fma, {arg(0)->getType()}, {arg(0), arg(1), arg(2)});
     case Op::Dot4: return dot4(arg(0), arg(1), arg(2), n.lanes);
-    case Op::Exp: case Op::Log: case Op::Expm1: case Op::Log1p: case Op::Sin: case Op::Cos: case Op::Tan:
-    case Op::Asin: case Op::Acos: case Op::Atan: case Op::Sinh: case Op::Cosh: case Op::Tanh: case Op::Asinh:
-    case Op::Acosh: case Op::Atanh: case Op::Erf: case Op::Sigmoid: case Op::Sign: case Op::FloorMod:
-    case Op::Pow: case Op::Atan2: return nullptr;
+    case Op::Exp:
+    case Op::Log:
+    case Op::Expm1:
+    case Op::Log1p:
+    case Op::Sin:
+    case Op::Cos:
+    case Op::Tan:
+    case Op::Asin:
+    case Op::Acos:
+    case Op::Atan:
+    case Op::Sinh:
+    case Op::Cosh:
+    case Op::Tanh:
+    case Op::Asinh:
+    case Op::Acosh:
+    case Op::Atanh:
+    case Op::Erf:
+    case Op::Sigmoid:
+    case Op::Sign:
+    case Op::FloorMod:
+    case Op::Pow:
+    case Op::Atan2: return nullptr;
   }
   return nullptr;
 }

@@ -51,7 +51,8 @@ int32_t dtype_code(DType t) {
 
 class HostPrinter final : public Printer {
  public:
-  HostPrinter(llvm::Module& m, const l::Program& p, const std::vector<std::string>& names, const Target& t, bool debug, bool device)
+  HostPrinter(llvm::Module& m, const l::Program& p, const std::vector<std::string>& names, const Target& t, bool debug,
+              bool device)
       : Printer(m, t), program_(p), names_(names), debug_(debug), device_(device) {
     pointer_ = b_.getPtrTy();
     word_ = b_.getInt64Ty();
@@ -73,7 +74,8 @@ class HostPrinter final : public Printer {
     b_.SetInsertPoint(start);
     for (size_t i = 0; i < program_.buffers.size(); ++i) {
       auto kind = program_.buffers[i].kind;
-      slots_.push_back(kind == HostBuffer::Kind::Output || kind == HostBuffer::Kind::Dynamic ? entry_slot(pointer_) : nullptr);
+      slots_.push_back(kind == HostBuffer::Kind::Output || kind == HostBuffer::Kind::Dynamic ? entry_slot(pointer_)
+                                                                                             : nullptr);
       if (slots_.back()) b_.CreateStore(llvm::ConstantPointerNull::get(pointer_), slots_.back());
     }
     weights_ = context_field(kWeights, pointer_);
@@ -185,8 +187,10 @@ class HostPrinter final : public Printer {
       llvm::Value* rank = b_.CreateSExt(field_of(inputs_, at + 16, int_), word_);
       int64_t expected = static_cast<int64_t>(p.dims.size());
       llvm::Value* type = b_.CreateSExt(field_of(inputs_, at + 20, int_), word_);
-      report_if(b_.CreateICmpNE(type, i64(dtype_code(p.dtype))), -1, INGOT_RUN_INPUT_DIM, {i64(number), i64(-2), type, i64(dtype_code(p.dtype))});
-      report_if(b_.CreateICmpNE(rank, i64(expected)), -1, INGOT_RUN_INPUT_DIM, {i64(number), i64(-1), rank, i64(expected)});
+      report_if(b_.CreateICmpNE(type, i64(dtype_code(p.dtype))), -1, INGOT_RUN_INPUT_DIM,
+                {i64(number), i64(-2), type, i64(dtype_code(p.dtype))});
+      report_if(b_.CreateICmpNE(rank, i64(expected)), -1, INGOT_RUN_INPUT_DIM,
+                {i64(number), i64(-1), rank, i64(expected)});
     }
     struct Check {
       int64_t input, dimension;
@@ -204,8 +208,10 @@ class HostPrinter final : public Printer {
           checks.push_back({input, dimension, got, &expected});
           continue;
         }
-        report_if(b_.CreateICmpSLT(got, i64((*s)->lo)), -1, INGOT_RUN_INPUT_DIM, {i64(input), i64(dimension), got, i64((*s)->lo)});
-        report_if(b_.CreateICmpSGT(got, i64((*s)->hi)), -1, INGOT_RUN_INPUT_DIM, {i64(input), i64(dimension), got, i64((*s)->hi)});
+        report_if(b_.CreateICmpSLT(got, i64((*s)->lo)), -1, INGOT_RUN_INPUT_DIM,
+                  {i64(input), i64(dimension), got, i64((*s)->lo)});
+        report_if(b_.CreateICmpSGT(got, i64((*s)->hi)), -1, INGOT_RUN_INPUT_DIM,
+                  {i64(input), i64(dimension), got, i64((*s)->hi)});
         bind(*s, got);
       }
     for (const Check& c : checks) {
@@ -293,7 +299,8 @@ class HostPrinter final : public Printer {
   }
 
   // A kernel of this image, in this thread where the grid is small.
-  llvm::Value* run_kernel(llvm::Value* kernel, llvm::Value* buffers, llvm::Value* scalars, llvm::Value* count, llvm::Value* grain) {
+  llvm::Value* run_kernel(llvm::Value* kernel, llvm::Value* buffers, llvm::Value* scalars, llvm::Value* count,
+                          llvm::Value* grain) {
     llvm::BasicBlock *direct = new_block("direct"), *parallel = new_block("parallel"), *done = new_block("done");
     llvm::Value* small = b_.CreateOr(b_.CreateICmpSLE(count, i64(1)), b_.CreateICmpSLE(count, grain));
     b_.CreateCondBr(small, direct, parallel);
@@ -369,8 +376,9 @@ class HostPrinter final : public Printer {
     auto* shape = entry_slot(llvm::ArrayType::get(word_, std::max<size_t>(1, h.dims.size())), "shape");
     for (size_t i = 0; i < h.dims.size(); ++i)
       b_.CreateStore(checked_size(h.dims[i], node), b_.CreateConstGEP1_64(word_, shape, i));
-    llvm::Value* p = call_context(kOutput, pointer_, {run_context_, i32(h.index), i32(dtype_code(h.dtype)),
-                                                      i32(static_cast<int64_t>(h.dims.size())), shape});
+    llvm::Value* p = call_context(
+        kOutput, pointer_,
+        {run_context_, i32(h.index), i32(dtype_code(h.dtype)), i32(static_cast<int64_t>(h.dims.size())), shape});
     return_if(b_.CreateIsNull(p), i32(INGOT_RUN_NO_MEMORY));
     b_.CreateStore(p, slots_[id]);
   }
@@ -405,9 +413,11 @@ class HostPrinter final : public Printer {
 
   void assign_object(const Stmt& s) {
     auto is_object = [&](int64_t id) {
-      return id >= 0 && id < static_cast<int64_t>(program_.buffers.size()) && program_.buffers[id].dtype == DType::Invalid;
+      return id >= 0 && id < static_cast<int64_t>(program_.buffers.size()) &&
+             program_.buffers[id].dtype == DType::Invalid;
     };
-    if (s.buffers.size() != 1 || !is_object(s.buffers[0]) || !is_object(s.id)) return fail(invalid("assign of buffers that are not objects"));
+    if (s.buffers.size() != 1 || !is_object(s.buffers[0]) || !is_object(s.id))
+      return fail(invalid("assign of buffers that are not objects"));
     llvm::Value* object = buffer_pointer(s.buffers[0]);
     const HostBuffer& h = program_.buffers[s.id];
     if (h.kind == HostBuffer::Kind::Output) {
@@ -419,9 +429,7 @@ class HostPrinter final : public Printer {
     }
   }
 
-  llvm::Value* text(const std::string& s) {
-    return b_.CreateGlobalString(s, "text", 0, &module_);
-  }
+  llvm::Value* text(const std::string& s) { return b_.CreateGlobalString(s, "text", 0, &module_); }
 
   void call(const Stmt& s) {
     std::map<int64_t, Symbol> decided;
@@ -446,7 +454,8 @@ class HostPrinter final : public Printer {
         llvm::AllocaInst* shape = array(word_, results ? INGOT_MAX_RANK : t.dims.size(), "shape");
         bool open = results && (undecided(t) || t.dtype == DType::Invalid);
         if (!open)
-          for (size_t d = 0; d < t.dims.size(); ++d) b_.CreateStore(dim(t.dims[d]), b_.CreateConstGEP1_64(word_, shape, d));
+          for (size_t d = 0; d < t.dims.size(); ++d)
+            b_.CreateStore(dim(t.dims[d]), b_.CreateConstGEP1_64(word_, shape, d));
         bool absent = t.buffer < 0 || open;
         set_field(a, at, absent ? llvm::ConstantPointerNull::get(pointer_) : buffer_pointer(t.buffer));
         set_field(a, at + 8, shape);
@@ -463,7 +472,8 @@ class HostPrinter final : public Printer {
     for (size_t i = 0; i < s.ints.size(); ++i) b_.CreateStore(i64(s.ints[i]), b_.CreateConstGEP1_64(word_, ints, i));
     llvm::AllocaInst* floats = array(b_.getDoubleTy(), s.floats.size(), "floats");
     for (size_t i = 0; i < s.floats.size(); ++i)
-      b_.CreateStore(llvm::ConstantFP::get(b_.getDoubleTy(), s.floats[i]), b_.CreateConstGEP1_64(b_.getDoubleTy(), floats, i));
+      b_.CreateStore(llvm::ConstantFP::get(b_.getDoubleTy(), s.floats[i]),
+                     b_.CreateConstGEP1_64(b_.getDoubleTy(), floats, i));
     llvm::AllocaInst* strings = array(view_, s.strings.size(), "strings");
     for (size_t i = 0; i < s.strings.size(); ++i) {
       set_field(strings, static_cast<int64_t>(i) * 16, text(s.strings[i]));
@@ -480,7 +490,8 @@ class HostPrinter final : public Printer {
     set_field(record, 32, floats);
     set_field(record, 40, strings);
     set_field(record, 48, symbols);
-    size_t counts[] = {s.operands.size(), s.results.size(), s.ints.size(), s.floats.size(), s.strings.size(), s.symbols.size()};
+    size_t counts[] = {s.operands.size(), s.results.size(), s.ints.size(),
+                       s.floats.size(),   s.strings.size(), s.symbols.size()};
     int64_t at = 56;
     for (size_t c : counts) set_field(record, at, i32(static_cast<int64_t>(c))), at += 4;
     set_field(record, at, i32(s.node));
@@ -515,7 +526,8 @@ class HostPrinter final : public Printer {
       const HostBuffer& h = program_.buffers[t.buffer];
       llvm::Value* data = field_of(results, static_cast<int64_t>(i * sizeof(ingot_tensor_view)), pointer_);
       if (object) {
-        if (h.kind != HostBuffer::Kind::Dynamic) return fail(invalid("algorithm '{}' gives an object to buffer '{}', expected a dynamic one", s.name, h.name));
+        if (h.kind != HostBuffer::Kind::Dynamic)
+          return fail(invalid("algorithm '{}' gives an object to buffer '{}', expected a dynamic one", s.name, h.name));
         b_.CreateStore(data, slots_[t.buffer]);
         continue;
       }
@@ -527,10 +539,12 @@ class HostPrinter final : public Printer {
         Dim bytes = floordiv(product(t.dims) * Dim(element_bits) + Dim(7), Dim(8));
         llvm::Value* size = checked_size(bytes, s.node);
         ask_output(t.buffer, s.node);
-        b_.CreateMemCpy(b_.CreateLoad(pointer_, slots_[t.buffer]), llvm::MaybeAlign(1), data, llvm::MaybeAlign(1), size);
+        b_.CreateMemCpy(b_.CreateLoad(pointer_, slots_[t.buffer]), llvm::MaybeAlign(1), data, llvm::MaybeAlign(1),
+                        size);
         release(data);
       } else {
-        fail(invalid("algorithm '{}' decides the size of buffer '{}', which is neither dynamic nor an output", s.name, h.name));
+        fail(invalid("algorithm '{}' decides the size of buffer '{}', which is neither dynamic nor an output", s.name,
+                     h.name));
       }
     }
   }
@@ -548,7 +562,8 @@ class HostPrinter final : public Printer {
         b_.CreateCondBr(ok, next, leave);
         b_.SetInsertPoint(leave);
         memo_.clear();
-        for (const Expr& e : s.args) args.push_back(e.type() == DType::I64 ? emit(e) : cast(emit(e), e.type(), DType::I64, 1));
+        for (const Expr& e : s.args)
+          args.push_back(e.type() == DType::I64 ? emit(e) : cast(emit(e), e.type(), DType::I64, 1));
         report_and_return(s.node, s.code, args);
         b_.SetInsertPoint(next);
         return;

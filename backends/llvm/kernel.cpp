@@ -83,7 +83,8 @@ class KernelPrinter final : public Printer {
     if (s.kind != l::StmtKind::Scratch) return fail(invalid("kernel '{}' holds a host statement", kernel_.name));
     // One slot per id, also where an unrolled loop declares it several times.
     if (buffers_.count(s.id)) return;
-    auto* slot = entry_slot(llvm::ArrayType::get(memory_type(s.dtype, 1), static_cast<uint64_t>(s.elements)), "scratch");
+    auto* slot =
+        entry_slot(llvm::ArrayType::get(memory_type(s.dtype, 1), static_cast<uint64_t>(s.elements)), "scratch");
     slot->setAlignment(llvm::Align(64));
     buffers_[s.id] = {slot, s.dtype};
   }

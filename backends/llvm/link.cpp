@@ -44,9 +44,22 @@ Result<std::vector<uint8_t>> link_image(std::span<const Object> objects, const T
   std::string pattern = (base / "ingot-link-XXXXXX").string();
   if (!mkdtemp(pattern.data())) return io_error("cannot make a temporary folder in '{}'", base.string());
   Folder folder{pattern};
-  std::vector<std::string> args{"ld.lld", "-shared", "--no-undefined", "--hash-style=sysv", "--build-id=none", "-Bsymbolic",
-                                "-z", "now", "-z", "norelro", "-z", "noexecstack", "--no-rosegment",
-                                "--threads=1", "-o", folder.path + "/image.so"};
+  std::vector<std::string> args{"ld.lld",
+                                "-shared",
+                                "--no-undefined",
+                                "--hash-style=sysv",
+                                "--build-id=none",
+                                "-Bsymbolic",
+                                "-z",
+                                "now",
+                                "-z",
+                                "norelro",
+                                "-z",
+                                "noexecstack",
+                                "--no-rosegment",
+                                "--threads=1",
+                                "-o",
+                                folder.path + "/image.so"};
   args.insert(args.end(), {"-z", "max-page-size=" + std::to_string(target.page_bytes)});
   args.insert(args.end(), {"-m", target.arch == Arch::X86_64 ? "elf_x86_64" : "aarch64linux", "--gc-sections"});
   if (!debug_names) args.push_back("--strip-debug");

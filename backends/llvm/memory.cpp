@@ -38,8 +38,7 @@ llvm::Value* Printer::load_strided(const ExprNode& n, llvm::Type* element, llvm:
     llvm::Value* result = nullptr;
     for (int64_t first = 0; first < span; first += lanes) {
       int64_t start = std::min(first, span - lanes);
-      llvm::Value* part =
-          b_.CreateAlignedLoad(type, b_.CreateGEP(b_.getInt8Ty(), base, i64(start * bytes)), align);
+      llvm::Value* part = b_.CreateAlignedLoad(type, b_.CreateGEP(b_.getInt8Ty(), base, i64(start * bytes)), align);
       llvm::SmallVector<int, 64> pick(lanes);
       for (int lane = 0; lane < lanes; ++lane) {
         int64_t at = lane * stride;

@@ -40,7 +40,7 @@ class Printer {
   llvm::IRBuilder<> b_;
   llvm::Function* function_ = nullptr;
   llvm::Value* run_context_ = nullptr;  // the ingot_context*
-  std::optional<Error> error_;          // the first problem; printing goes on with poison
+  std::optional<Error> error_;  // the first problem; printing goes on with poison
 
   struct Bound {
     llvm::Value* value = nullptr;  // SSA value
@@ -48,7 +48,7 @@ class Printer {
     int depth = 0;
   };
   std::map<int64_t, Bound> symbols_;
-  Substitution unrolled_;              // symbols of unrolled loops
+  Substitution unrolled_;  // symbols of unrolled loops
   int depth_ = 0;
   std::map<int64_t, std::pair<llvm::AllocaInst*, DType>> registers_;
   std::map<int64_t, int> register_lanes_;
@@ -77,7 +77,7 @@ class Printer {
   int depth_of(const Dim&);
 
   // Expressions (expr.cpp)
-  llvm::Value* value(const Expr& e);                    // of a new statement
+  llvm::Value* value(const Expr& e);  // of a new statement
   llvm::Value* emit(const Expr& e);
   llvm::Value* emit_node(const ExprNode& n);
   llvm::Value* constant(const ExprNode& n);
@@ -90,12 +90,13 @@ class Printer {
   llvm::Value* splat(llvm::Value* v, int lanes) { return lanes == 1 ? v : b_.CreateVectorSplat(lanes, v); }
 
   // Memory (memory.cpp)
-  virtual void before_access() {}                       // called before a load or a store is printed
+  virtual void before_access() {}  // called before a load or a store is printed
   virtual llvm::Value* buffer_pointer(int64_t id) = 0;
   virtual DType buffer_dtype(int64_t id) = 0;
   llvm::Value* address(int64_t buffer, const Dim& offset, llvm::Value* index, int64_t element_bytes);
   llvm::Value* load(const ExprNode& n);
-  llvm::Value* load_strided(const ExprNode& n, llvm::Type* element, llvm::Value* base, int64_t bytes, llvm::Value* mask);
+  llvm::Value* load_strided(const ExprNode& n, llvm::Type* element, llvm::Value* base, int64_t bytes,
+                            llvm::Value* mask);
   void store(const l::Stmt& s);
   llvm::Value* to_memory(llvm::Value* v, DType, int lanes);
   llvm::Value* from_memory(llvm::Value* v, DType, int lanes);
@@ -108,8 +109,8 @@ class Printer {
   void branch(const l::Stmt&);
   void fail_stmt(const l::Stmt&);
   void report_and_return(int node, int32_t code, const std::vector<llvm::Value*>& args);
-  virtual void special(const l::Stmt&) = 0;             // the statements of one side only
-  virtual void poll() {}                                // called in each iteration of a host loop
+  virtual void special(const l::Stmt&) = 0;  // the statements of one side only
+  virtual void poll() {}  // called in each iteration of a host loop
   llvm::BasicBlock* new_block(const llvm::Twine& name) { return llvm::BasicBlock::Create(context_, name, function_); }
   llvm::Value* context_field(unsigned index, llvm::Type* type);
   llvm::Value* report_array();
@@ -118,8 +119,24 @@ class Printer {
  public:
   // The fields of ingot_context, in order (runtime/abi.h).
   enum Field : unsigned {
-    kAbiVersion, kSize, kRuntime, kInputs, kWeights, kCancel, kParallelFor, kArena, kAllocate, kRelease, kOutput,
-    kOutputObject, kReport, kProfile, kNowNs, kTrace, kDeviceLaunch, kDeviceSync
+    kAbiVersion,
+    kSize,
+    kRuntime,
+    kInputs,
+    kWeights,
+    kCancel,
+    kParallelFor,
+    kArena,
+    kAllocate,
+    kRelease,
+    kOutput,
+    kOutputObject,
+    kReport,
+    kProfile,
+    kNowNs,
+    kTrace,
+    kDeviceLaunch,
+    kDeviceSync
   };
 };
 

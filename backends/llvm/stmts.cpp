@@ -24,7 +24,8 @@ void Printer::stmt(const Stmt& s) {
     case StmtKind::Declare: {
       auto& slot = registers_[s.id];
       llvm::Type* type = value_type(s.dtype, s.lanes);
-      if (!slot.first || slot.first->getAllocatedType() != type) slot = {entry_slot(type, "r" + llvm::Twine(s.id)), s.dtype};
+      if (!slot.first || slot.first->getAllocatedType() != type)
+        slot = {entry_slot(type, "r" + llvm::Twine(s.id)), s.dtype};
       if (s.expr) b_.CreateStore(value(s.expr), slot.first);
       return;
     }
@@ -141,16 +142,19 @@ void Printer::report_and_return(int node, int32_t code, const std::vector<llvm::
   if (!report_args_) report_args_ = entry_slot(llvm::ArrayType::get(b_.getInt64Ty(), 4), "report");
   for (size_t i = 0; i < args.size() && i < 4; ++i)
     b_.CreateStore(args[i], b_.CreateConstGEP1_64(b_.getInt64Ty(), report_args_, i));
-  auto* type = llvm::FunctionType::get(b_.getInt32Ty(), {pointer, b_.getInt32Ty(), b_.getInt32Ty(), b_.getInt32Ty(), pointer}, false);
-  b_.CreateCall(type, context_field(kReport, pointer),
-                {run_context_, i32(node), i32(code), i32(static_cast<int64_t>(std::min<size_t>(4, args.size()))), report_args_});
+  auto* type = llvm::FunctionType::get(b_.getInt32Ty(),
+                                       {pointer, b_.getInt32Ty(), b_.getInt32Ty(), b_.getInt32Ty(), pointer}, false);
+  b_.CreateCall(
+      type, context_field(kReport, pointer),
+      {run_context_, i32(node), i32(code), i32(static_cast<int64_t>(std::min<size_t>(4, args.size()))), report_args_});
   b_.CreateRet(i32(code));
 }
 
 void Printer::fail_stmt(const Stmt& s) {
   std::vector<llvm::Value*> args;
   memo_.clear();
-  for (const Expr& e : s.args) args.push_back(e.type() == DType::I64 ? emit(e) : cast(emit(e), e.type(), DType::I64, 1));
+  for (const Expr& e : s.args)
+    args.push_back(e.type() == DType::I64 ? emit(e) : cast(emit(e), e.type(), DType::I64, 1));
   report_and_return(s.node, s.code, args);
   b_.SetInsertPoint(new_block("unreachable"));
 }

@@ -8,6 +8,7 @@ constexpr uint64_t kV2 = kCpuSse42;
 constexpr uint64_t kV3 = kV2 | kCpuAvx2 | kCpuFma | kCpuF16c;
 constexpr uint64_t kV4 = kV3 | kCpuAvx512;
 
+// clang-format off
 constexpr Target kTargets[] = {
     {.name = "x86-64-v2", .cpu_features = "x86-64-v2", .triple = "x86_64-unknown-linux-gnu", .cpu = "x86-64-v2", .features = "", .needs = kV2,
      .vector_bits = 128, .vector_registers = 16, .tile_rows = 6, .tile_vectors = 2},
@@ -36,6 +37,7 @@ constexpr Target kTargets[] = {
      .has_f16_arithmetic = true, .l1_bytes = 64 << 10, .l2_bytes = 1 << 20, .tile_rows = 8, .tile_vectors = 3,
      .page_bytes = 65536},
 };
+// clang-format on
 
 }  // namespace
 

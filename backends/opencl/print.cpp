@@ -90,8 +90,8 @@ class KernelPrinter {
   std::map<int64_t, int> let_count_;
   std::map<std::pair<int64_t, DType>, int> declare_count_;
   std::map<int64_t, DType> register_type_;
-  std::unordered_map<const ExprNode*, int> uses_;                              // of the statement being printed
-  std::unordered_map<const ExprNode*, std::pair<std::string, int>> memo_;      // text and depth
+  std::unordered_map<const ExprNode*, int> uses_;  // of the statement being printed
+  std::unordered_map<const ExprNode*, std::pair<std::string, int>> memo_;  // text and depth
 
   void fail(Error e) {
     if (!error_) error_ = std::move(e);
@@ -243,9 +243,11 @@ class KernelPrinter {
     const std::string low = s ? fmt::format("-0x1p{}{}", width - 1, suffix) : "0.0" + suffix;
     const std::string high = fmt::format("0x1p{}{}", s ? width - 1 : width, suffix);
     ExprNode most{Op::Const, to}, least{Op::Const, to};
-    most.integer = s ? static_cast<int64_t>((uint64_t{1} << (width - 1)) - 1) : static_cast<int64_t>(width == 64 ? ~uint64_t{0} : (uint64_t{1} << width) - 1);
+    most.integer = s ? static_cast<int64_t>((uint64_t{1} << (width - 1)) - 1)
+                     : static_cast<int64_t>(width == 64 ? ~uint64_t{0} : (uint64_t{1} << width) - 1);
     least.integer = s ? -most.integer - 1 : 0;
-    return wrap(to, fmt::format("{0} >= {1} ? {2} : {0} >= {3} ? ({4}){0} : {0} != {0} ? 0 : {5}", v, high, literal(most), low, value_type(to), literal(least)));
+    return wrap(to, fmt::format("{0} >= {1} ? {2} : {0} >= {3} ? ({4}){0} : {0} != {0} ? 0 : {5}", v, high,
+                                literal(most), low, value_type(to), literal(least)));
   }
 
   std::string bitcast(const ExprNode& n) {
@@ -284,7 +286,9 @@ class KernelPrinter {
     if (n.type == DType::Bool) text = "(" + text + " != 0)";
     if (!mask) return text;
     const bool pair = is_complex(n.type) || n.type == DType::String;
-    return fmt::format("({} ? {} : {})", value(mask), text, pair ? fmt::format("({}){{0, 0}}", value_type(n.type)) : fmt::format("({})0", value_type(n.type)));
+    return fmt::format(
+        "({} ? {} : {})", value(mask), text,
+        pair ? fmt::format("({}){{0, 0}}", value_type(n.type)) : fmt::format("({})0", value_type(n.type)));
   }
 
   std::string call(const char* f, const ExprNode& n) {
@@ -296,20 +300,29 @@ class KernelPrinter {
   std::string node(const ExprNode& n) {
     const DType t = n.args.empty() ? n.type : n.args[0].type();
     const bool f = t == DType::F32 || t == DType::F64, soft = is_float(t) && !f;
-    const bool moves = n.op == Op::Const || n.op == Op::Index || n.op == Op::Load || n.op == Op::Local || n.op == Op::Splat ||
-                       n.op == Op::Cast || n.op == Op::Bitcast || n.op == Op::Select || n.op == Op::Ramp;
+    const bool moves = n.op == Op::Const || n.op == Op::Index || n.op == Op::Load || n.op == Op::Local ||
+                       n.op == Op::Splat || n.op == Op::Cast || n.op == Op::Bitcast || n.op == Op::Select ||
+                       n.op == Op::Ramp;
     if (!moves && soft) return unknown(n);
     switch (n.op) {
       case Op::Const: return is_float(n.type) && n.type != DType::F32 && n.type != DType::F64 ? unknown(n) : literal(n);
       case Op::Ramp:
-      case Op::Index: return n.type == DType::I64 ? dim(n.dim) : n.type == DType::Bool ? fmt::format("({} != 0)", dim(n.dim)) : fmt::format("({}){}", value_type(n.type), dim(n.dim));
+      case Op::Index:
+        return n.type == DType::I64    ? dim(n.dim)
+               : n.type == DType::Bool ? fmt::format("({} != 0)", dim(n.dim))
+                                       : fmt::format("({}){}", value_type(n.type), dim(n.dim));
       case Op::Load: return load(n);
       case Op::Local: {
         auto it = register_type_.find(n.id);
-        if (it == register_type_.end() || it->second != n.type) fail(invalid("register {} is read before it is declared, or as another type", n.id));
+        if (it == register_type_.end() || it->second != n.type)
+          fail(invalid("register {} is read before it is declared, or as another type", n.id));
         return local(n.id, n.type);
       }
-      case Op::Splat: case Op::LaneSum: case Op::LaneMax: case Op::LaneMin: case Op::LaneProd: return value(n.args[0]);
+      case Op::Splat:
+      case Op::LaneSum:
+      case Op::LaneMax:
+      case Op::LaneMin:
+      case Op::LaneProd: return value(n.args[0]);
       case Op::Cast: return cast(n);
       case Op::Bitcast: return bitcast(n);
       case Op::Neg: {
@@ -322,7 +335,9 @@ class KernelPrinter {
         const std::string x = named(n.args[0]);
         return wrap(t, fmt::format("{0} < 0 ? ({1})0 - ({1}){0} : ({1}){0}", x, wrapping_type(t)));
       }
-      case Op::Not: return t == DType::Bool ? fmt::format("(!{})", value(n.args[0])) : fmt::format("({})~{}", value_type(t), value(n.args[0]));
+      case Op::Not:
+        return t == DType::Bool ? fmt::format("(!{})", value(n.args[0]))
+                                : fmt::format("({})~{}", value_type(t), value(n.args[0]));
       case Op::Floor: return f ? call("floor", n) : value(n.args[0]);
       case Op::Ceil: return f ? call("ceil", n) : value(n.args[0]);
       case Op::Trunc: return f ? call("trunc", n) : value(n.args[0]);
@@ -330,7 +345,12 @@ class KernelPrinter {
       case Op::Sqrt: return f ? call("sqrt", n) : unknown(n);
       case Op::IsNaN: return f ? "(" + call("isnan", n) + " != 0)" : unknown(n);
       case Op::IsInf: return f ? "(" + call("isinf", n) + " != 0)" : unknown(n);
-      case Op::PopCount: return fmt::format("({})popcount(({}){})", value_type(t), t == DType::I8 ? "uchar" : t == DType::I16 ? "ushort" : value_type(t), value(n.args[0]));
+      case Op::PopCount:
+        return fmt::format("({})popcount(({}){})", value_type(t),
+                           t == DType::I8    ? "uchar"
+                           : t == DType::I16 ? "ushort"
+                                             : value_type(t),
+                           value(n.args[0]));
       case Op::Add: return arithmetic(n, '+');
       case Op::Sub: return arithmetic(n, '-');
       case Op::Mul: return arithmetic(n, '*');
@@ -353,7 +373,8 @@ class KernelPrinter {
       case Op::Fma: {
         if (f) return call("fma", n);
         const char* u = wrapping_type(t);
-        return wrap(t, fmt::format("({0}){1} * ({0}){2} + ({0}){3}", u, value(n.args[0]), value(n.args[1]), value(n.args[2])));
+        return wrap(
+            t, fmt::format("({0}){1} * ({0}){2} + ({0}){3}", u, value(n.args[0]), value(n.args[1]), value(n.args[2])));
       }
       default: return unknown(n);
     }
@@ -365,7 +386,8 @@ class KernelPrinter {
   }
 
   std::string unknown(const ExprNode& n) {
-    fail(unsupported("expression '{}' of {} reached the printer; it should have been legalised", name(n.op), name(n.args.empty() ? n.type : n.args[0].type())));
+    fail(unsupported("expression '{}' of {} reached the printer; it should have been legalised", name(n.op),
+                     name(n.args.empty() ? n.type : n.args[0].type())));
     return "0";
   }
 
@@ -383,9 +405,11 @@ class KernelPrinter {
   void stmt(const Stmt& s) {
     switch (s.kind) {
       case StmtKind::For: {
-        if (s.step <= 0) return fail(invalid("loop '{}' has step {}, expected a positive step", s.symbol->name, s.step));
+        if (s.step <= 0)
+          return fail(invalid("loop '{}' has step {}, expected a positive step", s.symbol->name, s.step));
         const std::string& i = symbol(s.symbol);
-        line(fmt::format("for (long {0} = {1}, {0}_end = {2}; {0} < {0}_end; {0} += {3}) {{", i, dim(s.begin), dim(s.end), s.step));
+        line(fmt::format("for (long {0} = {1}, {0}_end = {2}; {0} < {0}_end; {0} += {3}) {{", i, dim(s.begin),
+                         dim(s.end), s.step));
         braced(s.body);
         line("}");
         return;
@@ -423,13 +447,15 @@ class KernelPrinter {
         if (s.expr) begin({s.expr}), v = value(s.expr);
         register_type_[s.id] = s.dtype;
         if (here || s.expr)
-          line(fmt::format("{}{}{};", here ? std::string(value_type(s.dtype)) + " " : "", local(s.id, s.dtype), s.expr ? " = " + v : ""));
+          line(fmt::format("{}{}{};", here ? std::string(value_type(s.dtype)) + " " : "", local(s.id, s.dtype),
+                           s.expr ? " = " + v : ""));
         return;
       }
       case StmtKind::Set: {
         begin({s.expr});
         auto it = register_type_.find(s.id);
-        if (it == register_type_.end() || it->second != s.expr.type()) return fail(invalid("register {} is set to a value of another type", s.id));
+        if (it == register_type_.end() || it->second != s.expr.type())
+          return fail(invalid("register {} is set to a value of another type", s.id));
         const std::string v = value(s.expr);
         line(fmt::format("{} = {};", local(s.id, s.expr.type()), v));
         return;
@@ -454,7 +480,8 @@ class KernelPrinter {
           if (i < s.args.size()) begin({s.args[i]}), v = "(long)" + value(s.args[i]);
           args += ", " + v;
         }
-        line(fmt::format("ingot_fail(status, {}, {}, {}{});", s.code, s.node, std::min<size_t>(s.args.size(), 4), args));
+        line(
+            fmt::format("ingot_fail(status, {}, {}, {}{});", s.code, s.node, std::min<size_t>(s.args.size(), 4), args));
         line("return;");
         return;
       }
@@ -465,7 +492,9 @@ class KernelPrinter {
 
 }  // namespace
 
-Result<std::string> print_kernel(const l::Kernel& k, const std::string& function) { return KernelPrinter(k).print(function); }
+Result<std::string> print_kernel(const l::Kernel& k, const std::string& function) {
+  return KernelPrinter(k).print(function);
+}
 
 Result<std::string> print(const l::Program& p) {
   std::string table, kernels;

@@ -9,12 +9,22 @@ namespace ingot::opencl {
 const char* value_type(DType t) {
   switch (t) {
     case DType::Bool: return "int";
-    case DType::I2: case DType::I4: case DType::I8: return "char";
-    case DType::U2: case DType::U4: case DType::U8: return "uchar";
-    case DType::F8E4M3FN: case DType::F8E4M3FNUZ: case DType::F8E5M2: case DType::F8E5M2FNUZ: case DType::F8E8M0:
+    case DType::I2:
+    case DType::I4:
+    case DType::I8: return "char";
+    case DType::U2:
+    case DType::U4:
+    case DType::U8: return "uchar";
+    case DType::F8E4M3FN:
+    case DType::F8E4M3FNUZ:
+    case DType::F8E5M2:
+    case DType::F8E5M2FNUZ:
+    case DType::F8E8M0:
     case DType::F4E2M1: return "uchar";
     case DType::I16: return "short";
-    case DType::U16: case DType::F16: case DType::BF16: return "ushort";
+    case DType::U16:
+    case DType::F16:
+    case DType::BF16: return "ushort";
     case DType::I32: return "int";
     case DType::U32: return "uint";
     case DType::I64: return "long";
@@ -22,7 +32,8 @@ const char* value_type(DType t) {
     case DType::F32: return "float";
     case DType::F64: return "double";
     case DType::C64: return "ingot_pair8";
-    case DType::C128: case DType::String: return "ingot_pair16";
+    case DType::C128:
+    case DType::String: return "ingot_pair16";
     case DType::Invalid: break;
   }
   return "";

@@ -81,8 +81,7 @@ std::string quoted(std::string_view name) {
   for (char c : name.substr(0, kMaxQuoted)) {
     if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f)
       out += fmt::format("\\x{:02x}", static_cast<unsigned char>(c));
-    else
-      out += c;
+    else out += c;
   }
   if (name.size() > kMaxQuoted) out += "...";
   return out + "'";

@@ -325,10 +325,8 @@ Result<OnnxSummary> summarize_onnx(onnx::Bytes bytes) {
   auto read = [&](const std::vector<onnx::ValueInfoProto>& list, std::vector<OnnxSummary::Input>& out) -> Result<void> {
     for (const auto& v : list) {
       OnnxSummary::Input input{std::string(v.name), {}, true, initializers.count(v.name) != 0};
-      if (v.type.kind == onnx::TypeProto::Kind::None)
-        input.has_shape = false;
-      else
-        input.type = TRY(types.type_or_rank_0(v, input.has_shape));
+      if (v.type.kind == onnx::TypeProto::Kind::None) input.has_shape = false;
+      else input.type = TRY(types.type_or_rank_0(v, input.has_shape));
       out.push_back(std::move(input));
     }
     return {};

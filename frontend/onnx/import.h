@@ -34,7 +34,7 @@ struct ImportOptions {
   std::map<std::string, int64_t> dims;      // fixes a named extent; INPUT_K for one without a name
   std::map<std::string, Type> input_types;  // replaces the declared type of an input; the way to give a missing shape
   bool initializers_are_inputs = false;
-  std::string model_dir;                                  // where external data may lie; import_onnx_file sets it
+  std::string model_dir;  // where external data may lie; import_onnx_file sets it
   std::function<const OpDef*(std::string_view)> find_op;  // the op table by default
 };
 

@@ -162,10 +162,8 @@ Result<void> Importer::node(const NodeProto& n, Region& region, Scope& scope, co
     OpKey key{std::string(n.op_type), std::string(domain), result.error().message};
     auto it = std::find_if(unsupported_.begin(), unsupported_.end(), [&](const auto& u) { return u.first == key; });
     constexpr size_t kMaxReported = 200;
-    if (it != unsupported_.end())
-      ++it->second.first;
-    else if (unsupported_.size() < kMaxReported)
-      unsupported_.push_back({key, {1, name}});
+    if (it != unsupported_.end()) ++it->second.first;
+    else if (unsupported_.size() < kMaxReported) unsupported_.push_back({key, {1, name}});
     for (std::string_view o : n.output)
       if (!o.empty() && !scope.values.count(o)) TRY(define(o, output(o, scope, frame), scope));
     return {};

@@ -12,7 +12,7 @@
 
 namespace ingot::onnx {
 
-inline constexpr int kMaxMessageDepth = 100;               // messages in messages; protobuf's own limit
+inline constexpr int kMaxMessageDepth = 100;  // messages in messages; protobuf's own limit
 inline constexpr int64_t kMaxMessages = int64_t{4} << 20;  // in one file; bounds memory to a few hundred bytes each
 
 struct StringStringEntryProto {
@@ -50,9 +50,9 @@ struct TypeProto {
   enum class Kind : uint8_t { None, Tensor, Sequence, Map, Optional, SparseTensor, Opaque };
 
   Kind kind = Kind::None;
-  int32_t elem_type = 0;                  // Tensor, SparseTensor; a Map's key type
+  int32_t elem_type = 0;  // Tensor, SparseTensor; a Map's key type
   std::optional<TensorShapeProto> shape;  // Tensor, SparseTensor
-  std::unique_ptr<TypeProto> element;     // Sequence, Map, Optional
+  std::unique_ptr<TypeProto> element;  // Sequence, Map, Optional
 };
 
 struct ValueInfoProto {

@@ -210,8 +210,7 @@ std::string write_tensor(const TensorData& tensor, std::string_view name) {
   if (!name.empty()) w.bytes(8, name);
   if (tensor.dtype == DType::String)
     for (const std::string& s : tensor.strings) w.bytes(6, s);
-  else
-    w.bytes(9, Bytes(tensor.bytes, static_cast<size_t>(tensor.size_bytes)));
+  else w.bytes(9, Bytes(tensor.bytes, static_cast<size_t>(tensor.size_bytes)));
   return w.take();
 }
 

@@ -24,10 +24,8 @@ Result<Value*> align(Upgrade& u, Value* a, Value* b, int64_t axis, int rank_a, i
   }
   Value* rank = TRY(u.rank_of(a));
   Value* count = u.ints_constant({axis});
-  if (axis < 0)
-    count = u.ints_constant({-axis});
-  else
-    count = TRY(u.add("sub", {rank, count}));
+  if (axis < 0) count = u.ints_constant({-axis});
+  else count = TRY(u.add("sub", {rank, count}));
   count = TRY(u.add("sub", {count, TRY(u.rank_of(b))}));
   auto one = TensorData::make(DType::I64, {1});
   *one->mutable_as<int64_t>() = 1;

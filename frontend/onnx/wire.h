@@ -29,7 +29,7 @@ struct Field {
   uint32_t number = 0;
   WireType type = WireType::Varint;
   uint64_t value = 0;  // Varint, Fixed64, Fixed32
-  Bytes bytes;         // Bytes
+  Bytes bytes;  // Bytes
 };
 
 // Reads one varint at `p`; null when it is truncated or longer than 64 bits.

@@ -40,10 +40,10 @@ class Attrs {
 };
 
 struct Value {
-  std::string name;             // unique within the graph after import
-  Type type;                    // kind None until inferred
-  TensorRef constant;           // contents of a constant
-  Node* producer = nullptr;     // null: an input of a region, or a constant
+  std::string name;  // unique within the graph after import
+  Type type;  // kind None until inferred
+  TensorRef constant;  // contents of a constant
+  Node* producer = nullptr;  // null: an input of a region, or a constant
   int output_index = 0;
   // Contents of an integer or bool tensor of up to kMaxSymbolicElements elements, where they are expressions of dims.
   std::optional<std::vector<Dim>> elements;
@@ -51,16 +51,16 @@ struct Value {
   std::vector<std::pair<int64_t, Symbol>> reads;
 };
 inline constexpr int64_t kMaxSymbolicElements = 64;
-inline constexpr int kMaxRegionDepth = 64;   // of If, Loop, ... inside each other
+inline constexpr int kMaxRegionDepth = 64;  // of If, Loop, ... inside each other
 
 struct Node {
   const OpDef* def = nullptr;
   Attrs attrs;
-  std::vector<Value*> inputs;   // null: an optional input that is absent
+  std::vector<Value*> inputs;  // null: an optional input that is absent
   std::vector<Value*> outputs;  // null: an output nobody asked for
   std::vector<std::unique_ptr<Region>> regions;
-  std::string name;             // of the source model
-  std::string source;           // "Conv, opset 17": for messages
+  std::string name;  // of the source model
+  std::string source;  // "Conv, opset 17": for messages
   std::vector<Symbol> symbols;  // extents that this node decides at run time; created by inference
 
   std::string_view op() const;
@@ -78,7 +78,7 @@ struct Graph {
   std::vector<std::unique_ptr<Value>> values;  // owns every value of every region
   Region body;
 
-  Value* new_value(std::string name, Type type = {});   // makes the name unique
+  Value* new_value(std::string name, Type type = {});  // makes the name unique
   Value* new_constant(std::string name, TensorRef data);
 
  private:
@@ -87,7 +87,7 @@ struct Graph {
 
 // The text form; see ir/graph/text.cpp. `elide_long` leaves out the contents of large constants, for people.
 std::string str(const Graph&, bool elide_long = false);
-Result<Graph> parse_graph(std::string_view text);   // in ir/ops/graph_text.cpp, as it needs the table
+Result<Graph> parse_graph(std::string_view text);  // in ir/ops/graph_text.cpp, as it needs the table
 Result<void> verify(const Graph&);  // uses after definitions, arity and attributes as in the op table
 
 // Every node in order, each before the nodes of its regions.

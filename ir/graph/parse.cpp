@@ -28,7 +28,8 @@ class Parser {
     do {
       Token at = lexer_.peek();
       std::string name = TRY(lexer_.identifier("the name of a symbol"));
-      if (name.empty() || symbols_.find(name)) return lexer_.error_at(at, "got the symbol " + quoted(name) + " twice, or before it is declared");
+      if (name.empty() || symbols_.find(name))
+        return lexer_.error_at(at, "got the symbol " + quoted(name) + " twice, or before it is declared");
       Symbol s;
       if (lexer_.accept("<")) {
         s = Dim::iterator(name, TRY(parse_dim(lexer_, symbols_)));
@@ -38,7 +39,9 @@ class Parser {
         TRY(lexer_.expect(","));
         int64_t hi = TRY(bound());
         TRY(lexer_.expect("]"));
-        if (lo > hi) return lexer_.error_at(at, fmt::format("got the range [{}, {}], expected a lower bound below the upper", lo, hi));
+        if (lo > hi)
+          return lexer_.error_at(at,
+                                 fmt::format("got the range [{}, {}], expected a lower bound below the upper", lo, hi));
         s = Dim::symbol(name, lo, hi);
       } else if (lexer_.accept(">=")) {
         s = Dim::symbol(name, TRY(bound()));
@@ -100,7 +103,8 @@ class Parser {
 
   Result<Value*> make(const Token& t) {
     if (t.text.empty()) return lexer_.error_at(t, "got a value with an empty name");
-    if (!taken_.insert(t.text).second) return lexer_.error_at(t, fmt::format("got a second definition of {}", t.source));
+    if (!taken_.insert(t.text).second)
+      return lexer_.error_at(t, fmt::format("got a second definition of {}", t.source));
     return graph_.new_value(t.text);
   }
 
@@ -111,7 +115,8 @@ class Parser {
 
   Result<Value*> use(const Token& t) {
     auto it = visible_.find(t.text);
-    if (it == visible_.end()) return lexer_.error_at(t, fmt::format("got {}, expected a value that is defined before", t.source));
+    if (it == visible_.end())
+      return lexer_.error_at(t, fmt::format("got {}, expected a value that is defined before", t.source));
     return it->second;
   }
 
@@ -124,14 +129,16 @@ class Parser {
       std::vector<Dim> elements;
       while (!lexer_.is("]")) {
         if (elements.size() == static_cast<size_t>(kMaxSymbolicElements))
-          return lexer_.error_at(lexer_.peek(), fmt::format("got more than {} symbolic elements", kMaxSymbolicElements));
+          return lexer_.error_at(lexer_.peek(),
+                                 fmt::format("got more than {} symbolic elements", kMaxSymbolicElements));
         elements.push_back(TRY(parse_dim(lexer_, symbols_)));
         if (!lexer_.accept(",")) break;
       }
       TRY(lexer_.expect("]"));
       if (!v.type.is_tensor() || !v.type.tensor.is_static() ||
           v.type.tensor.elements() != static_cast<int64_t>(elements.size()))
-        return lexer_.error_at(at, fmt::format("got {} symbolic elements for a value of type {}", elements.size(), v.type.str()));
+        return lexer_.error_at(
+            at, fmt::format("got {} symbolic elements for a value of type {}", elements.size(), v.type.str()));
       v.elements = std::move(elements);
     }
     if (lexer_.accept("reads")) {
@@ -140,7 +147,8 @@ class Parser {
         Token where = lexer_.peek();
         int64_t element = TRY(lexer_.integer());
         if (element < 0 || element >= kMaxSymbolicElements)
-          return lexer_.error_at(where, fmt::format("got element {}, expected 0 to {}", element, kMaxSymbolicElements - 1));
+          return lexer_.error_at(where,
+                                 fmt::format("got element {}, expected 0 to {}", element, kMaxSymbolicElements - 1));
         TRY(lexer_.expect(":"));
         v.reads.emplace_back(element, TRY(symbol()));
         if (!lexer_.accept(",")) break;

@@ -13,12 +13,13 @@
 //   }
 //
 // `_` is an absent input or output. Types stand for the outputs that are present; none of them where none is known.
+#include "ir/text.h"
+
 #include <set>
 #include <unordered_map>
 #include <unordered_set>
 
 #include "ir/graph/graph.h"
-#include "ir/text.h"
 
 namespace ingot {
 
@@ -26,8 +27,8 @@ namespace {
 
 bool is_bare_value(const std::string& s) {
   for (char c : s)
-    if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '.' || c == '$' ||
-          c == '/'))
+    if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '.' ||
+          c == '$' || c == '/'))
       return false;
   return !s.empty();
 }
@@ -79,8 +80,10 @@ class Printer {
     std::string out = str(v.type, symbols_);
     if (v.elements) out += " = [" + list(*v.elements, [&](const Dim& d) { return str(d, symbols_); }) + "]";
     if (!v.reads.empty())
-      out += " reads (" +
-             list(v.reads, [&](const auto& r) { return std::to_string(r.first) + ": " + str(Dim(r.second), symbols_); }) + ")";
+      out +=
+          " reads (" +
+          list(v.reads, [&](const auto& r) { return std::to_string(r.first) + ": " + str(Dim(r.second), symbols_); }) +
+          ")";
     return out;
   }
 
@@ -117,18 +120,23 @@ class Printer {
     out += n.op();
     if (!n.inputs.empty()) out += " " + list(n.inputs, [&](const Value* v) { return value(v); });
     if (!n.attrs.items().empty())
-      out += " {" + list(n.attrs.items(), [&](const auto& a) {
-               return (is_identifier(a.first) ? a.first : quoted(a.first)) + " = " + attr(a.second);
-             }) + "}";
+      out += " {" +
+             list(n.attrs.items(),
+                  [&](const auto& a) {
+                    return (is_identifier(a.first) ? a.first : quoted(a.first)) + " = " + attr(a.second);
+                  }) +
+             "}";
     bool any_type = false;
-    for (const Value* v : n.outputs) any_type = any_type || (v && (v->type.kind != Type::Kind::None || v->elements || !v->reads.empty()));
+    for (const Value* v : n.outputs)
+      any_type = any_type || (v && (v->type.kind != Type::Kind::None || v->elements || !v->reads.empty()));
     if (any_type) {
       std::string types;
       for (const Value* v : n.outputs)
         if (v) types += (types.empty() ? "" : ", ") + typed(*v);
       out += " : " + types;
     }
-    if (!n.symbols.empty()) out += " decides (" + list(n.symbols, [&](const Symbol& s) { return str(Dim(s), symbols_); }) + ")";
+    if (!n.symbols.empty())
+      out += " decides (" + list(n.symbols, [&](const Symbol& s) { return str(Dim(s), symbols_); }) + ")";
     if (!n.name.empty()) out += " @" + quoted(n.name);
     if (!n.source.empty()) out += " from " + quoted(n.source);
     out += "\n";

@@ -58,7 +58,9 @@ class Verifier {
     for (const auto& n : r.nodes) {
       if (!n) return invalid("got a null node");
       auto ok = node(*n, depth);
-      if (!ok) return std::move(ok.error()).context(fmt::format("in node '{}' ({})", n->name, n->source.empty() ? std::string(n->op()) : n->source));
+      if (!ok)
+        return std::move(ok.error())
+            .context(fmt::format("in node '{}' ({})", n->name, n->source.empty() ? std::string(n->op()) : n->source));
       for (const Value* v : n->outputs)
         if (v) local.push_back(v);
     }
@@ -80,7 +82,8 @@ class Verifier {
     for (const Value* v : n.inputs)
       if (v) TRY(use(v));
     for (const auto& [name, value] : n.attrs.items())
-      if (!takes_attribute(n.def->attrs, name)) return invalid("got attribute '{}', expected one of: {}", name, n.def->attrs);
+      if (!takes_attribute(n.def->attrs, name))
+        return invalid("got attribute '{}', expected one of: {}", name, n.def->attrs);
     for (const auto& r : n.regions) {
       if (!r) return invalid("got a null region");
       TRY(region(*r, depth + 1));

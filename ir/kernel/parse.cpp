@@ -59,7 +59,8 @@ class Parser {
     do {
       const Token at = lexer_.peek();
       const std::string name = TRY(lexer_.identifier("the name of a symbol"));
-      if (name.empty() || symbols_.find(name)) return lexer_.error_at(at, "got the symbol " + quoted(name) + " twice, or before it is declared");
+      if (name.empty() || symbols_.find(name))
+        return lexer_.error_at(at, "got the symbol " + quoted(name) + " twice, or before it is declared");
       Symbol s;
       if (lexer_.accept("<")) {
         s = Dim::iterator(name, TRY(parse_dim(lexer_, symbols_)));
@@ -69,7 +70,9 @@ class Parser {
         TRY(lexer_.expect(","));
         const int64_t hi = TRY(bound());
         TRY(lexer_.expect("]"));
-        if (lo > hi) return lexer_.error_at(at, fmt::format("got the range [{}, {}], expected a lower bound below the upper", lo, hi));
+        if (lo > hi)
+          return lexer_.error_at(at,
+                                 fmt::format("got the range [{}, {}], expected a lower bound below the upper", lo, hi));
         s = Dim::symbol(name, lo, hi);
       } else if (lexer_.accept(">=")) {
         s = Dim::symbol(name, TRY(bound()));
@@ -102,7 +105,8 @@ class Parser {
   }
   Result<int> lookup(const Token& t) const {
     auto it = ids_.find(t.text);
-    if (it == ids_.end()) return lexer_.error_at(t, fmt::format("got {}, expected a value that is defined before", t.source));
+    if (it == ids_.end())
+      return lexer_.error_at(t, fmt::format("got {}, expected a value that is defined before", t.source));
     return it->second;
   }
   // %x or _
@@ -121,7 +125,8 @@ class Parser {
     if (lexer_.accept("_")) return -1;
     const Token t = TRY(value_token());
     if (t.text.empty()) return lexer_.error_at(t, "got a value with an empty name");
-    if (static_cast<int64_t>(p_.values.size()) >= kMaxTextValues) return limit_exceeded("got more than {} values", kMaxTextValues);
+    if (static_cast<int64_t>(p_.values.size()) >= kMaxTextValues)
+      return limit_exceeded("got more than {} values", kMaxTextValues);
     TRY(lexer_.expect(":"));
     Type type = TRY(parse_type(lexer_, symbols_));
     return p_.add({-1, t.text, std::move(type), nullptr});
@@ -148,7 +153,8 @@ class Parser {
         p_.inputs.push_back(id);
         return {};
       }
-      if (!type(id).is_tensor() || !type(id).tensor.is_static()) return lexer_.error_at(at, "got a constant of " + type(id).str() + ", expected a tensor with known extents");
+      if (!type(id).is_tensor() || !type(id).tensor.is_static())
+        return lexer_.error_at(at, "got a constant of " + type(id).str() + ", expected a tensor with known extents");
       p_.values[static_cast<size_t>(id)].constant = TRY(parse_contents(lexer_, type(id).tensor));
       return {};
     }
@@ -168,7 +174,8 @@ class Parser {
     if (lexer_.accept("@")) {
       const Token where = lexer_.peek();
       const int64_t node = TRY(lexer_.integer());
-      if (node < 0 || node >= static_cast<int64_t>(p_.origins.size())) return lexer_.error_at(where, fmt::format("got origin {}, expected one below {}", node, p_.origins.size()));
+      if (node < 0 || node >= static_cast<int64_t>(p_.origins.size()))
+        return lexer_.error_at(where, fmt::format("got origin {}, expected one below {}", node, p_.origins.size()));
       s.node = static_cast<int>(node);
     }
     for (int id : s.results) TRY(show(id, at));
@@ -240,7 +247,8 @@ class Parser {
       if (n.empty() || !taken.insert(n).second) return lexer_.error_at(at, "got the iterator " + quoted(n) + " twice");
       Dim extent;
       if (of) {
-        if (out.size() >= of->dims.size()) return lexer_.error_at(at, fmt::format("got more than {} iterators", of->dims.size()));
+        if (out.size() >= of->dims.size())
+          return lexer_.error_at(at, fmt::format("got more than {} iterators", of->dims.size()));
         extent = of->dims[out.size()];
       } else {
         TRY(lexer_.expect("<"));
@@ -263,7 +271,8 @@ class Parser {
     }
     SymbolNames local = symbols_;
     const TensorType first = type(s.results[0]).tensor;
-    if (s.kind == StageKind::Reduce || s.kind == StageKind::Scan || s.kind == StageKind::Scatter) s.combiner = TRY(combiner());
+    if (s.kind == StageKind::Reduce || s.kind == StageKind::Scan || s.kind == StageKind::Scatter)
+      s.combiner = TRY(combiner());
     if (s.kind == StageKind::Scatter) s.operands = {TRY(present())};
     s.iters = TRY(iters(s.kind == StageKind::Scatter ? nullptr : &first, local));
     if (s.kind == StageKind::Reduce) {
@@ -273,7 +282,8 @@ class Parser {
     if (s.kind == StageKind::Scan) {
       TRY(lexer_.expect("along"));
       const int64_t axis = TRY(lexer_.integer());
-      if (axis < 0 || axis >= static_cast<int64_t>(s.iters.size())) return lexer_.error(fmt::format("an axis below {}", s.iters.size()));
+      if (axis < 0 || axis >= static_cast<int64_t>(s.iters.size()))
+        return lexer_.error(fmt::format("an axis below {}", s.iters.size()));
       s.axis = static_cast<int>(axis);
       s.exclusive = lexer_.accept("exclusive");
       s.reverse = lexer_.accept("reverse");
@@ -284,7 +294,8 @@ class Parser {
     }
     ExprParser expr(lexer_, local, [this](const Token& t) -> Result<std::pair<int, const TensorType*>> {
       const int id = TRY(lookup(t));
-      if (!type(id).is_tensor()) return lexer_.error_at(t, fmt::format("got {} of type {}, expected a tensor", t.source, type(id).str()));
+      if (!type(id).is_tensor())
+        return lexer_.error_at(t, fmt::format("got {} of type {}, expected a tensor", t.source, type(id).str()));
       return std::pair<int, const TensorType*>(id, &type(id).tensor);
     });
     if (s.kind == StageKind::Walk) expr.states(types);

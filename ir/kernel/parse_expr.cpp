@@ -9,23 +9,36 @@ namespace ingot::k {
 namespace {
 
 bool is_number(const Token& t) {
-  return t.kind == Token::Kind::Integer || t.kind == Token::Kind::Float || (t.kind == Token::Kind::Identifier && (t.source == "inf" || t.source == "nan"));
+  return t.kind == Token::Kind::Integer || t.kind == Token::Kind::Float ||
+         (t.kind == Token::Kind::Identifier && (t.source == "inf" || t.source == "nan"));
 }
 
 struct Named {
   std::string_view text;
   ScalarOp op;
 };
-constexpr Named kInfix[] = {{"==", ScalarOp::Eq}, {"<", ScalarOp::Lt}, {"<=", ScalarOp::Le}, {">", ScalarOp::Gt}, {">=", ScalarOp::Ge}, {"&", ScalarOp::And}};
+constexpr Named kInfix[] = {{"==", ScalarOp::Eq}, {"<", ScalarOp::Lt},  {"<=", ScalarOp::Le},
+                            {">", ScalarOp::Gt},  {">=", ScalarOp::Ge}, {"&", ScalarOp::And}};
 
 bool compares(ScalarOp op) { return op >= ScalarOp::Eq && op <= ScalarOp::Ge; }
 
 // Operations that a kernel may hold as `name(...)`.
 bool is_function(ScalarOp op) {
   switch (op) {
-    case ScalarOp::Const: case ScalarOp::Index: case ScalarOp::Read: case ScalarOp::Load: case ScalarOp::Local:
-    case ScalarOp::Ramp: case ScalarOp::Splat: case ScalarOp::LaneSum: case ScalarOp::LaneMax: case ScalarOp::LaneMin:
-    case ScalarOp::LaneProd: case ScalarOp::Dot4: case ScalarOp::Cast: case ScalarOp::Bitcast: return false;
+    case ScalarOp::Const:
+    case ScalarOp::Index:
+    case ScalarOp::Read:
+    case ScalarOp::Load:
+    case ScalarOp::Local:
+    case ScalarOp::Ramp:
+    case ScalarOp::Splat:
+    case ScalarOp::LaneSum:
+    case ScalarOp::LaneMax:
+    case ScalarOp::LaneMin:
+    case ScalarOp::LaneProd:
+    case ScalarOp::Dot4:
+    case ScalarOp::Cast:
+    case ScalarOp::Bitcast: return false;
     default: return true;
   }
 }
@@ -34,15 +47,19 @@ bool is_function(ScalarOp op) {
 
 Result<Expr> ExprParser::settle(const Item& i, DType expected) {
   if (i.e) {
-    if (expected != DType::Invalid && i.e.type() != expected) return lexer_.error_at(lexer_.peek(), fmt::format("got an expression of {}, expected {}", name(i.e.type()), name(expected)));
+    if (expected != DType::Invalid && i.e.type() != expected)
+      return lexer_.error_at(lexer_.peek(),
+                             fmt::format("got an expression of {}, expected {}", name(i.e.type()), name(expected)));
     return i.e;
   }
-  if (expected == DType::Invalid) return lexer_.error_at(i.number, "got a number, expected one with a type such as f32(1.0)");
+  if (expected == DType::Invalid)
+    return lexer_.error_at(i.number, "got a number, expected one with a type such as f32(1.0)");
   if (is_float(expected)) {
     double v = i.number.kind == Token::Kind::Identifier ? (i.number.source == "inf" ? INFINITY : NAN) : i.number.number;
     return ex::number(expected, i.negative ? -v : v);
   }
-  if (!is_int(expected) || i.number.kind != Token::Kind::Integer) return lexer_.error_at(i.number, fmt::format("got {}, expected a constant of {}", i.number.source, name(expected)));
+  if (!is_int(expected) || i.number.kind != Token::Kind::Integer)
+    return lexer_.error_at(i.number, fmt::format("got {}, expected a constant of {}", i.number.source, name(expected)));
   const uint64_t bits_ = i.negative ? ~i.number.integer + 1 : i.number.integer;
   return ex::integer(expected, static_cast<int64_t>(bits_));
 }
@@ -59,7 +76,9 @@ Result<ExprParser::Item> ExprParser::combine(ScalarOp op, const Token& at, Item 
   if (a.e) t = a.e.type();
   else if (b.e) t = b.e.type();
   Expr x = TRY(settle(a, t)), y = TRY(settle(b, t));
-  if (x.type() != y.type()) return lexer_.error_at(at, fmt::format("got {} and {} as operands of '{}'", name(x.type()), name(y.type()), at.source));
+  if (x.type() != y.type())
+    return lexer_.error_at(at,
+                           fmt::format("got {} and {} as operands of '{}'", name(x.type()), name(y.type()), at.source));
   return Item{ex::binary(op, x, y), false, {}};
 }
 
@@ -112,7 +131,8 @@ Result<ExprParser::Item> ExprParser::factor(DType expected) {
     i.negative = !i.negative;
     return i;
   }
-  if (i.e.type() == DType::Bool || i.e.type() == DType::String) return lexer_.error_at(lexer_.peek(), "got '-' of a " + std::string(name(i.e.type())));
+  if (i.e.type() == DType::Bool || i.e.type() == DType::String)
+    return lexer_.error_at(lexer_.peek(), "got '-' of a " + std::string(name(i.e.type())));
   return Item{ex::unary(ScalarOp::Neg, i.e), false, {}};
 }
 
@@ -142,8 +162,10 @@ Result<ExprParser::Item> ExprParser::primary(DType expected) {
     else if (auto it = lets_.find(t.text); it != lets_.end()) out.e = it->second;
     else if (t.text.starts_with("s.")) {
       size_t id = 0;
-      for (char c : std::string_view(t.text).substr(2)) id = c >= '0' && c <= '9' && id < 100000 ? id * 10 + static_cast<size_t>(c - '0') : 1000000;
-      if (t.text.size() == 2 || id >= states_.size()) return lexer_.error_at(t, "got the state " + t.text + ", which does not exist");
+      for (char c : std::string_view(t.text).substr(2))
+        id = c >= '0' && c <= '9' && id < 100000 ? id * 10 + static_cast<size_t>(c - '0') : 1000000;
+      if (t.text.size() == 2 || id >= states_.size())
+        return lexer_.error_at(t, "got the state " + t.text + ", which does not exist");
       ExprNode n;
       n.op = ScalarOp::Local;
       n.type = states_[id];
@@ -185,17 +207,20 @@ Result<ExprParser::Item> ExprParser::call(const Token& t, DType expected) {
     return out;
   }
   const bool bitcast = t.text.starts_with("bits_");
-  if (const DType to = dtype_named(bitcast ? std::string_view(t.text).substr(5) : std::string_view(t.text)); to != DType::Invalid) {
+  if (const DType to = dtype_named(bitcast ? std::string_view(t.text).substr(5) : std::string_view(t.text));
+      to != DType::Invalid) {
     Item a = TRY(comparison(DType::Invalid));
     if (!a.e) {  // a constant of this type
       out.e = TRY(settle(a, to));
     } else if (bitcast) {
-      if (bits(a.e.type()) != bits(to) || bits(to) == 0) return lexer_.error_at(t, fmt::format("got the bits of {} as {}", name(a.e.type()), name(to)));
+      if (bits(a.e.type()) != bits(to) || bits(to) == 0)
+        return lexer_.error_at(t, fmt::format("got the bits of {} as {}", name(a.e.type()), name(to)));
       out.e = ex::bitcast(a.e, to);
     } else {
       const bool wrap = lexer_.accept(",");
       if (wrap) TRY(lexer_.expect("wrap"));
-      if (a.e.type() == DType::String || to == DType::String || is_complex(to) || is_complex(a.e.type())) return lexer_.error_at(t, fmt::format("got a cast from {} to {}", name(a.e.type()), name(to)));
+      if (a.e.type() == DType::String || to == DType::String || is_complex(to) || is_complex(a.e.type()))
+        return lexer_.error_at(t, fmt::format("got a cast from {} to {}", name(a.e.type()), name(to)));
       out.e = ex::cast(a.e, to, !wrap);
     }
     TRY(lexer_.expect(")"));

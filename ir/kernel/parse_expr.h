@@ -13,7 +13,8 @@ class ExprParser {
   // Of the value that `%name` names, by token: its id and type.
   using FindValue = std::function<Result<std::pair<int, const TensorType*>>(const Token&)>;
 
-  ExprParser(Lexer& lexer, SymbolNames& symbols, FindValue find) : lexer_(lexer), symbols_(symbols), find_(std::move(find)) {}
+  ExprParser(Lexer& lexer, SymbolNames& symbols, FindValue find)
+      : lexer_(lexer), symbols_(symbols), find_(std::move(find)) {}
 
   // An expression of type `expected` (Invalid: any; a bare number is then an error).
   Result<Expr> parse(DType expected);

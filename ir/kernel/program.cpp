@@ -46,7 +46,10 @@ void add_reads(const Stage& s, std::vector<int>& out, std::set<int>& seen) {
     if (id >= 0 && seen.insert(static_cast<int>(id)).second) out.push_back(static_cast<int>(id));
   };
   auto scan = [&](const Expr& e) {
-    if (e) visit(e, [&](const ExprNode& n) { if (n.op == ScalarOp::Read) add(n.id); });
+    if (e)
+      visit(e, [&](const ExprNode& n) {
+        if (n.op == ScalarOp::Read) add(n.id);
+      });
   };
   for (int id : s.operands) add(id);
   for (const auto* list : {&s.init, &s.targets, &s.body})
@@ -123,7 +126,9 @@ class Verifier {
     for (int id : b.params) TRY(define(id, defined));
     for (size_t i = 0; i < b.stages.size(); ++i) {
       auto r = stage(b.stages[i], defined, depth);
-      if (!r) return std::move(r.error()).context(fmt::format("in stage {} ({}) of '{}'", i, name(b.stages[i].kind), p_.name));
+      if (!r)
+        return std::move(r.error()).context(
+            fmt::format("in stage {} ({}) of '{}'", i, name(b.stages[i].kind), p_.name));
     }
     for (int id : b.outputs)
       if (id >= 0) TRY(use(id, defined));
@@ -150,7 +155,9 @@ class Verifier {
       if (!a) return invalid("{} has an empty argument", ingot::name(n.op));
     auto same = [&](size_t from) -> Result<void> {
       for (size_t i = from; i < n.args.size(); ++i)
-        if (n.args[i].type() != n.type) return invalid("{} of {} has an argument of {}", ingot::name(n.op), ingot::name(n.type), ingot::name(n.args[i].type()));
+        if (n.args[i].type() != n.type)
+          return invalid("{} of {} has an argument of {}", ingot::name(n.op), ingot::name(n.type),
+                         ingot::name(n.args[i].type()));
       return {};
     };
     switch (n.op) {
@@ -158,30 +165,52 @@ class Verifier {
         TRY(use(n.id, defined));
         const Value& v = p_.values[static_cast<size_t>(n.id)];
         if (!v.type.is_tensor()) return invalid("'{}' is read but is {}", name_of(n.id), v.type.str());
-        if (v.tensor().dtype != n.type) return invalid("'{}' is read as {}, expected {}", name_of(n.id), ingot::name(n.type), ingot::name(v.tensor().dtype));
+        if (v.tensor().dtype != n.type)
+          return invalid("'{}' is read as {}, expected {}", name_of(n.id), ingot::name(n.type),
+                         ingot::name(v.tensor().dtype));
         const size_t rank = static_cast<size_t>(v.tensor().rank());
-        if (n.args.size() != rank + (n.checked ? 1 : 0)) return invalid("'{}' is read at {} indices, expected {}", name_of(n.id), n.args.size() - (n.checked ? 1 : 0), rank);
+        if (n.args.size() != rank + (n.checked ? 1 : 0))
+          return invalid("'{}' is read at {} indices, expected {}", name_of(n.id), n.args.size() - (n.checked ? 1 : 0),
+                         rank);
         for (size_t i = 0; i < rank; ++i)
-          if (n.args[i].type() != DType::I64) return invalid("an index of '{}' is {}, expected i64", name_of(n.id), ingot::name(n.args[i].type()));
+          if (n.args[i].type() != DType::I64)
+            return invalid("an index of '{}' is {}, expected i64", name_of(n.id), ingot::name(n.args[i].type()));
         return n.checked ? same(rank) : Result<void>();
       }
-      case ScalarOp::Load: case ScalarOp::Ramp: case ScalarOp::Splat: case ScalarOp::LaneSum: case ScalarOp::LaneMax:
-      case ScalarOp::LaneMin: case ScalarOp::LaneProd: case ScalarOp::Dot4:
-        return invalid("{} does not belong in a kernel", ingot::name(n.op));
+      case ScalarOp::Load:
+      case ScalarOp::Ramp:
+      case ScalarOp::Splat:
+      case ScalarOp::LaneSum:
+      case ScalarOp::LaneMax:
+      case ScalarOp::LaneMin:
+      case ScalarOp::LaneProd:
+      case ScalarOp::Dot4: return invalid("{} does not belong in a kernel", ingot::name(n.op));
       case ScalarOp::Local:
         if (n.id < 0 || n.id >= static_cast<int64_t>(states)) return invalid("state {} does not exist", n.id);
         return {};
       case ScalarOp::Index:
         return n.type == DType::I64 ? Result<void>() : invalid("an index is {}, expected i64", ingot::name(n.type));
-      case ScalarOp::Const: case ScalarOp::Cast: case ScalarOp::Bitcast: return {};
-      case ScalarOp::IsNaN: case ScalarOp::IsInf:
-        return n.type == DType::Bool ? Result<void>() : invalid("{} gives {}, expected bool", ingot::name(n.op), ingot::name(n.type));
-      case ScalarOp::Eq: case ScalarOp::Ne: case ScalarOp::Lt: case ScalarOp::Le: case ScalarOp::Gt: case ScalarOp::Ge:
+      case ScalarOp::Const:
+      case ScalarOp::Cast:
+      case ScalarOp::Bitcast: return {};
+      case ScalarOp::IsNaN:
+      case ScalarOp::IsInf:
+        return n.type == DType::Bool ? Result<void>()
+                                     : invalid("{} gives {}, expected bool", ingot::name(n.op), ingot::name(n.type));
+      case ScalarOp::Eq:
+      case ScalarOp::Ne:
+      case ScalarOp::Lt:
+      case ScalarOp::Le:
+      case ScalarOp::Gt:
+      case ScalarOp::Ge:
         if (n.type != DType::Bool) return invalid("{} gives {}, expected bool", ingot::name(n.op), ingot::name(n.type));
-        if (n.args[0].type() != n.args[1].type()) return invalid("{} compares {} and {}", ingot::name(n.op), ingot::name(n.args[0].type()), ingot::name(n.args[1].type()));
+        if (n.args[0].type() != n.args[1].type())
+          return invalid("{} compares {} and {}", ingot::name(n.op), ingot::name(n.args[0].type()),
+                         ingot::name(n.args[1].type()));
         return {};
       case ScalarOp::Select:
-        if (n.args[0].type() != DType::Bool) return invalid("select on {}, expected bool", ingot::name(n.args[0].type()));
+        if (n.args[0].type() != DType::Bool)
+          return invalid("select on {}, expected bool", ingot::name(n.args[0].type()));
         return same(1);
       default: return same(0);
     }
@@ -192,11 +221,15 @@ class Verifier {
     for (size_t i = 0; i < types.size(); ++i) {
       TRY(exists(s.results[i]));
       const Value& v = p_.values[static_cast<size_t>(s.results[i])];
-      if (!v.type.is_tensor() || v.tensor().dtype != types[i]) return invalid("'{}' is {}, expected a tensor of {}", name_of(v.id), v.type.str(), ingot::name(types[i]));
+      if (!v.type.is_tensor() || v.tensor().dtype != types[i])
+        return invalid("'{}' is {}, expected a tensor of {}", name_of(v.id), v.type.str(), ingot::name(types[i]));
       if (s.kind == StageKind::Scatter) continue;
-      if (v.tensor().rank() != static_cast<int>(s.iters.size())) return invalid("'{}' has rank {}, expected {}", name_of(v.id), v.tensor().rank(), s.iters.size());
+      if (v.tensor().rank() != static_cast<int>(s.iters.size()))
+        return invalid("'{}' has rank {}, expected {}", name_of(v.id), v.tensor().rank(), s.iters.size());
       for (size_t d = 0; d < s.iters.size(); ++d)
-        if (!known_equal(v.tensor().dims[d], s.iters[d].extent)) return invalid("dimension {} of '{}' is {}, expected {}", d, name_of(v.id), v.tensor().dims[d].str(), s.iters[d].extent.str());
+        if (!known_equal(v.tensor().dims[d], s.iters[d].extent))
+          return invalid("dimension {} of '{}' is {}, expected {}", d, name_of(v.id), v.tensor().dims[d].str(),
+                         s.iters[d].extent.str());
     }
     return {};
   }
@@ -224,24 +257,28 @@ class Verifier {
         const bool pair = s.combiner >= Combiner::ArgMaxFirst && s.combiner <= Combiner::ArgMinLast;
         if (s.combiner == Combiner::Assign) return invalid("a reduction cannot assign");
         TRY(count("bodies", types.size(), pair ? 2 : 1));
-        if (pair && types[1] != DType::I64) return invalid("the second body of {} is {}, expected i64", name(s.combiner), ingot::name(types[1]));
+        if (pair && types[1] != DType::I64)
+          return invalid("the second body of {} is {}, expected i64", name(s.combiner), ingot::name(types[1]));
         TRY(tensor_results(s, types));
         break;
       }
       case StageKind::Scan:
         TRY(count("bodies", types.size(), 1));
         if (s.combiner > Combiner::Or) return invalid("a scan cannot combine by {}", name(s.combiner));
-        if (s.axis < 0 || s.axis >= static_cast<int>(s.iters.size())) return invalid("scan axis {} out of range [0, {})", s.axis, s.iters.size());
+        if (s.axis < 0 || s.axis >= static_cast<int>(s.iters.size()))
+          return invalid("scan axis {} out of range [0, {})", s.axis, s.iters.size());
         TRY(tensor_results(s, types));
         break;
       case StageKind::Scatter: {
         TRY(count("bodies", types.size(), 1));
         TRY(count("operands", s.operands.size(), 1));
         if (s.operands[0] < 0) return invalid("a scatter has no base");
-        if (s.combiner >= Combiner::ArgMaxFirst && s.combiner <= Combiner::ArgMinLast) return invalid("a scatter cannot combine by {}", name(s.combiner));
+        if (s.combiner >= Combiner::ArgMaxFirst && s.combiner <= Combiner::ArgMinLast)
+          return invalid("a scatter cannot combine by {}", name(s.combiner));
         TRY(tensor_results(s, types));
         const Value& base = p_.values[static_cast<size_t>(s.operands[0])];
-        if (!base.type.is_tensor() || base.tensor().dtype != types[0]) return invalid("the base '{}' is {}, expected {}", name_of(base.id), base.type.str(), ingot::name(types[0]));
+        if (!base.type.is_tensor() || base.tensor().dtype != types[0])
+          return invalid("the base '{}' is {}, expected {}", name_of(base.id), base.type.str(), ingot::name(types[0]));
         TRY(count("targets", s.targets.size(), static_cast<size_t>(base.tensor().rank())));
         for (const Expr& e : s.targets) {
           TRY(expr(e, defined, 0));
@@ -253,10 +290,13 @@ class Verifier {
         TRY(count("initial states", s.init.size(), types.size()));
         for (size_t i = 0; i < s.init.size(); ++i) {
           TRY(expr(s.init[i], defined, 0));
-          if (s.init[i].type() != types[i]) return invalid("state {} starts as {}, expected {}", i, ingot::name(s.init[i].type()), ingot::name(types[i]));
+          if (s.init[i].type() != types[i])
+            return invalid("state {} starts as {}, expected {}", i, ingot::name(s.init[i].type()),
+                           ingot::name(types[i]));
         }
         TRY(expr(s.condition, defined, states));
-        if (s.condition.type() != DType::Bool) return invalid("the condition of a walk is {}, expected bool", ingot::name(s.condition.type()));
+        if (s.condition.type() != DType::Bool)
+          return invalid("the condition of a walk is {}, expected bool", ingot::name(s.condition.type()));
         TRY(tensor_results(s, types));
         break;
       case StageKind::Call:
@@ -285,7 +325,8 @@ class Verifier {
         const size_t carried = s.operands.size() - 2;
         const Block& b = s.blocks[0];
         TRY(count("block parameters", b.params.size(), carried + 2));
-        if (s.results.size() < carried) return invalid("got {} results, expected at least {}", s.results.size(), carried);
+        if (s.results.size() < carried)
+          return invalid("got {} results, expected at least {}", s.results.size(), carried);
         TRY(count("block outputs", b.outputs.size(), s.results.size() + 1));
         for (size_t i = 0; i < carried; ++i)
           if (s.operands[i + 2] < 0) return invalid("carried value {} is absent", i);

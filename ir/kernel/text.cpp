@@ -24,11 +24,12 @@
 // Iterators take their extents from the types of the results. `t.N` are shared subexpressions, `s.N` the states of a walk.
 // A constant whose type is not that of its surroundings is written as `f64(1.0)`; an index of dims with comparisons as
 // `dim((a < b))`.
+#include "ir/text.h"
+
 #include <cmath>
 #include <set>
 
 #include "ir/kernel/program.h"
-#include "ir/text.h"
 
 namespace ingot::k {
 
@@ -42,11 +43,14 @@ class Printer {
     collect(p_.body);
     for (int id : p_.inputs) collect_type(id);
     std::string out = symbol_line() + "kernels " + (is_identifier(p_.name) ? p_.name : quoted(p_.name)) + " {\n";
-    if (!p_.origins.empty()) out += "  origins [" + list(p_.origins, [](const std::string& s) { return quoted(s); }) + "]\n";
+    if (!p_.origins.empty())
+      out += "  origins [" + list(p_.origins, [](const std::string& s) { return quoted(s); }) + "]\n";
     for (int id : p_.inputs) out += "  input " + declared(id) + "\n";
     std::set<int> inputs(p_.inputs.begin(), p_.inputs.end());
     for (const Value& v : p_.values)
-      if (v.constant && !inputs.count(v.id) && used_.count(v.id)) out += "  constant " + value(v.id) + ": " + str(v.constant->type(), symbols_) + " " + str_contents(*v.constant, elide_long_) + "\n";
+      if (v.constant && !inputs.count(v.id) && used_.count(v.id))
+        out += "  constant " + value(v.id) + ": " + str(v.constant->type(), symbols_) + " " +
+               str_contents(*v.constant, elide_long_) + "\n";
     out += stages(p_.body, "  ");
     if (!p_.body.outputs.empty()) out += "  output " + list(p_.body.outputs, [&](int id) { return value(id); }) + "\n";
     return out + "}\n";
@@ -134,11 +138,16 @@ class Printer {
     if (id < 0) return "_";
     std::string& name = names_[static_cast<int>(id)];
     if (name.empty()) {
-      const std::string base = id < static_cast<int64_t>(p_.values.size()) && !p_.values[static_cast<size_t>(id)].name.empty() ? p_.values[static_cast<size_t>(id)].name : "v" + std::to_string(id);
+      const std::string base =
+          id < static_cast<int64_t>(p_.values.size()) && !p_.values[static_cast<size_t>(id)].name.empty()
+              ? p_.values[static_cast<size_t>(id)].name
+              : "v" + std::to_string(id);
       std::string unique = base;
       for (int n = 1; !taken_.insert(unique).second; ++n) unique = base + "_" + std::to_string(n);
       bool bare = true;
-      for (char c : unique) bare &= (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '.' || c == '$' || c == '/';
+      for (char c : unique)
+        bare &= (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '.' ||
+                c == '$' || c == '/';
       name = "%" + (bare ? unique : quoted(unique));
     }
     return name;
@@ -216,10 +225,12 @@ class Printer {
         if (n.checked) s += " | " + expr(n.args.back(), true, true);
         return s + "]";
       }
-      case ScalarOp::Cast: return fmt::format("{}({}{})", name(n.type), expr(n.args[0], false, true), n.saturate ? "" : ", wrap");
+      case ScalarOp::Cast:
+        return fmt::format("{}({}{})", name(n.type), expr(n.args[0], false, true), n.saturate ? "" : ", wrap");
       case ScalarOp::Bitcast: return fmt::format("bits_{}({})", name(n.type), expr(n.args[0], false, true));
       case ScalarOp::Select:
-        return "select(" + expr(n.args[0], true, true) + ", " + expr(n.args[1], known, true) + ", " + expr(n.args[2], known || n.args[1]->op != ScalarOp::Const, true) + ")";
+        return "select(" + expr(n.args[0], true, true) + ", " + expr(n.args[1], known, true) + ", " +
+               expr(n.args[2], known || n.args[1]->op != ScalarOp::Const, true) + ")";
       default: break;
     }
     const bool compares = n.type == DType::Bool && !n.args.empty() && n.op >= ScalarOp::Eq && n.op <= ScalarOp::Ge;
@@ -228,8 +239,10 @@ class Printer {
     // A constant takes the type of the other operand.
     if (n.args.size() == 2 && !inside) {
       const bool a = n.args[0]->op == ScalarOp::Const, b = n.args[1]->op == ScalarOp::Const;
-      if (auto sign = infix(n.op); !sign.empty()) return wrapped(expr(n.args[0], a && !b, false) + std::string(sign) + expr(n.args[1], !a || b, false), true);
-      return std::string(name(n.op)) + "(" + expr(n.args[0], a && !b, true) + ", " + expr(n.args[1], !a || b, true) + ")";
+      if (auto sign = infix(n.op); !sign.empty())
+        return wrapped(expr(n.args[0], a && !b, false) + std::string(sign) + expr(n.args[1], !a || b, false), true);
+      return std::string(name(n.op)) + "(" + expr(n.args[0], a && !b, true) + ", " + expr(n.args[1], !a || b, true) +
+             ")";
     }
     if (auto sign = infix(n.op); !sign.empty() && n.args.size() == 2)
       return wrapped(expr(n.args[0], inside, false) + std::string(sign) + expr(n.args[1], inside, false), true);
@@ -271,10 +284,13 @@ class Printer {
   // --- stages
 
   std::string iters(const std::vector<Iter>& list_, bool extents) {
-    return "(" + list(list_, [&](const Iter& i) {
-             const std::string n = local_.name(*i.symbol);
-             return extents ? n + " < " + str(i.extent, local_) : n;
-           }) + ")";
+    return "(" +
+           list(list_,
+                [&](const Iter& i) {
+                  const std::string n = local_.name(*i.symbol);
+                  return extents ? n + " < " + str(i.extent, local_) : n;
+                }) +
+           ")";
   }
 
   std::string stages(const Block& b, const std::string& indent) {
@@ -284,7 +300,8 @@ class Printer {
   }
 
   std::string block(const Block& b, const std::string& indent) {
-    std::string out = "{\n" + stages(b, indent + "  ") + indent + "  yield " + list(b.outputs, [&](int id) { return value(id); });
+    std::string out =
+        "{\n" + stages(b, indent + "  ") + indent + "  yield " + list(b.outputs, [&](int id) { return value(id); });
     if (!b.symbols.empty()) out += " with (" + list(b.symbols, [&](const Dim& d) { return str(d, symbols_); }) + ")";
     return out + "\n" + indent + "}";
   }
@@ -320,7 +337,8 @@ class Printer {
         out += ": " + exprs(s.body);
         break;
       case StageKind::Scatter:
-        out += " " + std::string(name(s.combiner)) + " " + value(s.operands.empty() ? -1 : s.operands[0]) + " " + iters(s.iters, true);
+        out += " " + std::string(name(s.combiner)) + " " + value(s.operands.empty() ? -1 : s.operands[0]) + " " +
+               iters(s.iters, true);
         out += lets(s);
         out += " at [" + exprs(s.targets) + "]" + (s.skip_outside ? " skip_outside" : "");
         out += ": " + exprs(s.body);
@@ -333,21 +351,25 @@ class Printer {
         out += ") while " + expr(s.condition, true, true) + ": " + exprs(s.body);
         break;
       case StageKind::Call:
-        out += " " + (is_identifier(s.algorithm) ? s.algorithm : quoted(s.algorithm)) + "(" + list(s.operands, [&](int id) { return value(id); }) + ")";
+        out += " " + (is_identifier(s.algorithm) ? s.algorithm : quoted(s.algorithm)) + "(" +
+               list(s.operands, [&](int id) { return value(id); }) + ")";
         if (!s.ints.empty()) out += " ints [" + list(s.ints, [](int64_t v) { return std::to_string(v); }) + "]";
         if (!s.floats.empty()) out += " floats [" + list(s.floats, [](double v) { return str_number(v); }) + "]";
-        if (!s.strings.empty()) out += " strings [" + list(s.strings, [](const std::string& v) { return quoted(v); }) + "]";
+        if (!s.strings.empty())
+          out += " strings [" + list(s.strings, [](const std::string& v) { return quoted(v); }) + "]";
         out += decides(s);
         break;
       case StageKind::Read: {
         out += " " + value(s.operands.empty() ? -1 : s.operands[0]) + " (";
-        for (size_t i = 0; i < s.symbols.size(); ++i) out += fmt::format("{}{}: {}", i ? ", " : "", s.elements[i], symbols_.name(*s.symbols[i]));
+        for (size_t i = 0; i < s.symbols.size(); ++i)
+          out += fmt::format("{}{}: {}", i ? ", " : "", s.elements[i], symbols_.name(*s.symbols[i]));
         out += ")";
         break;
       }
       case StageKind::Check: out += " (" + str(s.condition_dim, symbols_) + ") " + quoted(s.message); break;
       case StageKind::If:
-        out += " " + value(s.operands[0]) + decides(s) + " " + block(s.blocks[0], indent) + " else " + block(s.blocks[1], indent);
+        out += " " + value(s.operands[0]) + decides(s) + " " + block(s.blocks[0], indent) + " else " +
+               block(s.blocks[1], indent);
         break;
       case StageKind::Loop: {
         out += " " + value(s.operands[0]) + ", " + value(s.operands[1]);
@@ -358,10 +380,12 @@ class Printer {
         out += decides(s);
         if (!s.carried_symbols.empty()) {
           out += " carried (";
-          for (size_t i = 0; i < s.carried_symbols.size(); ++i) out += (i ? ", " : "") + symbols_.name(*s.carried_symbols[i]) + " = " + str(s.symbol_init[i], symbols_);
+          for (size_t i = 0; i < s.carried_symbols.size(); ++i)
+            out += (i ? ", " : "") + symbols_.name(*s.carried_symbols[i]) + " = " + str(s.symbol_init[i], symbols_);
           out += ")";
         }
-        out += " (" + list(s.blocks[0].params, [&](int id) { return declared(id); }) + ") " + block(s.blocks[0], indent);
+        out +=
+            " (" + list(s.blocks[0].params, [&](int id) { return declared(id); }) + ") " + block(s.blocks[0], indent);
         break;
       }
     }

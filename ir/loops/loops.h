@@ -25,21 +25,21 @@ enum class StmtKind : uint8_t {
   Let,        // symbol = expr (i64)
   Declare,    // register `id` of dtype x lanes = expr (absent: undefined)
   Set,        // register `id` = expr
-  Store,      // buffer `id` at `offset` (+ index, when data-dependent): expr. Lane l at offset + l*stride. mask optional.
-              // A store of f16, bf16 etc. takes a value of that type. Bool is stored as a byte.
-  Prefetch,   // buffer `id` at `offset`, into all cache levels; no effect on meaning
-  Scratch,    // declares buffer `id`: `elements` of dtype on the stack of this work item, for the enclosing block
-  Fail,       // ends the kernel (host: the run) with `code` and up to four `args`
+  Store,  // buffer `id` at `offset` (+ index, when data-dependent): expr. Lane l at offset + l*stride. mask optional.
+  // A store of f16, bf16 etc. takes a value of that type. Bool is stored as a byte.
+  Prefetch,  // buffer `id` at `offset`, into all cache levels; no effect on meaning
+  Scratch,  // declares buffer `id`: `elements` of dtype on the stack of this work item, for the enclosing block
+  Fail,  // ends the kernel (host: the run) with `code` and up to four `args`
   // On the host only.
-  Launch,     // kernel `id` with buffers, scalars, over grid `end`
-  Place,      // gives host buffer `id` its memory: see HostBuffer
-  Assign,     // object buffer `id` becomes the object of buffers[0]; that of an output is handed to the runtime
-  Call,       // algorithm `name`: operands -> results (host buffers with dims), `symbols` get what it decides
-  Require,    // fails with `code`, args, message unless dim `begin` is nonzero
+  Launch,  // kernel `id` with buffers, scalars, over grid `end`
+  Place,  // gives host buffer `id` its memory: see HostBuffer
+  Assign,  // object buffer `id` becomes the object of buffers[0]; that of an output is handed to the runtime
+  Call,  // algorithm `name`: operands -> results (host buffers with dims), `symbols` get what it decides
+  Require,  // fails with `code`, args, message unless dim `begin` is nonzero
 };
 
-struct Tensor {             // a host buffer with its shape, for Call
-  int buffer = -1;          // -1: absent
+struct Tensor {  // a host buffer with its shape, for Call
+  int buffer = -1;  // -1: absent
   DType dtype = DType::Invalid;
   std::vector<Dim> dims;
 };
@@ -57,11 +57,11 @@ struct Stmt {
   Expr expr, index, mask;
   std::vector<Stmt> body, otherwise;
   int32_t code = 0;
-  int node = -1;                        // index into Program::origins
-  std::vector<Expr> args;               // Fail, Require
-  std::vector<int> buffers;             // Launch, Assign
-  std::vector<Dim> scalars;             // Launch
-  int64_t grain = 1;                    // Launch: the fewest items that are worth a thread
+  int node = -1;  // index into Program::origins
+  std::vector<Expr> args;  // Fail, Require
+  std::vector<int> buffers;  // Launch, Assign
+  std::vector<Dim> scalars;  // Launch
+  int64_t grain = 1;  // Launch: the fewest items that are worth a thread
   std::string name, message;
   std::vector<Tensor> operands, results;  // Call
   std::vector<int64_t> ints;
@@ -71,58 +71,58 @@ struct Stmt {
 };
 
 struct BufferParam {
-  int64_t id;             // as in Load and Store; unique in the kernel, Scratch buffers included
+  int64_t id;  // as in Load and Store; unique in the kernel, Scratch buffers included
   std::string name;
-  DType dtype;            // storage element; sub-byte types are addressed as u8
+  DType dtype;  // storage element; sub-byte types are addressed as u8
   bool written = false;
   bool constant = false;  // lies in the weights
 };
 
 struct Kernel {
-  std::string name;                   // says what it is: conv2d_relu_f32_14x32
-  std::vector<BufferParam> buffers;   // distinct buffers do not alias where one of them is written, but for in-place
-                                      // maps, which declare one parameter
-  std::vector<Symbol> scalars;        // i64 parameters
-  Symbol item;                        // index into the grid
+  std::string name;  // says what it is: conv2d_relu_f32_14x32
+  std::vector<BufferParam> buffers;  // distinct buffers do not alias where one of them is written, but for in-place
+  // maps, which declare one parameter
+  std::vector<Symbol> scalars;  // i64 parameters
+  Symbol item;  // index into the grid
   std::vector<Stmt> body;
   int node = -1;
-  Dim flops, bytes;                   // of one launch, in the scalars: for profiles
-  std::string schedule;               // "contraction 14x2, K 576, rows outer": for inspect
+  Dim flops, bytes;  // of one launch, in the scalars: for profiles
+  std::string schedule;  // "contraction 14x2, K 576, rows outer": for inspect
 };
 
 // A buffer with dtype Invalid is an object (a sequence, optional or map): Input, Output or Dynamic, without a size. It holds
 // the address of an ingot_object, which it gets from Call or Assign; Place does nothing.
 struct HostBuffer {
   enum class Kind : uint8_t {
-    Arena,     // at `offset` in the arena
+    Arena,  // at `offset` in the arena
     Constant,  // at `offset` in the weights
-    Input,     // `index`
-    Output,    // `index`; asked for with `dims` when placed
-    Dynamic,   // allocated when placed, `size`
-    View,      // shares the memory of buffer `index`, `offset` bytes further
+    Input,  // `index`
+    Output,  // `index`; asked for with `dims` when placed
+    Dynamic,  // allocated when placed, `size`
+    View,  // shares the memory of buffer `index`, `offset` bytes further
   } kind = Kind::Arena;
   std::string name;
   DType dtype = DType::Invalid;
-  Dim offset, size;                   // bytes
+  Dim offset, size;  // bytes
   int index = -1;
-  std::vector<Dim> dims;              // Input, Output
+  std::vector<Dim> dims;  // Input, Output
 };
 
-struct Port {                         // an input or output of the model
+struct Port {  // an input or output of the model
   std::string name;
   DType dtype;
-  std::vector<Dim> dims;              // inputs: a plain symbol binds it; anything else is checked
+  std::vector<Dim> dims;  // inputs: a plain symbol binds it; anything else is checked
 };
 
 struct Program {
   std::string name;
   std::vector<Port> inputs, outputs;
-  std::vector<HostBuffer> buffers;    // by id
-  std::vector<Kernel> kernels;        // by id
+  std::vector<HostBuffer> buffers;  // by id
+  std::vector<Kernel> kernels;  // by id
   std::vector<Stmt> host;
-  Dim arena_bytes;                    // in the symbols of the inputs; each size is checked for overflow
-  std::vector<uint8_t> weights;       // the weights section
-  std::vector<std::string> origins;   // names of the model's nodes
+  Dim arena_bytes;  // in the symbols of the inputs; each size is checked for overflow
+  std::vector<uint8_t> weights;  // the weights section
+  std::vector<std::string> origins;  // names of the model's nodes
   std::vector<std::string> messages;  // of Require with code INGOT_RUN_CHECK: args[0] is the number
 };
 

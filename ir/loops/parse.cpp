@@ -9,8 +9,8 @@ namespace ingot::l {
 
 namespace {
 
-constexpr int kMaxNesting = 200;           // of blocks, dims and expressions
-constexpr int64_t kMaxWeights = 1 << 30;   // bytes
+constexpr int kMaxNesting = 200;  // of blocks, dims and expressions
+constexpr int64_t kMaxWeights = 1 << 30;  // bytes
 
 class Parser {
  public:
@@ -107,7 +107,8 @@ class Parser {
   Result<double> number() {
     space();
     size_t end = at_;
-    while (end < text_.size() && (word_char(text_[end]) || text_[end] == '.' || text_[end] == '+' || text_[end] == '-')) ++end;
+    while (end < text_.size() && (word_char(text_[end]) || text_[end] == '.' || text_[end] == '+' || text_[end] == '-'))
+      ++end;
     std::string s(text_.substr(at_, end - at_));
     char* stop = nullptr;
     double v = std::strtod(s.c_str(), &stop);
@@ -182,9 +183,12 @@ class Parser {
     if (number_ahead()) return Dim(TRY(integer()));
     using F = Dim (*)(const Dim&, const Dim&);
     static const std::pair<const char*, F> kFunctions[] = {
-        {"div(", [](const Dim& a, const Dim& b) { return floordiv(a, b); }}, {"mod(", [](const Dim& a, const Dim& b) { return mod(a, b); }},
-        {"min(", [](const Dim& a, const Dim& b) { return min(a, b); }},      {"max(", [](const Dim& a, const Dim& b) { return max(a, b); }},
-        {"less(", [](const Dim& a, const Dim& b) { return less(a, b); }},    {"equal(", [](const Dim& a, const Dim& b) { return equal(a, b); }}};
+        {"div(", [](const Dim& a, const Dim& b) { return floordiv(a, b); }},
+        {"mod(", [](const Dim& a, const Dim& b) { return mod(a, b); }},
+        {"min(", [](const Dim& a, const Dim& b) { return min(a, b); }},
+        {"max(", [](const Dim& a, const Dim& b) { return max(a, b); }},
+        {"less(", [](const Dim& a, const Dim& b) { return less(a, b); }},
+        {"equal(", [](const Dim& a, const Dim& b) { return equal(a, b); }}};
     for (auto& [text, f] : kFunctions)
       if (accept(text)) {
         Dim a = TRY(dim());
@@ -206,7 +210,10 @@ class Parser {
   }
   Result<std::vector<Dim>> dims() {
     std::vector<Dim> v;
-    TRY(list("[", "]", [&]() -> Result<void> { v.push_back(TRY(dim())); return {}; }));
+    TRY(list("[", "]", [&]() -> Result<void> {
+      v.push_back(TRY(dim()));
+      return {};
+    }));
     return v;
   }
 
@@ -225,8 +232,10 @@ class Parser {
     p.weights.assign(static_cast<size_t>(n), 0);
     if (!accept("=")) return {};
     std::string hex = TRY(word());
-    if (hex.size() != p.weights.size() * 2) return invalid("{} digits of weights, expected {}", hex.size(), p.weights.size() * 2);
-    for (size_t i = 0; i < p.weights.size(); ++i) p.weights[i] = static_cast<uint8_t>(std::strtol(hex.substr(2 * i, 2).c_str(), nullptr, 16));
+    if (hex.size() != p.weights.size() * 2)
+      return invalid("{} digits of weights, expected {}", hex.size(), p.weights.size() * 2);
+    for (size_t i = 0; i < p.weights.size(); ++i)
+      p.weights[i] = static_cast<uint8_t>(std::strtol(hex.substr(2 * i, 2).c_str(), nullptr, 16));
     return {};
   }
 
@@ -368,7 +377,8 @@ class Parser {
       default: TRY(args(","));
     }
     int want = arity(n.op);
-    if (want >= 0 && static_cast<int>(n.args.size()) != want) return invalid("'{}' with {} arguments, expected {}", text, n.args.size(), want);
+    if (want >= 0 && static_cast<int>(n.args.size()) != want)
+      return invalid("'{}' with {} arguments, expected {}", text, n.args.size(), want);
     if (!typed) infer(n);
     return Expr(std::make_shared<const ExprNode>(std::move(n)));
   }
@@ -380,17 +390,28 @@ class Parser {
     n.type = from.type();
     n.lanes = from.lanes();
     switch (n.op) {
-      case Op::Eq: case Op::Ne: case Op::Lt: case Op::Le: case Op::Gt: case Op::Ge: case Op::IsNaN: case Op::IsInf:
-        n.type = DType::Bool;
-        break;
-      case Op::LaneSum: case Op::LaneMax: case Op::LaneMin: case Op::LaneProd: n.lanes = 1; break;
+      case Op::Eq:
+      case Op::Ne:
+      case Op::Lt:
+      case Op::Le:
+      case Op::Gt:
+      case Op::Ge:
+      case Op::IsNaN:
+      case Op::IsInf: n.type = DType::Bool; break;
+      case Op::LaneSum:
+      case Op::LaneMax:
+      case Op::LaneMin:
+      case Op::LaneProd: n.lanes = 1; break;
       default: break;
     }
   }
 
   Result<std::vector<Expr>> exprs() {
     std::vector<Expr> v;
-    TRY(list("(", ")", [&]() -> Result<void> { v.push_back(TRY(expr())); return {}; }));
+    TRY(list("(", ")", [&]() -> Result<void> {
+      v.push_back(TRY(expr()));
+      return {};
+    }));
     return v;
   }
 
@@ -546,14 +567,26 @@ class Parser {
     s.name = TRY(quoted());
     s.operands = TRY(tensors());
     TRY(expect("->"));
-    TRY(list("[", "]", [&]() -> Result<void> { s.symbols.push_back(TRY(symbol())); return {}; }));
+    TRY(list("[", "]", [&]() -> Result<void> {
+      s.symbols.push_back(TRY(symbol()));
+      return {};
+    }));
     s.results = TRY(tensors());
     TRY(expect("ints"));
-    TRY(list("[", "]", [&]() -> Result<void> { s.ints.push_back(TRY(integer())); return {}; }));
+    TRY(list("[", "]", [&]() -> Result<void> {
+      s.ints.push_back(TRY(integer()));
+      return {};
+    }));
     TRY(expect("floats"));
-    TRY(list("[", "]", [&]() -> Result<void> { s.floats.push_back(TRY(number())); return {}; }));
+    TRY(list("[", "]", [&]() -> Result<void> {
+      s.floats.push_back(TRY(number()));
+      return {};
+    }));
     TRY(expect("strings"));
-    TRY(list("[", "]", [&]() -> Result<void> { s.strings.push_back(TRY(quoted())); return {}; }));
+    TRY(list("[", "]", [&]() -> Result<void> {
+      s.strings.push_back(TRY(quoted()));
+      return {};
+    }));
     TRY(expect("node"));
     s.node = TRY(small());
     return {};

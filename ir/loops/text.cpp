@@ -45,8 +45,8 @@ class Writer {
     for (size_t i = 0; i < k.buffers.size(); ++i) {
       const BufferParam& b = k.buffers[i];
       buffers_[b.id] = static_cast<int>(i);
-      head += (i ? ", " : "") + buffer_id(b.id) + (anonymous_ ? "" : " " + quoted(b.name)) + ": " + std::string(name(b.dtype)) +
-              (b.written ? " out" : "") + (b.constant ? " const" : "");
+      head += (i ? ", " : "") + buffer_id(b.id) + (anonymous_ ? "" : " " + quoted(b.name)) + ": " +
+              std::string(name(b.dtype)) + (b.written ? " out" : "") + (b.constant ? " const" : "");
     }
     head += ";";
     for (size_t i = 0; i < k.scalars.size(); ++i) head += (i ? ", " : " ") + declare(k.scalars[i]);
@@ -153,7 +153,8 @@ class Writer {
       terms.push_back(term);
     }
     std::sort(terms.begin(), terms.end(), [](const std::string& a, const std::string& b) {
-      bool x = isdigit(static_cast<unsigned char>(a[0])) || a[0] == '-', y = isdigit(static_cast<unsigned char>(b[0])) || b[0] == '-';
+      bool x = isdigit(static_cast<unsigned char>(a[0])) || a[0] == '-',
+           y = isdigit(static_cast<unsigned char>(b[0])) || b[0] == '-';
       return x != y ? y : a < b;
     });
     std::string s;
@@ -224,7 +225,8 @@ class Writer {
 
   void buffer(int id, const HostBuffer& b) {
     static const char* kKinds[] = {"arena", "constant", "input", "output", "dynamic", "view"};
-    std::string s = fmt::format("buffer {} {}: {} {} offset ", id, quoted(b.name), name(b.dtype), kKinds[static_cast<int>(b.kind)]);
+    std::string s =
+        fmt::format("buffer {} {}: {} {} offset ", id, quoted(b.name), name(b.dtype), kKinds[static_cast<int>(b.kind)]);
     s += dim(b.offset);
     s += " size " + dim(b.size);
     s += fmt::format(" index {} dims ", b.index);
@@ -255,8 +257,7 @@ class Writer {
         std::string head = "for " + declare(s.symbol) + " in ";
         head += dim(s.begin);
         head += ".." + dim(s.end);
-        line(head + (s.step != 1 ? " step " + std::to_string(s.step) : "") +
-             (s.unroll ? " unroll" : "") + " {");
+        line(head + (s.step != 1 ? " step " + std::to_string(s.step) : "") + (s.unroll ? " unroll" : "") + " {");
         block(s.body);
         line("}");
         return;
@@ -285,7 +286,8 @@ class Writer {
         return;
       case StmtKind::Set: line(fmt::format("set {} = ", s.id) + expr(s.expr)); return;
       case StmtKind::Store: {
-        std::string head = "store " + buffer_id(s.id) + "[" + dim(s.offset) + (s.stride != 1 ? "; " + std::to_string(s.stride) : "") + "]";
+        std::string head = "store " + buffer_id(s.id) + "[" + dim(s.offset) +
+                           (s.stride != 1 ? "; " + std::to_string(s.stride) : "") + "]";
         if (s.index) head += " at " + expr(s.index);
         if (s.mask) head += " where " + expr(s.mask);
         line(head + " = " + expr(s.expr));
@@ -304,7 +306,9 @@ class Writer {
         line(v + ") over " + dim(s.end) + fmt::format(" grain {} node {}", s.grain, s.node));
         return;
       }
-      case StmtKind::Assign: line(fmt::format("assign {} = {} node {}", s.id, s.buffers.empty() ? -1 : s.buffers[0], s.node)); return;
+      case StmtKind::Assign:
+        line(fmt::format("assign {} = {} node {}", s.id, s.buffers.empty() ? -1 : s.buffers[0], s.node));
+        return;
       case StmtKind::Place: line(fmt::format("place {} node {}", s.id, s.node)); return;
       case StmtKind::Call: {
         std::string v = "call " + quoted(s.name) + " " + tensors(s.operands) + " -> [";
@@ -319,11 +323,11 @@ class Writer {
         line(v + fmt::format("] node {}", s.node));
         return;
       }
-      case StmtKind::Require:
-        {
-          std::string head = "require " + dim(s.begin) + fmt::format(" code {} node {} {} (", s.code, s.node, quoted(s.message));
-          line(head + exprs(s.args) + ")");
-        }
+      case StmtKind::Require: {
+        std::string head =
+            "require " + dim(s.begin) + fmt::format(" code {} node {} {} (", s.code, s.node, quoted(s.message));
+        line(head + exprs(s.args) + ")");
+      }
         return;
     }
   }

@@ -43,14 +43,17 @@ class Verifier {
           auto at = b.offset.constant(), size = b.size.constant();
           int64_t limit = static_cast<int64_t>(program_.weights.size());
           if (!at || *at < 0 || *at > limit || (size && (*size < 0 || *size > limit - *at)))
-            return invalid("constant buffer {} at {} of {} bytes, expected inside {} bytes of weights", i, b.offset.str(), b.size.str(), limit);
+            return invalid("constant buffer {} at {} of {} bytes, expected inside {} bytes of weights", i,
+                           b.offset.str(), b.size.str(), limit);
           break;
         }
         case HostBuffer::Kind::Arena:
         case HostBuffer::Kind::Dynamic: break;
       }
-      if (b.dtype == DType::Invalid && b.kind != HostBuffer::Kind::Input && b.kind != HostBuffer::Kind::Output && b.kind != HostBuffer::Kind::Dynamic)
-        return invalid("host buffer {} is an object in fixed memory, expected an input, an output or a dynamic buffer", i);
+      if (b.dtype == DType::Invalid && b.kind != HostBuffer::Kind::Input && b.kind != HostBuffer::Kind::Output &&
+          b.kind != HostBuffer::Kind::Dynamic)
+        return invalid("host buffer {} is an object in fixed memory, expected an input, an output or a dynamic buffer",
+                       i);
     }
     return block(program_.host, 0);
   }
@@ -92,7 +95,8 @@ class Verifier {
     if (!checked_.insert(e.get()).second) return {};
     if (depth > kMaxExprDepth) return limit_exceeded("an expression nests deeper than {}", kMaxExprDepth);
     const ExprNode& n = *e;
-    if (n.lanes < 1 || n.lanes > kMaxLanes) return invalid("'{}' has {} lanes, expected 1 to {}", name(n.op), n.lanes, kMaxLanes);
+    if (n.lanes < 1 || n.lanes > kMaxLanes)
+      return invalid("'{}' has {} lanes, expected 1 to {}", name(n.op), n.lanes, kMaxLanes);
     int want = arity(n.op);
     if (want >= 0 && static_cast<int>(n.args.size()) != want)
       return invalid("'{}' has {} arguments, expected {}", name(n.op), n.args.size(), want);
@@ -118,43 +122,62 @@ class Verifier {
       }
       case Op::Load: {
         TRY(buffer(n.id));
-        if (n.args.size() > 2) return invalid("a load with {} arguments, expected an index and a mask at most", n.args.size());
+        if (n.args.size() > 2)
+          return invalid("a load with {} arguments, expected an index and a mask at most", n.args.size());
         for (size_t i = 0; i < n.args.size(); ++i) {
           bool last = i + 1 == n.args.size();
           DType t = n.args[i].type();
-          if (t != DType::I64 && !(last && t == DType::Bool)) return invalid("a load's argument is {}, expected an i64 index or a bool mask", name(t));
-          if (n.args[i].lanes() != 1 && n.args[i].lanes() != n.lanes) return invalid("a load of {} lanes with an argument of {}", n.lanes, n.args[i].lanes());
+          if (t != DType::I64 && !(last && t == DType::Bool))
+            return invalid("a load's argument is {}, expected an i64 index or a bool mask", name(t));
+          if (n.args[i].lanes() != 1 && n.args[i].lanes() != n.lanes)
+            return invalid("a load of {} lanes with an argument of {}", n.lanes, n.args[i].lanes());
         }
         return dim(n.dim);
       }
       case Op::Splat:
-        if (n.args[0].lanes() != 1 || n.args[0].type() != n.type) return invalid("splat of {} lanes, expected a scalar of its type", n.args[0].lanes());
+        if (n.args[0].lanes() != 1 || n.args[0].type() != n.type)
+          return invalid("splat of {} lanes, expected a scalar of its type", n.args[0].lanes());
         return {};
-      case Op::LaneSum: case Op::LaneMax: case Op::LaneMin: case Op::LaneProd:
-        if (n.lanes != 1 || n.args[0].type() != n.type) return invalid("'{}' gives one scalar of its operand's type", name(n.op));
+      case Op::LaneSum:
+      case Op::LaneMax:
+      case Op::LaneMin:
+      case Op::LaneProd:
+        if (n.lanes != 1 || n.args[0].type() != n.type)
+          return invalid("'{}' gives one scalar of its operand's type", name(n.op));
         return {};
-      case Op::Cast: case Op::Bitcast: case Op::IsNaN: case Op::IsInf:
+      case Op::Cast:
+      case Op::Bitcast:
+      case Op::IsNaN:
+      case Op::IsInf:
         if (n.args[0].lanes() != n.lanes) return invalid("'{}' changes the number of lanes", name(n.op));
         return {};
-      case Op::Eq: case Op::Ne: case Op::Lt: case Op::Le: case Op::Gt: case Op::Ge:
+      case Op::Eq:
+      case Op::Ne:
+      case Op::Lt:
+      case Op::Le:
+      case Op::Gt:
+      case Op::Ge:
         if (n.type != DType::Bool || n.lanes != n.args[0].lanes()) return invalid("'{}' gives bool", name(n.op));
         return alike(0);
       case Op::Select:
         if (n.args[0].type() != DType::Bool || (n.args[0].lanes() != 1 && n.args[0].lanes() != n.lanes))
           return invalid("select by {}, expected bool", name(n.args[0].type()));
         TRY(alike(1));
-        if (n.args[1].type() != n.type || n.args[1].lanes() != n.lanes) return invalid("select gives another type than its sides");
+        if (n.args[1].type() != n.type || n.args[1].lanes() != n.lanes)
+          return invalid("select gives another type than its sides");
         return {};
       case Op::Dot4:
-        if (n.type != DType::I32 || n.args[0].type() != DType::I32 || n.args[1].type() != DType::U8 || n.args[2].type() != DType::I8 ||
-            n.args[0].lanes() != n.lanes || n.args[1].lanes() != 4 * n.lanes || n.args[2].lanes() != 4 * n.lanes)
+        if (n.type != DType::I32 || n.args[0].type() != DType::I32 || n.args[1].type() != DType::U8 ||
+            n.args[2].type() != DType::I8 || n.args[0].lanes() != n.lanes || n.args[1].lanes() != 4 * n.lanes ||
+            n.args[2].lanes() != 4 * n.lanes)
           return invalid("dot4 of other types than i32, u8 and i8 with 1, 4 and 4 lanes each");
         return {};
       default: break;
     }
     TRY(alike(0));
     if (n.args[0].type() != n.type || n.args[0].lanes() != n.lanes)
-      return invalid("'{}' of {}x{} gives {}x{}, expected the same", name(n.op), name(n.args[0].type()), n.args[0].lanes(), name(n.type), n.lanes);
+      return invalid("'{}' of {}x{} gives {}x{}, expected the same", name(n.op), name(n.args[0].type()),
+                     n.args[0].lanes(), name(n.type), n.lanes);
     return {};
   }
   Result<void> top(const Expr& e) {
@@ -170,7 +193,8 @@ class Verifier {
 
   Result<void> condition(const Expr& e) {
     TRY(top(e));
-    if (e.type() != DType::Bool || e.lanes() != 1) return invalid("a condition of {}, expected one bool", name(e.type()));
+    if (e.type() != DType::Bool || e.lanes() != 1)
+      return invalid("a condition of {}, expected one bool", name(e.type()));
     return {};
   }
 
@@ -185,22 +209,22 @@ class Verifier {
         if (fresh) symbols_.erase(s.symbol->id);
         return {};
       }
-      case StmtKind::While:
-        TRY(condition(s.expr));
-        return block(s.body, depth + 1);
+      case StmtKind::While: TRY(condition(s.expr)); return block(s.body, depth + 1);
       case StmtKind::If:
         TRY(condition(s.expr));
         TRY(block(s.body, depth + 1));
         return block(s.otherwise, depth + 1);
       case StmtKind::Let:
         TRY(top(s.expr));
-        if (!s.symbol || s.expr.type() != DType::I64 || s.expr.lanes() != 1) return invalid("let of {}, expected an i64", name(s.expr.type()));
+        if (!s.symbol || s.expr.type() != DType::I64 || s.expr.lanes() != 1)
+          return invalid("let of {}, expected an i64", name(s.expr.type()));
         symbols_.insert(s.symbol->id);
         return {};
       case StmtKind::Declare: {
         if (s.expr.get()) TRY(top(s.expr));
         if (s.lanes < 1 || s.lanes > kMaxLanes) return invalid("a register of {} lanes", s.lanes);
-        if (s.expr.get() && (s.expr.type() != s.dtype || s.expr.lanes() != s.lanes)) return invalid("register {} is initialised with another type", s.id);
+        if (s.expr.get() && (s.expr.type() != s.dtype || s.expr.lanes() != s.lanes))
+          return invalid("register {} is initialised with another type", s.id);
         registers_[s.id] = {s.dtype, s.lanes};
         return {};
       }
@@ -208,12 +232,14 @@ class Verifier {
         TRY(top(s.expr));
         auto it = registers_.find(s.id);
         if (it == registers_.end()) return invalid("register {} is set before it is declared", s.id);
-        if (it->second != std::pair(s.expr.type(), s.expr.lanes())) return invalid("register {} is set to another type", s.id);
+        if (it->second != std::pair(s.expr.type(), s.expr.lanes()))
+          return invalid("register {} is set to another type", s.id);
         return {};
       }
       case StmtKind::Store: {
         TRY(buffer(s.id));
-        if (!host_ && !written_.count(s.id)) return invalid("store to buffer {}, which is not declared as written", s.id);
+        if (!host_ && !written_.count(s.id))
+          return invalid("store to buffer {}, which is not declared as written", s.id);
         TRY(dim(s.offset));
         TRY(top(s.expr));
         if (s.index.get()) {
@@ -226,9 +252,7 @@ class Verifier {
         }
         return {};
       }
-      case StmtKind::Prefetch:
-        TRY(buffer(s.id));
-        return dim(s.offset);
+      case StmtKind::Prefetch: TRY(buffer(s.id)); return dim(s.offset);
       case StmtKind::Scratch:
         if (host_) return invalid("a scratch buffer on the host");
         if (s.elements <= 0 || s.elements > kMaxScratch / std::max<int64_t>(1, bits(s.dtype) / 8))
@@ -249,10 +273,12 @@ class Verifier {
     if (!host_) return invalid("a host statement in a kernel");
     switch (s.kind) {
       case StmtKind::Launch: {
-        if (s.id < 0 || s.id >= static_cast<int64_t>(program_.kernels.size())) return invalid("launch of kernel {}, expected one below {}", s.id, program_.kernels.size());
+        if (s.id < 0 || s.id >= static_cast<int64_t>(program_.kernels.size()))
+          return invalid("launch of kernel {}, expected one below {}", s.id, program_.kernels.size());
         const Kernel& k = program_.kernels[static_cast<size_t>(s.id)];
         if (s.buffers.size() != k.buffers.size() || s.scalars.size() != k.scalars.size())
-          return invalid("launch of '{}' with {} buffers and {} scalars, expected {} and {}", k.name, s.buffers.size(), s.scalars.size(), k.buffers.size(), k.scalars.size());
+          return invalid("launch of '{}' with {} buffers and {} scalars, expected {} and {}", k.name, s.buffers.size(),
+                         s.scalars.size(), k.buffers.size(), k.scalars.size());
         for (int b : s.buffers) TRY(buffer(b));
         for (const Dim& d : s.scalars) TRY(dim(d));
         return dim(s.end);
@@ -271,7 +297,8 @@ class Verifier {
         for (int64_t id : {s.id, int64_t{s.buffers[0]}}) {
           TRY(buffer(id));
           const HostBuffer& b = program_.buffers[static_cast<size_t>(id)];
-          if (b.dtype != DType::Invalid) return invalid("assign with buffer {} of {}, expected an object", id, name(b.dtype));
+          if (b.dtype != DType::Invalid)
+            return invalid("assign with buffer {} of {}, expected an object", id, name(b.dtype));
           if (b.kind == HostBuffer::Kind::Input && id == s.id) return invalid("assign to buffer {}, an input", id);
         }
         return {};
@@ -286,7 +313,8 @@ class Verifier {
           for (const Dim& d : t.dims) TRY(dim(d));
           if (t.buffer < 0 || t.dtype != DType::Invalid) continue;
           const HostBuffer& b = program_.buffers[static_cast<size_t>(t.buffer)];
-          if (b.dtype != DType::Invalid || b.kind != HostBuffer::Kind::Dynamic) return invalid("an object as a result in buffer {}, expected a dynamic one for objects", t.buffer);
+          if (b.dtype != DType::Invalid || b.kind != HostBuffer::Kind::Dynamic)
+            return invalid("an object as a result in buffer {}, expected a dynamic one for objects", t.buffer);
         }
         return {};
       }

@@ -75,7 +75,8 @@ Result<Heads> heads(Def& d, const Tensor& x, int64_t count, const char* what) {
   if (x.rank() == 4) return Heads{x, false, x.dim(1), x.dim(2), x.dim(3)};
   if (x.rank() != 3) return invalid("{} has rank {}, expected 3 or 4", what, x.rank());
   if (count < 1) return invalid("{} has rank 3 and its number of heads is {}, expected at least 1", what, count);
-  TRY(d.require(equal(mod(x.dim(2), count), 0), fmt::format("{} has {} columns, expected a multiple of {} heads", what, x.dim(2).str(), count)));
+  TRY(d.require(equal(mod(x.dim(2), count), 0),
+                fmt::format("{} has {} columns, expected a multiple of {} heads", what, x.dim(2).str(), count)));
   return Heads{x, true, count, x.dim(1), floordiv(x.dim(2), count)};
 }
 
@@ -87,7 +88,8 @@ Tensor with_past(Def& d, const Heads& now, const Tensor& past) {
     if (!past) return now(i[0], i[1], i[2], i[3]);
     Dims in_now = now.packed ? Dims{i[0], at, i[1] * now.size + i[3]} : Dims{i[0], i[1], at, i[3]};
     Expr zero = ex::number(past.dtype(), 0);
-    return ex::select(as_index(i[2]) < as_index(before), past.or_fill(i, zero), ex::cast(now.x.or_fill(in_now, ex::number(now.x.dtype(), 0)), past.dtype()));
+    return ex::select(as_index(i[2]) < as_index(before), past.or_fill(i, zero),
+                      ex::cast(now.x.or_fill(in_now, ex::number(now.x.dtype(), 0)), past.dtype()));
   });
 }
 
@@ -99,14 +101,17 @@ Tensor with_past(Def& d, const Heads& now, const Tensor& past) {
 Result<void> define_attention(Def& d) {
   Tensor q = d.in(0), mask = d.in(3), past_k = d.in(4), past_v = d.in(5), nonpad = d.in(6);
   int64_t q_heads = d.i64("q_num_heads", 0), kv_heads = d.i64("kv_num_heads", 0);
-  Heads hq = TRY(heads(d, q, q_heads, "query")), hk = TRY(heads(d, d.in(1), kv_heads, "key")), hv = TRY(heads(d, d.in(2), kv_heads, "value"));
+  Heads hq = TRY(heads(d, q, q_heads, "query")), hk = TRY(heads(d, d.in(1), kv_heads, "key")),
+        hv = TRY(heads(d, d.in(2), kv_heads, "value"));
   if (bool(past_k) != bool(past_v)) return invalid("got one of past_key and past_value, expected both or neither");
   TRY(expect_ranks(d, {-1, -1, -1, -1, 4, 4, 1}));
   TRY(expect_floats(d, {0, 1, 2, 4, 5}));
   TRY(expect_numbers(d, {3, 6}));
-  TRY(d.require(equal(hq.size, hk.size), fmt::format("query has head size {} and key {}, expected equal ones", hq.size.str(), hk.size.str())));
-  TRY(d.require(equal(mod(hq.heads, max(hk.heads, 1)), 0),
-                fmt::format("query has {} heads, expected a multiple of the key's {}", hq.heads.str(), hk.heads.str())));
+  TRY(d.require(equal(hq.size, hk.size),
+                fmt::format("query has head size {} and key {}, expected equal ones", hq.size.str(), hk.size.str())));
+  TRY(d.require(
+      equal(mod(hq.heads, max(hk.heads, 1)), 0),
+      fmt::format("query has {} heads, expected a multiple of the key's {}", hq.heads.str(), hk.heads.str())));
   DType type = q.dtype();
   bool present = d.wants(1) || d.wants(2) || past_k;
   Tensor key, value;
@@ -129,24 +134,32 @@ Result<void> define_attention(Def& d) {
   a.softmax_type = a.type;
   if (int64_t code = d.i64("softmax_precision", 0); code != 0) {
     a.softmax_type = onnx_dtype(code);
-    if (a.softmax_type != DType::F64 && a.softmax_type != DType::F32 && a.softmax_type != DType::F16 && a.softmax_type != DType::BF16) {
+    if (a.softmax_type != DType::F64 && a.softmax_type != DType::F32 && a.softmax_type != DType::F16 &&
+        a.softmax_type != DType::BF16) {
       return invalid("softmax_precision is {}, expected a float type", code);
     }
   }
   a.softcap = d.f64("softcap", 0);
   a.q = hq;
-  a.k = [&](const Dim& b, const Dim& h, const Dim& j, const Dim& e) { return key ? key(b, kv_head(h), j, e) : hk(b, kv_head(h), j, e); };
-  a.v = [&](const Dim& b, const Dim& h, const Dim& j, const Dim& e) { return value ? value(b, kv_head(h), j, e) : hv(b, kv_head(h), j, e); };
+  a.k = [&](const Dim& b, const Dim& h, const Dim& j, const Dim& e) {
+    return key ? key(b, kv_head(h), j, e) : hk(b, kv_head(h), j, e);
+  };
+  a.v = [&](const Dim& b, const Dim& h, const Dim& j, const Dim& e) {
+    return value ? value(b, kv_head(h), j, e) : hv(b, kv_head(h), j, e);
+  };
   double scale = d.f64("scale", 0);
   if (scale == 0) {
     auto size = hq.size.constant();
-    if (!size) return unsupported("the head size {} is known at run time only, expected a constant where scale is absent", hq.size.str());
+    if (!size)
+      return unsupported("the head size {} is known at run time only, expected a constant where scale is absent",
+                         hq.size.str());
     scale = 1 / std::sqrt(static_cast<double>(*size));
   }
   a.scale = scale;
 
   DType t = a.type;
-  if (mask && (mask.rank() < 1 || mask.rank() > 4)) return invalid("attn_mask has rank {}, expected 1 to 4", mask.rank());
+  if (mask && (mask.rank() < 1 || mask.rank() > 4))
+    return invalid("attn_mask has rank {}, expected 1 to 4", mask.rank());
   if (mask || causal || nonpad || left >= 0 || right >= 0) {
     a.bias = [&, t](Ix i) {
       Expr out = ex::number(t, -INFINITY), bias = ex::number(t, 0);
@@ -155,7 +168,9 @@ Result<void> define_attention(Def& d) {
         size_t skip = 4 - mask.dims().size();
         for (size_t n = 0; n + 1 < mask.dims().size(); ++n) {
           const Dim& extent = mask.dims()[n];
-          at.push_back(extent.is(1) ? Dim(0) : extent.is_constant() || known_less(i[skip + n], extent) ? i[skip + n] : min(i[skip + n], extent - 1));
+          at.push_back(extent.is(1)                                              ? Dim(0)
+                       : extent.is_constant() || known_less(i[skip + n], extent) ? i[skip + n]
+                                                                                 : min(i[skip + n], extent - 1));
         }
         at.push_back(i[3]);
         bool full = known_equal(mask.dims().back(), keys);
@@ -166,7 +181,9 @@ Result<void> define_attention(Def& d) {
         }
       }
       // The query's position among the keys.
-      Expr position = as_index(i[2]) + (past_k ? as_index(before) : nonpad ? as_index(nonpad(i[0])) - as_index(hq.length) : as_index(0));
+      Expr position = as_index(i[2]) + (past_k   ? as_index(before)
+                                        : nonpad ? as_index(nonpad(i[0])) - as_index(hq.length)
+                                                 : as_index(0));
       Expr j = as_index(i[3]);
       Expr allowed;
       auto allow = [&](Expr c) { allowed = allowed ? allowed && c : c; };
@@ -178,7 +195,9 @@ Result<void> define_attention(Def& d) {
     };
   }
   AttentionResult r = attend(d, a);
-  d.out(hq.packed ? merge_heads(d, r.y, type) : r.y.dtype() == type ? r.y : d.map(r.y.dims(), [&](Ix i) { return ex::cast(r.y(i), type); }));
+  d.out(hq.packed             ? merge_heads(d, r.y, type)
+        : r.y.dtype() == type ? r.y
+                              : d.map(r.y.dims(), [&](Ix i) { return ex::cast(r.y(i), type); }));
   d.out(key);
   d.out(value);
   if (d.wants(3)) {
@@ -195,7 +214,8 @@ struct Rotation {
   Tensor cos, sin, positions;
   Expr angle(const Tensor& cache, const Dim& b, const Dim& i, const Dim& p) const {
     if (!positions) return cache.rank() == 3 ? cache(cache.dim(0).is(1) ? Dim(0) : b, i, p) : cache(i, p);
-    if (one_element(positions) && positions.rank() < 2) return cache(as_index(scalar(positions)) + as_index(i), p);  // an offset
+    if (one_element(positions) && positions.rank() < 2)
+      return cache(as_index(scalar(positions)) + as_index(i), p);  // an offset
     return cache(as_index(positions(positions.dim(0).is(1) ? Dim(0) : b, i)), p);
   }
 };
@@ -205,9 +225,11 @@ Tensor rotate(Def& d, const Heads& x, const Rotation& r, const Dim& rotary, bool
   Dim half = floordiv(rotary, 2);
   bool whole = known_equal(rotary, x.size);
   return d.map(x.x.dims(), [&](Ix i) {
-    Dim b = i[0], h = x.packed ? floordiv(i[2], x.size) : i[1], at = x.packed ? i[1] : i[2], e = x.packed ? mod(i[2], x.size) : i[3];
+    Dim b = i[0], h = x.packed ? floordiv(i[2], x.size) : i[1], at = x.packed ? i[1] : i[2],
+        e = x.packed ? mod(i[2], x.size) : i[3];
     // The pair's number and this element's place in it; columns past `rotary` stay.
-    Dim pair = interleaved ? floordiv(e, 2) : mod(e, half), second = interleaved ? mod(e, 2) : min(floordiv(e, half), 1);
+    Dim pair = interleaved ? floordiv(e, 2) : mod(e, half),
+        second = interleaved ? mod(e, 2) : min(floordiv(e, half), 1);
     if (!whole) pair = min(pair, half - 1);
     Dim first_at = interleaved ? pair * 2 : pair, second_at = interleaved ? pair * 2 + 1 : pair + half;
     Expr x1 = widen(x(b, h, at, first_at)), x2 = widen(x(b, h, at, second_at));
@@ -237,7 +259,8 @@ Result<void> define_ms_rotary_embedding(Def& d) {
   TRY(expect_ranks(d, {-1, -1, 2, 2}));
   TRY(expect_same_floats(d, {0, 2, 3}));
   TRY(expect_numbers(d, {1}));
-  if (d.in(1).rank() != 2 && !one_element(d.in(1))) return invalid("position_ids has type {}, expected [B, L] or one element", d.in(1).type().str());
+  if (d.in(1).rank() != 2 && !one_element(d.in(1)))
+    return invalid("position_ids has type {}, expected [B, L] or one element", d.in(1).type().str());
   int64_t dim = d.i64("rotary_embedding_dim", 0), count = d.i64("num_heads", 0);
   if (t.rank() == 3 && count == 0) {  // the head size is that of the caches
     auto columns = t.dim(2).constant(), half = cos.dim(1).constant();
@@ -277,7 +300,8 @@ Result<void> define_ms_attention(Def& d) {
   TRY(expect_ranks(d, {3, 2, 1, -1, 5, 4}));
   TRY(expect_same_floats(d, {0, 1, 2, 4, 5}));
   TRY(expect_numbers(d, {3}));
-  if (mask && (mask.rank() < 1 || mask.rank() > 4)) return invalid("mask_index has rank {}, expected 1 to 4", mask.rank());
+  if (mask && (mask.rank() < 1 || mask.rank() > 4))
+    return invalid("mask_index has rank {}, expected 1 to 4", mask.rank());
   int64_t count = d.i64("num_heads", 0);
   if (count < 1) return invalid("num_heads is {}, expected at least 1", count);
   if (d.i64("do_rotary", 0) != 0) return unsupported("do_rotary is 1, expected 0");
@@ -316,7 +340,9 @@ Result<void> define_ms_attention(Def& d) {
   a.softmax_type = a.type;
   a.zero_masked_rows = false;
   a.q = [&](const Dim& bb, const Dim& h, const Dim& i, const Dim& e) { return qkv(bb, i, h * size + e); };
-  a.k = [&](const Dim& bb, const Dim& h, const Dim& i, const Dim& e) { return key ? key(bb, h, i, e) : qkv(bb, i, hidden[0] + h * size + e); };
+  a.k = [&](const Dim& bb, const Dim& h, const Dim& i, const Dim& e) {
+    return key ? key(bb, h, i, e) : qkv(bb, i, hidden[0] + h * size + e);
+  };
   a.v = [&](const Dim& bb, const Dim& h, const Dim& i, const Dim& e) {
     return value ? value(bb, h, i, e) : qkv(bb, i, hidden[0] + hidden[1] + h * value_size + e);
   };
@@ -331,7 +357,8 @@ Result<void> define_ms_attention(Def& d) {
     a.bias = [&, t](Ix i) {
       Expr bias = ex::number(t, 0);
       if (mask) bias = ex::select(key_mask(mask, i, before, x.dim(0)), bias, ex::number(t, out_value));
-      if (causal) bias = bias + ex::select(as_index(i[3]) <= as_index(i[2] + before), ex::number(t, 0), ex::number(t, out_value));
+      if (causal)
+        bias = bias + ex::select(as_index(i[3]) <= as_index(i[2] + before), ex::number(t, 0), ex::number(t, out_value));
       if (extra) bias = bias + ex::cast(extra.broadcast(i), t);
       return bias;
     };
@@ -350,7 +377,8 @@ Result<void> define_ms_attention(Def& d) {
 // key_padding_mask; attention_bias: [B|1, H|1, L, S]; past_key, past_value: [B, H, P, D] -> y: [B, L, H*Dv], present_key,
 // present_value.
 Result<void> define_multi_head_attention(Def& d) {
-  Tensor q = d.in(0), k = d.in(1), v = d.in(2), b = d.in(3), mask = d.in(4), extra = d.in(5), past_k = d.in(6), past_v = d.in(7);
+  Tensor q = d.in(0), k = d.in(1), v = d.in(2), b = d.in(3), mask = d.in(4), extra = d.in(5), past_k = d.in(6),
+         past_v = d.in(7);
   if (d.has(8) || d.has(9)) return unsupported("past_sequence_length and cache_indirection are not supported");
   int64_t count = d.i64("num_heads", 0);
   if (count < 1) return invalid("num_heads is {}, expected at least 1", count);
@@ -359,7 +387,8 @@ Result<void> define_multi_head_attention(Def& d) {
   TRY(expect_ranks(d, {3, -1, -1, 1, -1, 4, 4, 4}));
   TRY(expect_same_floats(d, {0, 1, 2, 3, 5, 6, 7}));
   TRY(expect_numbers(d, {4}));
-  if (mask && (mask.rank() < 1 || mask.rank() > 4)) return invalid("key_padding_mask has rank {}, expected 1 to 4", mask.rank());
+  if (mask && (mask.rank() < 1 || mask.rank() > 4))
+    return invalid("key_padding_mask has rank {}, expected 1 to 4", mask.rank());
   // The bias is added before heads are split.
   Dim q_columns = q.dim(2);
   auto biased = [&](const Tensor& x, const Dim& from) {
@@ -381,8 +410,12 @@ Result<void> define_multi_head_attention(Def& d) {
   a.softmax_type = a.type;
   a.zero_masked_rows = false;
   a.q = hq;
-  a.k = [&](const Dim& bb, const Dim& h, const Dim& i, const Dim& e) { return key ? key(bb, h, i, e) : hk(bb, h, i, e); };
-  a.v = [&](const Dim& bb, const Dim& h, const Dim& i, const Dim& e) { return value ? value(bb, h, i, e) : hv(bb, h, i, e); };
+  a.k = [&](const Dim& bb, const Dim& h, const Dim& i, const Dim& e) {
+    return key ? key(bb, h, i, e) : hk(bb, h, i, e);
+  };
+  a.v = [&](const Dim& bb, const Dim& h, const Dim& i, const Dim& e) {
+    return value ? value(bb, h, i, e) : hv(bb, h, i, e);
+  };
   double scale = d.f64("scale", 0);
   auto known = hq.size.constant();
   if (scale == 0 && !known) return unsupported("the head size is known at run time only");
@@ -394,7 +427,8 @@ Result<void> define_multi_head_attention(Def& d) {
     a.bias = [&, t](Ix i) {
       Expr bias = ex::number(t, 0);
       if (mask) bias = ex::select(key_mask(mask, i, before, q.dim(0)), bias, ex::number(t, out_value));
-      if (causal) bias = bias + ex::select(as_index(i[3]) <= as_index(i[2] + before), ex::number(t, 0), ex::number(t, out_value));
+      if (causal)
+        bias = bias + ex::select(as_index(i[3]) <= as_index(i[2] + before), ex::number(t, 0), ex::number(t, out_value));
       if (extra) bias = bias + ex::cast(extra.broadcast(i), t);
       return bias;
     };

@@ -69,8 +69,8 @@ Tensor reshaped(Def& d, const Tensor& x, const Dims& to);
 // The index into a dim that broadcasts to the iterator's extent.
 Dim broadcast_index(const Dim& at, const Dim& extent);
 Result<Dims> broadcast_inputs(Def& d, int first, int count);  // the shape of inputs [first, first + count)
-Tensor expanded(Def& d, const Tensor& x, const Dims& to);     // by the rules of broadcasting
-Tensor converted(Def& d, const Tensor& x, DType to);          // x where it has that type
+Tensor expanded(Def& d, const Tensor& x, const Dims& to);  // by the rules of broadcasting
+Tensor converted(Def& d, const Tensor& x, DType to);  // x where it has that type
 // The contents of an integer scalar or 1-element input as a dim.
 Result<Dim> integer_input(Def& d, int input, int64_t lo = -kDimMax, int64_t hi = kDimMax);
 // Checks, wraps and sorts; refuses one that is named twice.

@@ -13,7 +13,11 @@ namespace {
 
 // The product in the accumulation type, without bias.
 Result<Tensor> float_conv(Def& d, const Tensor& x, const Tensor& w, int64_t group, const Window& win) {
-  ConvOperands o{x, w, group, ex::number(x.dtype(), 0), [](Expr e) { return widen(e); },
+  ConvOperands o{x,
+                 w,
+                 group,
+                 ex::number(x.dtype(), 0),
+                 [](Expr e) { return widen(e); },
                  [](Expr e, const Dim&) { return widen(e); }};
   return convolve(d, o, win);
 }
@@ -25,9 +29,14 @@ Result<Tensor> integer_conv(Def& d, const Tensor& x, const Tensor& w, const Tens
     return invalid("got operands of {} and {}, expected integers", name(x.dtype()), name(w.dtype()));
   }
   auto i32 = [](Expr e) { return ex::cast(e, DType::I32); };
-  if (xz && xz.dtype() != x.dtype()) return invalid("the zero point of the input is of {}, expected {}", name(xz.dtype()), name(x.dtype()));
-  if (xz && !one_element(xz)) return unsupported("the zero point of the input has type {}, expected one element", xz.type().str());
-  ConvOperands o{x, w, group, xz ? scalar(xz) : ex::integer(x.dtype(), 0),
+  if (xz && xz.dtype() != x.dtype())
+    return invalid("the zero point of the input is of {}, expected {}", name(xz.dtype()), name(x.dtype()));
+  if (xz && !one_element(xz))
+    return unsupported("the zero point of the input has type {}, expected one element", xz.type().str());
+  ConvOperands o{x,
+                 w,
+                 group,
+                 xz ? scalar(xz) : ex::integer(x.dtype(), 0),
                  [=](Expr e) { return xz ? i32(e) - i32(scalar(xz)) : i32(e); },
                  [=](Expr e, const Dim& k) { return wz ? i32(e) - i32(per_channel(wz, k)) : i32(e); }};
   return convolve(d, o, win);
@@ -47,7 +56,9 @@ Result<void> define_conv(Def& d) {
     d.out(acc);
     return {};
   }
-  if (b) TRY(d.require(equal(b.type().numel(), w.dim(0)), fmt::format("bias has type {}, expected {} elements", b.type().str(), w.dim(0).str())));
+  if (b)
+    TRY(d.require(equal(b.type().numel(), w.dim(0)),
+                  fmt::format("bias has type {}, expected {} elements", b.type().str(), w.dim(0).str())));
   d.out(d.map(acc.dims(), [&](Ix i) {
     Expr e = acc(i);
     if (b) e = e + widen(b(i[1]));
@@ -88,7 +99,8 @@ Result<void> define_conv_integer(Def& d) {
 // QLinearConv-10. Inputs x, x_scale, x_zero, w, w_scale, w_zero, y_scale, y_zero, b (i32 [K]). Scales and zero points of w
 // are [] or [K]. y = saturate(round_even(acc * (x_scale*w_scale/y_scale)) + y_zero), the scale in f32.
 Result<void> define_qlinear_conv(Def& d) {
-  Tensor x = d.in(0), xs = d.in(1), xz = d.in(2), w = d.in(3), ws = d.in(4), wz = d.in(5), ys = d.in(6), yz = d.in(7), b = d.in(8);
+  Tensor x = d.in(0), xs = d.in(1), xz = d.in(2), w = d.in(3), ws = d.in(4), wz = d.in(5), ys = d.in(6), yz = d.in(7),
+         b = d.in(8);
   int64_t group = d.i64("group", 1);
   bool channels_last = d.i64("channels_last", 0) != 0;
   if (channels_last) return unsupported("channels_last is 1, expected 0");
@@ -99,7 +111,8 @@ Result<void> define_qlinear_conv(Def& d) {
   Window win = TRY(conv_window(d, x, w, group));
   Tensor acc = TRY(integer_conv(d, x, w, xz, wz, group, win));
   Tensor scale = d.map({w.dim(0)}, [&](Ix i) {
-    return ex::cast(scalar(xs), DType::F32) * ex::cast(per_channel(ws, i[0]), DType::F32) / ex::cast(scalar(ys), DType::F32);
+    return ex::cast(scalar(xs), DType::F32) * ex::cast(per_channel(ws, i[0]), DType::F32) /
+           ex::cast(scalar(ys), DType::F32);
   });
   DType out = yz ? yz.dtype() : x.dtype();
   d.out(d.map(acc.dims(), [&](Ix i) {
@@ -117,8 +130,10 @@ Result<void> define_causal_conv_with_state(Def& d) {
   TRY(expect_ranks(d, {3, 3, 1, 3}));
   TRY(expect_same_floats(d, {0, 1, 2, 3}));
   std::string act = d.str("activation", "none");
-  if (act != "none" && act != "silu" && act != "swish") return invalid("activation is '{}', expected none, silu or swish", act);
-  TRY(d.require(equal(w.dim(0), x.dim(1)), fmt::format("weight has {} channels, expected {}", w.dim(0).str(), x.dim(1).str())));
+  if (act != "none" && act != "silu" && act != "swish")
+    return invalid("activation is '{}', expected none, silu or swish", act);
+  TRY(d.require(equal(w.dim(0), x.dim(1)),
+                fmt::format("weight has {} channels, expected {}", w.dim(0).str(), x.dim(1).str())));
   Dim k = w.dim(2), length = x.dim(2), before = k - 1;
   Tensor padded = d.map({x.dim(0), x.dim(1), length + before}, [&](Ix i) {
     Expr now = x.or_fill({i[0], i[1], i[2] - before}, ex::number(x.dtype(), 0));

@@ -16,26 +16,30 @@ using namespace nn;
 // ConvTranspose-22. x: [N, C, D...], w: [C, K/group, R...], b: [K] -> [N, K, P...].
 Result<void> define_conv_transpose(Def& d) {
   Tensor x = d.in(0), w = d.in(1), b = d.in(2);
-  if (x.rank() < 3 || w.rank() != x.rank()) return invalid("got ranks {} and {}, expected equal ones of at least 3", x.rank(), w.rank());
+  if (x.rank() < 3 || w.rank() != x.rank())
+    return invalid("got ranks {} and {}, expected equal ones of at least 3", x.rank(), w.rank());
   TRY(expect_same_floats(d, {0, 1, 2}));
   TRY(expect_ranks(d, {-1, -1, 1}));
   int64_t group = d.i64("group", 1);
   if (group < 1 || group > kMaxWindowAttribute) return invalid("group is {}, expected at least 1", group);
   TRY(d.require(equal(x.dim(1), w.dim(0)),
                 fmt::format("input has {} channels, expected {} (the weight's)", x.dim(1).str(), w.dim(0).str())));
-  TRY(d.require(equal(mod(x.dim(1), group), 0), fmt::format("input has {} channels, expected a multiple of {} groups", x.dim(1).str(), group)));
+  TRY(d.require(equal(mod(x.dim(1), group), 0),
+                fmt::format("input has {} channels, expected a multiple of {} groups", x.dim(1).str(), group)));
   size_t rank = static_cast<size_t>(x.rank()) - 2;
-  std::vector<int64_t> stride = TRY(int_list(d, "strides", rank, 1, 1)), dilation = TRY(int_list(d, "dilations", rank, 1, 1));
+  std::vector<int64_t> stride = TRY(int_list(d, "strides", rank, 1, 1)),
+                       dilation = TRY(int_list(d, "dilations", rank, 1, 1));
   std::vector<int64_t> extra = TRY(int_list(d, "output_padding", rank, 0, 0));
   std::vector<int64_t> shape = d.ints("output_shape");
   if (shape.size() == rank + 2) shape.erase(shape.begin(), shape.begin() + 2);
-  if (!shape.empty() && shape.size() != rank) return invalid("output_shape has {} elements, expected {}", shape.size(), rank);
+  if (!shape.empty() && shape.size() != rank)
+    return invalid("output_shape has {} elements, expected {}", shape.size(), rank);
   std::string mode = d.str("auto_pad", "NOTSET");
   std::vector<int64_t> pads(2 * rank, 0);
   if (mode == "NOTSET" || mode.empty()) pads = TRY(int_list(d, "pads", 2 * rank, 0, -kMaxWindowAttribute));
 
   Dims out, begin, phases, taps, first, span;  // per spatial dim; `first` is u0
-  bool inside = true;                          // every read of x lies inside: taps do not overlap
+  bool inside = true;  // every read of x lies inside: taps do not overlap
   for (size_t k = 0; k < rank; ++k) {
     Dim in = x.dim(static_cast<int>(k) + 2), r = w.dim(static_cast<int>(k) + 2);
     Dim full = stride[k] * (in - 1) + extra[k] + (r - 1) * dilation[k] + 1;
@@ -91,7 +95,8 @@ Result<void> define_conv_transpose(Def& d) {
     w_at.push_back(r[0]);
     for (size_t k = 0; k < rank; ++k) {
       const Dim &u = i[2 + rank + k], &tap = r[1 + k];
-      x_at.push_back(stride[k] == 1 ? u + first[k] - (taps[k] - 1 - tap) * dilation[k] : u + first[k] - (taps[k] - 1) + tap);
+      x_at.push_back(stride[k] == 1 ? u + first[k] - (taps[k] - 1 - tap) * dilation[k]
+                                    : u + first[k] - (taps[k] - 1) + tap);
       w_at.push_back(tap);
     }
     return widen(inside ? x(x_at) : x.or_fill(x_at, ex::number(x.dtype(), 0))) * widen(w2(w_at));
@@ -119,8 +124,9 @@ Result<void> define_deform_conv(Def& d) {
   Window win = TRY(conv_window(d, x, w, group));
   if (offset_group < 1) return invalid("offset_group is {}, expected at least 1", offset_group);
   Dim area = win.kernel[0] * win.kernel[1];
-  TRY(d.require(equal(offset.dim(1), area * 2 * offset_group),
-                fmt::format("offset has {} channels, expected {}", offset.dim(1).str(), (area * 2 * offset_group).str())));
+  TRY(d.require(
+      equal(offset.dim(1), area * 2 * offset_group),
+      fmt::format("offset has {} channels, expected {}", offset.dim(1).str(), (area * 2 * offset_group).str())));
   TRY(d.require(equal(offset.dim(2), win.out[0]) * equal(offset.dim(3), win.out[1]),
                 fmt::format("offset has extents {} x {}, expected {} x {}", offset.dim(2).str(), offset.dim(3).str(),
                             win.out[0].str(), win.out[1].str())));
@@ -134,15 +140,16 @@ Result<void> define_deform_conv(Def& d) {
     Expr y0 = floor(y), z0 = floor(z), fy = y - y0, fz = z - z0;
     Expr iy = ex::cast(y0, DType::I64), iz = ex::cast(z0, DType::I64);
     auto at = [&](int dy, int dz) {
-      return widen(x.or_fill(std::vector<Expr>{as_index(i[0]), as_index(i[1]), iy + dy, iz + dz}, ex::number(x.dtype(), 0)));
+      return widen(
+          x.or_fill(std::vector<Expr>{as_index(i[0]), as_index(i[1]), iy + dy, iz + dz}, ex::number(x.dtype(), 0)));
     };
     Expr v = (at(0, 0) * (1 - fz) + at(0, 1) * fz) * (1 - fy) + (at(1, 0) * (1 - fz) + at(1, 1) * fz) * fy;
     if (mask) v = v * widen(mask(i[0], tap, i[4], i[5]));
     return v;
   });
   Dim per_group = floordiv(w.dim(0), group);
-  Tensor acc = d.reduce(Combiner::Sum, {x.dim(0), w.dim(0), win.out[0], win.out[1]}, {w.dim(1), win.kernel[0], win.kernel[1]},
-                        [&](Ix i, Ix r) {
+  Tensor acc = d.reduce(Combiner::Sum, {x.dim(0), w.dim(0), win.out[0], win.out[1]},
+                        {w.dim(1), win.kernel[0], win.kernel[1]}, [&](Ix i, Ix r) {
                           Dim c = group == 1 ? r[0] : floordiv(i[1], per_group) * w.dim(1) + r[0];
                           return col(i[0], c, r[1], r[2], i[2], i[3]) * widen(w(i[1], r[0], r[1], r[2]));
                         });

@@ -83,8 +83,8 @@ Result<Dims> Def::integers(int i, int64_t lo, int64_t hi) {
   Value& v = *node_.inputs[static_cast<size_t>(i)];
   const TensorType& t = v.type.tensor;
   if (!t.is_static() || t.elements() > kMaxSymbolicElements) {
-    return unsupported("input {} has type {}, expected at most {} elements where its contents decide shapes", i, t.str(),
-                       kMaxSymbolicElements);
+    return unsupported("input {} has type {}, expected at most {} elements where its contents decide shapes", i,
+                       t.str(), kMaxSymbolicElements);
   }
   std::vector<Dim> elements;
   for (int64_t k = 0; k < t.elements(); ++k) {
@@ -118,8 +118,12 @@ bool Def::has_attr(std::string_view name) const { return node_.attrs.find(name) 
 int64_t Def::i64(std::string_view n, int64_t o) const { return attr_or(node_, n, o); }
 double Def::f64(std::string_view n, double o) const { return attr_or(node_, n, o); }
 std::string Def::str(std::string_view n, std::string o) const { return attr_or(node_, n, std::move(o)); }
-std::vector<int64_t> Def::ints(std::string_view n, std::vector<int64_t> o) const { return attr_or(node_, n, std::move(o)); }
-std::vector<double> Def::floats(std::string_view n, std::vector<double> o) const { return attr_or(node_, n, std::move(o)); }
+std::vector<int64_t> Def::ints(std::string_view n, std::vector<int64_t> o) const {
+  return attr_or(node_, n, std::move(o));
+}
+std::vector<double> Def::floats(std::string_view n, std::vector<double> o) const {
+  return attr_or(node_, n, std::move(o));
+}
 std::vector<std::string> Def::strs(std::string_view n, std::vector<std::string> o) const {
   return attr_or(node_, n, std::move(o));
 }

@@ -105,7 +105,8 @@ class Def {
   Tensor scan(Combiner c, const Dims& dims, int axis, bool exclusive, bool reverse, const Body& body);
   // Copies `base`, then combines `body` at `target` for each index of `dims`.
   Tensor scatter(Combiner c, const Tensor& base, const Dims& dims,
-                 const std::function<std::pair<std::vector<Expr>, Expr>(Ix)>& target_and_value, bool skip_outside = false);
+                 const std::function<std::pair<std::vector<Expr>, Expr>(Ix)>& target_and_value,
+                 bool skip_outside = false);
   // Per index of dims: states start at init(i); while condition(i, states), states = next(i, states).
   std::vector<Tensor> walk(const Dims& dims, int64_t limit, const std::function<std::vector<Expr>(Ix)>& init,
                            const std::function<Expr(Ix, const std::vector<Expr>&)>& condition,
@@ -176,7 +177,8 @@ class Expand {
   // A node with regions (if, loop): the body builds into a fresh region whose inputs have the given types.
   Result<std::vector<Value*>> loop(Value* trip_count, Value* condition, std::vector<Value*> carried, int scanned,
                                    const std::function<Result<std::vector<Value*>>(Expand& body, Value* iteration,
-                                       std::vector<Value*> carried)>& body);  // gives carried..., scanned...
+                                                                                   std::vector<Value*> carried)>&
+                                       body);  // gives carried..., scanned...
   Result<void> append(std::unique_ptr<Node> node);     // a node built by hand
   void out(Value* v) { results_.push_back(v); }         // in order; null for one that is absent
   const std::vector<Value*>& results() const { return results_; }

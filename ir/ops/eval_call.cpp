@@ -29,7 +29,8 @@ void* allocate(const ingot_context* c, int64_t size) {
   return p;
 }
 void release(const ingot_context*, void*) {}  // with the session
-int32_t parallel_for(const ingot_context* c, ingot_kernel_fn f, void* const* buffers, const int64_t* scalars, int64_t count, int64_t) {
+int32_t parallel_for(const ingot_context* c, ingot_kernel_fn f, void* const* buffers, const int64_t* scalars,
+                     int64_t count, int64_t) {
   return count > 0 ? f(c, buffers, scalars, 0, count) : 0;
 }
 int32_t report(const ingot_context* c, int32_t, int32_t code, int32_t count, const int64_t* args) {
@@ -71,7 +72,8 @@ struct Marshal {
 
 Result<HostValue> tensor_back(const ingot_tensor_view& v, DType expected, Budget& budget) {
   const DType t = dtype_of_code(v.dtype);
-  if (t != expected && expected != DType::Invalid) return invalid("got a result of {}, expected {}", name(t), name(expected));
+  if (t != expected && expected != DType::Invalid)
+    return invalid("got a result of {}, expected {}", name(t), name(expected));
   if (v.rank < 0 || v.rank > INGOT_MAX_RANK) return invalid("got a result of rank {}", v.rank);
   std::vector<int64_t> dims(v.shape, v.shape + v.rank);
   auto data = TRY(budget.allocate(t, dims));
@@ -80,7 +82,8 @@ Result<HostValue> tensor_back(const ingot_tensor_view& v, DType expected, Budget
   if (t == DType::String) {
     const auto* s = static_cast<const ingot_string*>(v.data);
     data->strings.resize(static_cast<size_t>(n));
-    for (int64_t i = 0; i < n; ++i) data->strings[static_cast<size_t>(i)].assign(s[i].data ? s[i].data : "", static_cast<size_t>(s[i].size));
+    for (int64_t i = 0; i < n; ++i)
+      data->strings[static_cast<size_t>(i)].assign(s[i].data ? s[i].data : "", static_cast<size_t>(s[i].size));
   } else if (n > 0) {
     std::memcpy(data->mutable_bytes(), v.data, static_cast<size_t>(data->size_bytes));
   }
@@ -116,7 +119,8 @@ Error failure(const k::Stage& s, int32_t code, const std::vector<int64_t>& args)
     case INGOT_RUN_DIM:
     case INGOT_RUN_INPUT_DIM: return invalid("{} got extent {}, expected {}", s.algorithm, arg(0), arg(1));
     case INGOT_RUN_VALUE: return invalid("{} got value {}, which is out of range", s.algorithm, arg(0));
-    case INGOT_RUN_CHECK: return invalid("{}", s.message.empty() ? s.algorithm + " got inputs that it cannot take" : s.message);
+    case INGOT_RUN_CHECK:
+      return invalid("{}", s.message.empty() ? s.algorithm + " got inputs that it cannot take" : s.message);
     case INGOT_RUN_TOO_LARGE: return limit_exceeded("{} needs a size that overflows", s.algorithm);
     case INGOT_RUN_LIMIT: return limit_exceeded("{} exceeds its limit", s.algorithm);
     default: return invalid("{} failed with code {}", s.algorithm, code);
@@ -125,8 +129,8 @@ Error failure(const k::Stage& s, int32_t code, const std::vector<int64_t>& args)
 
 }  // namespace
 
-Result<std::vector<HostValue>> run_call(const k::Stage& s, const std::vector<HostValue>& operands, const std::vector<Type>& types,
-                                        Bindings& symbols, Budget& budget) {
+Result<std::vector<HostValue>> run_call(const k::Stage& s, const std::vector<HostValue>& operands,
+                                        const std::vector<Type>& types, Bindings& symbols, Budget& budget) {
   const ingot_algorithm_fn run = find_algorithm(s.algorithm);
   if (!run) return unsupported("no algorithm '{}'", s.algorithm);
   Session session;
@@ -155,7 +159,8 @@ Result<std::vector<HostValue>> run_call(const k::Stage& s, const std::vector<Hos
     ingot_tensor_view v{nullptr, nullptr, 0, INGOT_OBJECT};
     if (type.kind == Type::Kind::None) v.dtype = 0;
     if (type.is_tensor()) {
-      if (type.tensor.rank() > INGOT_MAX_RANK) return limit_exceeded("a result has rank {}, expected at most {}", type.tensor.rank(), INGOT_MAX_RANK);
+      if (type.tensor.rank() > INGOT_MAX_RANK)
+        return limit_exceeded("a result has rank {}, expected at most {}", type.tensor.rank(), INGOT_MAX_RANK);
       auto& shape = marshal.shapes.emplace_back(INGOT_MAX_RANK, 0);
       v.shape = shape.data();
       v.rank = type.tensor.rank();
@@ -174,7 +179,8 @@ Result<std::vector<HostValue>> run_call(const k::Stage& s, const std::vector<Hos
           if (d > 0 && n > kDimMax / 64 / d) return limit_exceeded("a result is too large");
           n *= d;
         }
-        const int64_t bytes = type.tensor.dtype == DType::String ? n * static_cast<int64_t>(sizeof(ingot_string)) : storage_bytes(type.tensor.dtype, n);
+        const int64_t bytes = type.tensor.dtype == DType::String ? n * static_cast<int64_t>(sizeof(ingot_string))
+                                                                 : storage_bytes(type.tensor.dtype, n);
         v.data = allocate(&context, bytes);
         if (!v.data) return limit_exceeded("got no memory for {} bytes", bytes);
         std::memset(v.data, 0, static_cast<size_t>(bytes));
@@ -206,7 +212,8 @@ Result<std::vector<HostValue>> run_call(const k::Stage& s, const std::vector<Hos
   for (size_t i = 0; i < s.symbols.size(); ++i) {
     const Symbol& symbol = s.symbols[i];
     if (decided_symbols[i] < symbol->lo || decided_symbols[i] > symbol->hi)
-      return invalid("{} decided an extent of {}, expected one in [{}, {}]", s.algorithm, decided_symbols[i], symbol->lo, symbol->hi);
+      return invalid("{} decided an extent of {}, expected one in [{}, {}]", s.algorithm, decided_symbols[i],
+                     symbol->lo, symbol->hi);
     symbols[symbol->id] = decided_symbols[i];
   }
   std::vector<HostValue> results;
@@ -218,7 +225,9 @@ Result<std::vector<HostValue>> run_call(const k::Stage& s, const std::vector<Hos
     if (types[i].is_tensor())
       for (int d = 0; d < types[i].tensor.rank(); ++d) {
         const auto n = ingot::evaluate(types[i].tensor.dims[static_cast<size_t>(d)], symbols);
-        if (n && *n != out[i].shape[d]) return invalid("{} gave dimension {} of result {} the extent {}, expected {}", s.algorithm, d, i, out[i].shape[d], *n);
+        if (n && *n != out[i].shape[d])
+          return invalid("{} gave dimension {} of result {} the extent {}, expected {}", s.algorithm, d, i,
+                         out[i].shape[d], *n);
       }
     results.push_back(TRY(value_back(out[i], types[i], budget, 0)));
   }

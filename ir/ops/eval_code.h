@@ -29,13 +29,13 @@ inline constexpr int kMaxInstructions = 1 << 16;  // of one stage
 // f32 (already rounded); 2- and 4-bit integers as i8 or u8; strings as const std::string*; the rest as themselves.
 using VecFn = void (*)(void* dst, const void* a, const void* b, const void* c, int64_t n);
 int64_t register_bytes(DType);
-bool is_native(DType);                                     // storage format == register format
-VecFn op_fn(ScalarOp, DType operand_type);                 // null: not an operation on that type
-VecFn round_fn(DType);                                     // f32 registers rounded to a small float; null where none
+bool is_native(DType);  // storage format == register format
+VecFn op_fn(ScalarOp, DType operand_type);  // null: not an operation on that type
+VecFn round_fn(DType);  // f32 registers rounded to a small float; null where none
 std::vector<VecFn> cast_fns(DType from, DType to, bool saturate);  // applied in turn (the later ones in place)
 std::vector<VecFn> bitcast_fns(DType from, DType to);
 VecFn splat_fn(DType);
-VecFn floor_div_fn();                                      // i64; divisor 0 gives 0
+VecFn floor_div_fn();  // i64; divisor 0 gives 0
 void fill_constant(void* dst, DType, double number, int64_t integer, int64_t n);
 void copy_lanes(void* dst, const void* src, DType, int64_t lane_begin, int64_t lane_end);
 void zero_lanes(void* dst, DType, int64_t lane_begin, int64_t lane_end);
@@ -75,14 +75,16 @@ class Code {
 
   const std::vector<Loop>& loops() const { return loops_; }
   int lane() const { return lane_; }
-  int64_t iterations() const { return iterations_; }    // of iters
-  int64_t reductions() const { return reductions_; }    // of reds
+  int64_t iterations() const { return iterations_; }  // of iters
+  int64_t reductions() const { return reductions_; }  // of reds
   std::vector<int64_t>& at() { return at_; }
-  int64_t form_base(int form) const;                    // at the current position
-  int64_t form_stride(int form) const;                  // along the lane loop
+  int64_t form_base(int form) const;  // at the current position
+  int64_t form_stride(int form) const;  // along the lane loop
 
   Result<void> run(int section, int64_t n);
-  const void* root(int section, size_t i) const { return regs_[static_cast<size_t>(root_regs_[static_cast<size_t>(section)][i])].ptr; }
+  const void* root(int section, size_t i) const {
+    return regs_[static_cast<size_t>(root_regs_[static_cast<size_t>(section)][i])].ptr;
+  }
   DType root_type(int section, size_t i) const { return roots_[static_cast<size_t>(section)][i].type(); }
   // Where the root is computed by an instruction that can write anywhere: makes it write there for one run
   // (null: to its register). False: copy it.
@@ -93,23 +95,23 @@ class Code {
  private:
   struct Reg {
     DType type;
-    bool uniform = false;   // one element
-    bool full = false;      // a constant: valid as uniform and as varying
-    void* ptr = nullptr;    // its own storage, or inside a tensor
+    bool uniform = false;  // one element
+    bool full = false;  // a constant: valid as uniform and as varying
+    void* ptr = nullptr;  // its own storage, or inside a tensor
     uint8_t* own = nullptr;
-    bool direct = false;    // computed by one instruction, that may write to a tensor
+    bool direct = false;  // computed by one instruction, that may write to a tensor
   };
   struct DimAccess {
     int64_t extent, stride;
-    int form = -1;          // affine, or
-    int reg = -1;           // computed
+    int form = -1;  // affine, or
+    int reg = -1;  // computed
   };
   struct Access {
     const TensorData* data = nullptr;
     int64_t id = -1;
     std::vector<DimAccess> dims;
-    int flat_form = -1;     // proven in bounds and affine as a whole
-    int flat_reg = -1;      // proven in bounds, computed
+    int flat_form = -1;  // proven in bounds and affine as a whole
+    int flat_reg = -1;  // proven in bounds, computed
     int fill = -1, guard = -1;
   };
   enum class Kind : uint8_t { Fn, Ramp, Load, Splat, SkipIfNone, SkipIfAll, Blend };
@@ -118,14 +120,14 @@ class Code {
     bool uniform = false;
     VecFn fn = nullptr;
     int dst = -1, a = -1, b = -1, c = -1;
-    int extra = -1;         // Ramp: form; Load: access; Skip: target instruction
+    int extra = -1;  // Ramp: form; Load: access; Skip: target instruction
   };
   struct ReadPlan {
     const TensorData* data = nullptr;
     std::vector<std::shared_ptr<DimPlan>> dims;  // null: computed by the argument
     std::vector<int64_t> strides;
     bool proven = false;
-    std::shared_ptr<DimPlan> flat;               // where proven and all dims are plans
+    std::shared_ptr<DimPlan> flat;  // where proven and all dims are plans
   };
   struct Scope {
     std::map<const ExprNode*, int> exprs;
@@ -160,7 +162,7 @@ class Code {
 
   Lookup tensor_;
   const Bindings& symbols_;
-  std::vector<Symbol> iter_symbols_;           // concrete, one per original loop
+  std::vector<Symbol> iter_symbols_;  // concrete, one per original loop
   Substitution iter_substitution_;
   std::vector<Loop> loops_;
   std::vector<Form> forms_;

@@ -187,7 +187,8 @@ void Code::choose_lane(Lanes lanes) {
   lane_ = -1;
   double best = -1;
   int last_iter = -1, last_red = -1;
-  for (int i = 0; i < static_cast<int>(loops_.size()); ++i) (loops_[static_cast<size_t>(i)].reduced ? last_red : last_iter) = i;
+  for (int i = 0; i < static_cast<int>(loops_.size()); ++i)
+    (loops_[static_cast<size_t>(i)].reduced ? last_red : last_iter) = i;
   for (int i = static_cast<int>(loops_.size()) - 1; i >= 0; --i) {
     const Loop& l = loops_[static_cast<size_t>(i)];
     if (lanes == Lanes::InnermostIter && i != last_iter) continue;
@@ -196,9 +197,14 @@ void Code::choose_lane(Lanes lanes) {
     double good = 0, count = 0;
     auto address = [&](const ReadPlan& r) -> double {
       int64_t stride = 0;
-      if (r.flat) return r.flat->terms.empty() ? static_cast<double>(std::abs(forms_[static_cast<size_t>(r.flat->form)].coefficients[static_cast<size_t>(i)])) : 4;
+      if (r.flat)
+        return r.flat->terms.empty()
+                   ? static_cast<double>(
+                         std::abs(forms_[static_cast<size_t>(r.flat->form)].coefficients[static_cast<size_t>(i)]))
+                   : 4;
       for (size_t d = 0; d < r.dims.size(); ++d)
-        if (r.dims[d]) stride += forms_[static_cast<size_t>(r.dims[d]->form)].coefficients[static_cast<size_t>(i)] * r.strides[d];
+        if (r.dims[d])
+          stride += forms_[static_cast<size_t>(r.dims[d]->form)].coefficients[static_cast<size_t>(i)] * r.strides[d];
       return static_cast<double>(std::abs(stride));
     };
     for (const auto& [e, r] : reads_) {
@@ -300,7 +306,9 @@ int Code::vary(int reg) {
 
 int Code::constant_reg(DType t, double number, int64_t integer) {
   for (const auto& [reg, v] : constants_)
-    if (regs_[static_cast<size_t>(reg)].type == t && v.second == integer && std::signbit(v.first) == std::signbit(number) && (v.first == number || (v.first != v.first && number != number)))
+    if (regs_[static_cast<size_t>(reg)].type == t && v.second == integer &&
+        std::signbit(v.first) == std::signbit(number) &&
+        (v.first == number || (v.first != v.first && number != number)))
       return reg;
   const int r = new_reg(t, true);
   regs_[static_cast<size_t>(r)].full = true;
@@ -316,7 +324,8 @@ int Code::find(const ExprNode* e) const {
 
 Result<int> Code::gen(const Expr& e) {
   if (int r = find(e.get()); r >= 0) return r;
-  if (static_cast<int>(instrs_.size()) > kMaxInstructions) return limit_exceeded("expression needs more than {} steps", kMaxInstructions);
+  if (static_cast<int>(instrs_.size()) > kMaxInstructions)
+    return limit_exceeded("expression needs more than {} steps", kMaxInstructions);
   const int r = TRY(gen_node(e));
   scopes_.back().exprs[e.get()] = r;
   return r;
@@ -331,7 +340,8 @@ Result<int> Code::gen_node(const Expr& e) {
     case ScalarOp::Read: return gen_read(e);
     case ScalarOp::Select: return gen_select(e);
     case ScalarOp::Local:
-      if (e->id < 0 || e->id >= static_cast<int64_t>(state_regs_.size())) return invalid("state {} does not exist", e->id);
+      if (e->id < 0 || e->id >= static_cast<int64_t>(state_regs_.size()))
+        return invalid("state {} does not exist", e->id);
       return state_regs_[static_cast<size_t>(e->id)];
     default: break;
   }
@@ -371,7 +381,8 @@ int Code::gen_plan(const DimPlan& p) {
     if (auto it = scopes_[i].dims.find(&p); it != scopes_[i].dims.end()) return it->second;
   int r;
   const Form& f = forms_[static_cast<size_t>(p.form)];
-  const bool form_constant = std::all_of(f.coefficients.begin(), f.coefficients.end(), [](int64_t c) { return c == 0; });
+  const bool form_constant =
+      std::all_of(f.coefficients.begin(), f.coefficients.end(), [](int64_t c) { return c == 0; });
   if (form_constant) {
     r = constant_reg(DType::I64, 0, f.base);
   } else {
@@ -407,7 +418,8 @@ int Code::gen_plan(const DimPlan& p) {
         v = emit(fn, type, u, v, b);
         if (type == DType::Bool) v = emit(cast_fns(DType::Bool, DType::I64, true)[0], DType::I64, u, v);
       }
-      prod = prod < 0 ? v : emit(op_fn(ScalarOp::Mul, DType::I64), DType::I64, is_uniform(prod) && is_uniform(v), prod, v);
+      prod =
+          prod < 0 ? v : emit(op_fn(ScalarOp::Mul, DType::I64), DType::I64, is_uniform(prod) && is_uniform(v), prod, v);
     }
     if (t.coefficient != 1) {
       const int c = constant_reg(DType::I64, 0, t.coefficient);
@@ -471,7 +483,8 @@ int Code::and_guard(int cond, bool negate, bool uniform) {
   if (negate) g = emit(op_fn(ScalarOp::Not, DType::Bool), DType::Bool, uniform, cond);
   const int outer = scopes_.back().guard;
   if (outer < 0) return g;
-  return emit(op_fn(ScalarOp::And, DType::Bool), DType::Bool, uniform && regs_[static_cast<size_t>(outer)].uniform, outer, g);
+  return emit(op_fn(ScalarOp::And, DType::Bool), DType::Bool, uniform && regs_[static_cast<size_t>(outer)].uniform,
+              outer, g);
 }
 
 Result<int> Code::gen_select(const Expr& e) {
@@ -554,7 +567,8 @@ Result<void> Code::compile(Lanes lanes, std::vector<DType> states, bool guard_st
         Expr inside = ex::boolean(true);
         std::vector<Expr> index(n.args.begin(), n.args.end() - 1);
         for (size_t d = 0; d < index.size(); ++d)
-          inside = inside && index[d] >= ex::integer(DType::I64, 0) && index[d] < ex::integer(DType::I64, data->dims[d]);
+          inside =
+              inside && index[d] >= ex::integer(DType::I64, 0) && index[d] < ex::integer(DType::I64, data->dims[d]);
         return ex::select(inside, ex::read(n.id, n.type, index), n.args.back());
       });
     }
@@ -589,7 +603,9 @@ void Code::layout() {
   storage_ = std::make_unique<uint8_t[]>(total + 64);
   const size_t misalign = reinterpret_cast<uintptr_t>(storage_.get()) % 64;
   for (size_t i = 0; i < regs_.size(); ++i) regs_[i].ptr = regs_[i].own = storage_.get() + offsets[i] - misalign;
-  for (const auto& [reg, v] : constants_) fill_constant(regs_[static_cast<size_t>(reg)].ptr, regs_[static_cast<size_t>(reg)].type, v.first, v.second, kEvalChunk);
+  for (const auto& [reg, v] : constants_)
+    fill_constant(regs_[static_cast<size_t>(reg)].ptr, regs_[static_cast<size_t>(reg)].type, v.first, v.second,
+                  kEvalChunk);
   sparse_.resize(forms_.size());
   for (size_t f = 0; f < forms_.size(); ++f)
     for (size_t i = 0; i < loops_.size(); ++i)

@@ -15,11 +15,17 @@ namespace ingot::eval {
 namespace {
 
 using Str = const std::string*;
-struct C64 { uint64_t v; };
-struct C128 { uint64_t v[2]; };
+struct C64 {
+  uint64_t v;
+};
+struct C128 {
+  uint64_t v[2];
+};
 
-template <class T> inline constexpr bool kFloat = std::is_floating_point_v<T>;
-template <class T> using Unsigned = std::make_unsigned_t<T>;
+template <class T>
+inline constexpr bool kFloat = std::is_floating_point_v<T>;
+template <class T>
+using Unsigned = std::make_unsigned_t<T>;
 
 template <class T, class R, class F>
 void unary(void* d, const void* a, F f, int64_t n) {
@@ -35,36 +41,48 @@ void binary(void* d, const void* a, const void* b, F f, int64_t n) {
   for (int64_t i = 0; i < n; ++i) out[i] = f(x[i], y[i]);
 }
 
-template <class T> T wrap_add(T a, T b) { return static_cast<T>(static_cast<Unsigned<T>>(a) + static_cast<Unsigned<T>>(b)); }
-template <class T> T wrap_sub(T a, T b) { return static_cast<T>(static_cast<Unsigned<T>>(a) - static_cast<Unsigned<T>>(b)); }
-template <class T> T wrap_mul(T a, T b) {
+template <class T>
+T wrap_add(T a, T b) {
+  return static_cast<T>(static_cast<Unsigned<T>>(a) + static_cast<Unsigned<T>>(b));
+}
+template <class T>
+T wrap_sub(T a, T b) {
+  return static_cast<T>(static_cast<Unsigned<T>>(a) - static_cast<Unsigned<T>>(b));
+}
+template <class T>
+T wrap_mul(T a, T b) {
   if constexpr (sizeof(T) < 4) return static_cast<T>(static_cast<uint32_t>(a) * static_cast<uint32_t>(b));
   else return static_cast<T>(static_cast<Unsigned<T>>(a) * static_cast<Unsigned<T>>(b));
 }
-template <class T> T div_int(T a, T b) {
+template <class T>
+T div_int(T a, T b) {
   if (b == 0) return 0;
   if constexpr (std::is_signed_v<T>)
     if (b == -1) return wrap_sub(T{0}, a);
   return static_cast<T>(a / b);
 }
-template <class T> T rem_int(T a, T b) {
+template <class T>
+T rem_int(T a, T b) {
   if (b == 0) return 0;
   if constexpr (std::is_signed_v<T>)
     if (b == -1) return 0;
   return static_cast<T>(a % b);
 }
-template <class T> T floor_mod_int(T a, T b) {
+template <class T>
+T floor_mod_int(T a, T b) {
   T r = rem_int(a, b);
   if constexpr (std::is_signed_v<T>)
     if (r != 0 && (r < 0) != (b < 0)) r = static_cast<T>(r + b);
   return r;
 }
-template <class T> T floor_mod_float(T a, T b) {
+template <class T>
+T floor_mod_float(T a, T b) {
   T r = std::fmod(a, b);
   if (r != 0 && (r < 0) != (b < 0)) return r + b;
   return r == 0 ? std::copysign(T{0}, b) : r;
 }
-template <class T> T pow_int(T a, T b) {
+template <class T>
+T pow_int(T a, T b) {
   if constexpr (std::is_signed_v<T>)
     if (b < 0) return static_cast<T>(a == 1 ? 1 : a == -1 ? ((b & 1) ? -1 : 1) : 0);
   T r = 1;
@@ -74,12 +92,22 @@ template <class T> T pow_int(T a, T b) {
   }
   return r;
 }
-template <class T> T min_float(T a, T b) { return (a < b || a != a) ? a : b; }
-template <class T> T max_float(T a, T b) { return (a > b || a != a) ? a : b; }
-template <class T> T shl(T a, T b) {
+template <class T>
+T min_float(T a, T b) {
+  return (a < b || a != a) ? a : b;
+}
+template <class T>
+T max_float(T a, T b) {
+  return (a > b || a != a) ? a : b;
+}
+template <class T>
+T shl(T a, T b) {
   return static_cast<Unsigned<T>>(b) >= sizeof(T) * 8 ? T{0} : static_cast<T>(static_cast<uint64_t>(a) << b);
 }
-template <class T> T shr(T a, T b) { return static_cast<Unsigned<T>>(b) >= sizeof(T) * 8 ? T{0} : static_cast<T>(a >> b); }
+template <class T>
+T shr(T a, T b) {
+  return static_cast<Unsigned<T>>(b) >= sizeof(T) * 8 ? T{0} : static_cast<T>(a >> b);
+}
 
 // A function of one float, computed in double.
 template <class T, double (*F)(double)>
@@ -88,7 +116,9 @@ void math(void* d, const void* a, const void*, const void*, int64_t n) {
 }
 double sigmoid(double x) { return x >= 0 ? 1 / (1 + std::exp(-x)) : std::exp(x) / (1 + std::exp(x)); }
 
-#define FN(body) [](void* d, [[maybe_unused]] const void* a, [[maybe_unused]] const void* b, [[maybe_unused]] const void* c, int64_t n) { body; }
+#define FN(body)                                                                                              \
+  [](void* d, [[maybe_unused]] const void* a, [[maybe_unused]] const void* b, [[maybe_unused]] const void* c, \
+     int64_t n) { body; }
 #define UN(R, e) FN((unary<T, R>(d, a, [](T x) -> R { return e; }, n)))
 #define BIN(R, e) FN((binary<T, R>(d, a, b, [](T x, T y) -> R { return e; }, n)))
 
@@ -146,7 +176,8 @@ VecFn int_fn(ScalarOp op) {
     case ScalarOp::Fma:
       return [](void* d, const void* a, const void* b, const void* c, int64_t n) {
         for (int64_t i = 0; i < n; ++i)
-          static_cast<T*>(d)[i] = wrap_add(wrap_mul(static_cast<const T*>(a)[i], static_cast<const T*>(b)[i]), static_cast<const T*>(c)[i]);
+          static_cast<T*>(d)[i] =
+              wrap_add(wrap_mul(static_cast<const T*>(a)[i], static_cast<const T*>(b)[i]), static_cast<const T*>(c)[i]);
       };
     default: return compare_fn<T>(op);
   }
@@ -196,7 +227,8 @@ VecFn float_fn(ScalarOp op) {
     case ScalarOp::Fma:
       return [](void* d, const void* a, const void* b, const void* c, int64_t n) {
         for (int64_t i = 0; i < n; ++i)
-          static_cast<T*>(d)[i] = std::fma(static_cast<const T*>(a)[i], static_cast<const T*>(b)[i], static_cast<const T*>(c)[i]);
+          static_cast<T*>(d)[i] =
+              std::fma(static_cast<const T*>(a)[i], static_cast<const T*>(b)[i], static_cast<const T*>(c)[i]);
       };
     default: return compare_fn<T>(op);
   }
@@ -236,16 +268,27 @@ template <class F>
 auto with_register(DType t, F f) {
   switch (t) {
     case DType::Bool: return f.template operator()<bool>();
-    case DType::I2: case DType::I4: case DType::I8: return f.template operator()<int8_t>();
-    case DType::U2: case DType::U4: case DType::U8: return f.template operator()<uint8_t>();
+    case DType::I2:
+    case DType::I4:
+    case DType::I8: return f.template operator()<int8_t>();
+    case DType::U2:
+    case DType::U4:
+    case DType::U8: return f.template operator()<uint8_t>();
     case DType::I16: return f.template operator()<int16_t>();
     case DType::U16: return f.template operator()<uint16_t>();
     case DType::I32: return f.template operator()<int32_t>();
     case DType::U32: return f.template operator()<uint32_t>();
     case DType::I64: return f.template operator()<int64_t>();
     case DType::U64: return f.template operator()<uint64_t>();
-    case DType::F16: case DType::BF16: case DType::F32: case DType::F8E4M3FN: case DType::F8E4M3FNUZ:
-    case DType::F8E5M2: case DType::F8E5M2FNUZ: case DType::F8E8M0: case DType::F4E2M1: return f.template operator()<float>();
+    case DType::F16:
+    case DType::BF16:
+    case DType::F32:
+    case DType::F8E4M3FN:
+    case DType::F8E4M3FNUZ:
+    case DType::F8E5M2:
+    case DType::F8E5M2FNUZ:
+    case DType::F8E8M0:
+    case DType::F4E2M1: return f.template operator()<float>();
     case DType::F64: return f.template operator()<double>();
     case DType::C64: return f.template operator()<C64>();
     case DType::C128: return f.template operator()<C128>();
@@ -267,14 +310,20 @@ To float_to_int(From x, To lo, To hi) {
 template <class From, class To, int Bits>
 void cast_float_int(void* d, const void* a, const void*, const void*, int64_t n) {
   constexpr To lo = std::is_signed_v<To> ? static_cast<To>(-(int64_t{1} << (Bits - 2)) * 2) : To{0};
-  constexpr To hi = static_cast<To>(std::is_signed_v<To> ? (uint64_t{1} << (Bits - 1)) - 1 : Bits == 64 ? ~uint64_t{0} : (uint64_t{1} << (Bits & 63)) - 1);
+  constexpr To hi = static_cast<To>(std::is_signed_v<To> ? (uint64_t{1} << (Bits - 1)) - 1
+                                    : Bits == 64         ? ~uint64_t{0}
+                                                         : (uint64_t{1} << (Bits & 63)) - 1);
   unary<From, To>(d, a, [=](From x) { return float_to_int<From, To>(x, lo, hi); }, n);
 }
 template <class From, class To>
 VecFn float_to_int_fn(DType to) {
   switch (bits(to)) {
-    case 2: if constexpr (sizeof(To) == 1) return cast_float_int<From, To, 2>; else break;
-    case 4: if constexpr (sizeof(To) == 1) return cast_float_int<From, To, 4>; else break;
+    case 2:
+      if constexpr (sizeof(To) == 1) return cast_float_int<From, To, 2>;
+      else break;
+    case 4:
+      if constexpr (sizeof(To) == 1) return cast_float_int<From, To, 4>;
+      else break;
     default: return cast_float_int<From, To, static_cast<int>(sizeof(To)) * 8>;
   }
   return nullptr;
@@ -302,10 +351,12 @@ void round_small(void* d, const void* a, const void*, const void*, int64_t n) {
 
 VecFn round_to(DType t, bool saturate) {
   switch (t) {
+// clang-format off
 #define X(T) case DType::T: return saturate ? round_small<DType::T, true> : round_small<DType::T, false>;
     X(F16) X(BF16) X(F8E4M3FN) X(F8E4M3FNUZ) X(F8E5M2) X(F8E5M2FNUZ) X(F8E8M0) X(F4E2M1)
 #undef X
-    default: return nullptr;
+// clang-format on
+        default : return nullptr;
   }
 }
 
@@ -336,7 +387,8 @@ VecFn op_fn(ScalarOp op, DType t) {
   if (t == DType::Bool) return bool_fn(op);
   if (t == DType::String) return string_fn(op);
   return with_register(t, [&]<class T>() -> VecFn {
-    if constexpr (std::is_same_v<T, C64> || std::is_same_v<T, C128>) return op == ScalarOp::Select ? select_lanes<T> : nullptr;
+    if constexpr (std::is_same_v<T, C64> || std::is_same_v<T, C128>)
+      return op == ScalarOp::Select ? select_lanes<T> : nullptr;
     else if constexpr (std::is_void_v<T> || std::is_same_v<T, bool> || std::is_same_v<T, Str>) return nullptr;
     else if constexpr (kFloat<T>) return float_fn<T>(op);
     else return int_fn<T>(op);
@@ -348,20 +400,31 @@ VecFn round_fn(DType t) { return t == DType::F16 || t == DType::BF16 ? round_to(
 std::vector<VecFn> cast_fns(DType from, DType to, bool saturate) {
   std::vector<VecFn> out;
   VecFn first = with_register(from, [&]<class F>() -> VecFn {
-    if constexpr (std::is_void_v<F> || std::is_same_v<F, Str> || std::is_same_v<F, C64> || std::is_same_v<F, C128>) return nullptr;
+    if constexpr (std::is_void_v<F> || std::is_same_v<F, Str> || std::is_same_v<F, C64> || std::is_same_v<F, C128>)
+      return nullptr;
     else
       return with_register(to, [&]<class T>() -> VecFn {
         using From = std::conditional_t<std::is_same_v<F, bool>, uint8_t, F>;
-        if constexpr (std::is_void_v<T> || std::is_same_v<T, Str> || std::is_same_v<T, C64> || std::is_same_v<T, C128>) return nullptr;
+        if constexpr (std::is_void_v<T> || std::is_same_v<T, Str> || std::is_same_v<T, C64> || std::is_same_v<T, C128>)
+          return nullptr;
         else if constexpr (std::is_same_v<T, bool>)
-          return [](void* d, const void* a, const void*, const void*, int64_t n) { unary<From, uint8_t>(d, a, [](From x) -> uint8_t { return x != 0; }, n); };
+          return [](void* d, const void* a, const void*, const void*, int64_t n) {
+            unary<From, uint8_t>(d, a, [](From x) -> uint8_t { return x != 0; }, n);
+          };
         else if constexpr (kFloat<From> && !kFloat<T>) return float_to_int_fn<From, T>(to);
-        else if constexpr (std::is_same_v<T, float> && (std::is_same_v<From, double> || (!kFloat<From> && sizeof(From) >= 4))) {
+        else if constexpr (std::is_same_v<T, float> &&
+                           (std::is_same_v<From, double> || (!kFloat<From> && sizeof(From) >= 4))) {
           if (is_small_float(to))
-            return [](void* d, const void* a, const void*, const void*, int64_t n) { unary<From, float>(d, a, [](From x) { return to_float_odd(static_cast<double>(x)); }, n); };
-          return [](void* d, const void* a, const void*, const void*, int64_t n) { unary<From, float>(d, a, [](From x) { return static_cast<float>(x); }, n); };
+            return [](void* d, const void* a, const void*, const void*, int64_t n) {
+              unary<From, float>(d, a, [](From x) { return to_float_odd(static_cast<double>(x)); }, n);
+            };
+          return [](void* d, const void* a, const void*, const void*, int64_t n) {
+            unary<From, float>(d, a, [](From x) { return static_cast<float>(x); }, n);
+          };
         } else
-          return [](void* d, const void* a, const void*, const void*, int64_t n) { unary<From, T>(d, a, [](From x) { return static_cast<T>(x); }, n); };
+          return [](void* d, const void* a, const void*, const void*, int64_t n) {
+            unary<From, T>(d, a, [](From x) { return static_cast<T>(x); }, n);
+          };
       });
   });
   if (!first) return out;
@@ -378,11 +441,14 @@ std::vector<VecFn> cast_fns(DType from, DType to, bool saturate) {
 
 namespace {
 template <class T>
-void copy_bits(void* d, const void* a, const void*, const void*, int64_t n) { std::memcpy(d, a, static_cast<size_t>(n) * sizeof(T)); }
+void copy_bits(void* d, const void* a, const void*, const void*, int64_t n) {
+  std::memcpy(d, a, static_cast<size_t>(n) * sizeof(T));
+}
 
 template <DType T, class Bits>
 void to_bits(void* d, const void* a, const void*, const void*, int64_t n) {
-  for (int64_t i = 0; i < n; ++i) static_cast<Bits*>(d)[i] = static_cast<Bits>(small_float_encode(T, static_cast<const float*>(a)[i], true));
+  for (int64_t i = 0; i < n; ++i)
+    static_cast<Bits*>(d)[i] = static_cast<Bits>(small_float_encode(T, static_cast<const float*>(a)[i], true));
 }
 template <DType T, class Bits>
 void from_bits(void* d, const void* a, const void*, const void*, int64_t n) {
@@ -394,17 +460,21 @@ std::vector<VecFn> bitcast_fns(DType from, DType to) {
   if (bits(from) != bits(to)) return {};
   if (is_small_float(from) && is_small_float(to)) return {};
   if (is_small_float(from)) switch (from) {
+// clang-format off
 #define X(T, B) case DType::T: return {to_bits<DType::T, B>};
     X(F16, uint16_t) X(BF16, uint16_t) X(F8E4M3FN, uint8_t) X(F8E4M3FNUZ, uint8_t) X(F8E5M2, uint8_t) X(F8E5M2FNUZ, uint8_t) X(F8E8M0, uint8_t) X(F4E2M1, uint8_t)
 #undef X
-    default: return {};
-  }
+// clang-format on
+          default : return {};
+    }
   if (is_small_float(to)) switch (to) {
+// clang-format off
 #define X(T, B) case DType::T: return {from_bits<DType::T, B>};
     X(F16, uint16_t) X(BF16, uint16_t) X(F8E4M3FN, uint8_t) X(F8E4M3FNUZ, uint8_t) X(F8E5M2, uint8_t) X(F8E5M2FNUZ, uint8_t) X(F8E8M0, uint8_t)
 #undef X
-    default: return {};
-  }
+// clang-format on
+          default : return {};
+    }
   return with_register(to, []<class T>() -> std::vector<VecFn> {
     if constexpr (std::is_void_v<T>) return {};
     else return {copy_bits<T>};
@@ -429,7 +499,8 @@ VecFn floor_div_fn() {
 
 void fill_constant(void* dst, DType t, double number, int64_t integer, int64_t n) {
   with_register(t, [&]<class T>() {
-    if constexpr (!std::is_void_v<T> && !std::is_same_v<T, Str> && !std::is_same_v<T, C64> && !std::is_same_v<T, C128>) {
+    if constexpr (!std::is_void_v<T> && !std::is_same_v<T, Str> && !std::is_same_v<T, C64> &&
+                  !std::is_same_v<T, C128>) {
       const T v = kFloat<T> ? static_cast<T>(number) : static_cast<T>(integer);
       std::fill_n(static_cast<T*>(dst), n, v);
     }
@@ -439,7 +510,8 @@ void fill_constant(void* dst, DType t, double number, int64_t integer, int64_t n
 void copy_lanes(void* dst, const void* src, DType t, int64_t begin, int64_t end) {
   if (begin >= end) return;
   const size_t size = static_cast<size_t>(register_bytes(t)), offset = static_cast<size_t>(begin) * size;
-  std::memmove(static_cast<uint8_t*>(dst) + offset, static_cast<const uint8_t*>(src) + offset, static_cast<size_t>(end - begin) * size);
+  std::memmove(static_cast<uint8_t*>(dst) + offset, static_cast<const uint8_t*>(src) + offset,
+               static_cast<size_t>(end - begin) * size);
 }
 
 void zero_lanes(void* dst, DType t, int64_t begin, int64_t end) {
@@ -450,7 +522,8 @@ void zero_lanes(void* dst, DType t, int64_t begin, int64_t end) {
     return;
   }
   const size_t size = static_cast<size_t>(register_bytes(t));
-  std::memset(static_cast<uint8_t*>(dst) + static_cast<size_t>(begin) * size, 0, static_cast<size_t>(end - begin) * size);
+  std::memset(static_cast<uint8_t*>(dst) + static_cast<size_t>(begin) * size, 0,
+              static_cast<size_t>(end - begin) * size);
 }
 
 }  // namespace ingot::eval

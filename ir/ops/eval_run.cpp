@@ -163,7 +163,8 @@ Result<void> Code::run_load(const Instr& instr, int64_t n) {
       copy_lanes(dst.ptr, f.ptr, dst.type, hi, n);
     }
     if (lo < hi)
-      load_strided(static_cast<uint8_t*>(dst.ptr) + lo * register_bytes(dst.type), *a.data, base + lo * stride, stride, hi - lo);
+      load_strided(static_cast<uint8_t*>(dst.ptr) + lo * register_bytes(dst.type), *a.data, base + lo * stride, stride,
+                   hi - lo);
     return {};
   }
 

@@ -38,6 +38,8 @@ inline uint32_t small_float_encode(DType t, float v, bool saturate) {
   }
 }
 
-inline float small_float_round(DType t, float v, bool saturate) { return small_float_decode(t, small_float_encode(t, v, saturate)); }
+inline float small_float_round(DType t, float v, bool saturate) {
+  return small_float_decode(t, small_float_encode(t, v, saturate));
+}
 
 }  // namespace ingot::eval

@@ -11,7 +11,8 @@ namespace ingot::eval {
 Result<void> Budget::check_time() {
   if (--until_check_ > 0) return {};
   until_check_ = 2048;
-  if (std::chrono::steady_clock::now() > deadline_) return limit_exceeded("evaluation takes longer than {} s", max_seconds_);
+  if (std::chrono::steady_clock::now() > deadline_)
+    return limit_exceeded("evaluation takes longer than {} s", max_seconds_);
   return {};
 }
 
@@ -19,7 +20,8 @@ Result<std::shared_ptr<TensorData>> Budget::allocate(DType t, const std::vector<
   int64_t n = 1;
   for (int64_t d : dims) {
     if (d < 0) return invalid("got a negative extent {}", d);
-    if (d > 0 && n > max_bytes_ / d) return limit_exceeded("a value of {} elements and more does not fit in {} bytes", n, max_bytes_);
+    if (d > 0 && n > max_bytes_ / d)
+      return limit_exceeded("a value of {} elements and more does not fit in {} bytes", n, max_bytes_);
     n *= d;
   }
   const int64_t bytes = t == DType::String ? n * static_cast<int64_t>(sizeof(std::string)) : storage_bytes(t, n);
@@ -75,7 +77,8 @@ Result<void> for_loops(Code& code, bool reduced, Budget& budget, const F& f) {
   }
 }
 
-Result<std::vector<std::shared_ptr<TensorData>>> allocate_results(const k::Stage& s, const std::vector<DType>& types, const Bindings& symbols, Budget& budget) {
+Result<std::vector<std::shared_ptr<TensorData>>> allocate_results(const k::Stage& s, const std::vector<DType>& types,
+                                                                  const Bindings& symbols, Budget& budget) {
   std::vector<std::shared_ptr<TensorData>> out;
   const auto dims = extents(s.iters, symbols);
   for (DType t : types) out.push_back(TRY(budget.allocate(t, dims)));
@@ -92,7 +95,10 @@ Result<void> run_map_into(Code& code, int form, Tensors& results, Budget& budget
     const bool contiguous = stride == 1 || n == 1;
     for (size_t i = 0; i < n_roots && i < 8; ++i)
       if (is_native(results[i]->dtype))
-        direct[i] = code.direct_root(0, i, contiguous ? results[i]->mutable_bytes() + base * register_bytes(results[i]->dtype) : nullptr) && contiguous;
+        direct[i] =
+            code.direct_root(
+                0, i, contiguous ? results[i]->mutable_bytes() + base * register_bytes(results[i]->dtype) : nullptr) &&
+            contiguous;
     TRY(code.run(0, n));
     for (size_t i = 0; i < n_roots; ++i)
       if (i >= 8 || !direct[i]) store_strided(*results[i], base, stride, code.root(0, i), n);
@@ -126,10 +132,15 @@ ScalarOp combine_op(Combiner c) {
   switch (c) {
     case Combiner::Sum: return ScalarOp::Add;
     case Combiner::Prod: return ScalarOp::Mul;
-    case Combiner::Max: case Combiner::ArgMaxFirst: case Combiner::ArgMaxLast: return ScalarOp::Max;
-    case Combiner::Min: case Combiner::ArgMinFirst: case Combiner::ArgMinLast: return ScalarOp::Min;
+    case Combiner::Max:
+    case Combiner::ArgMaxFirst:
+    case Combiner::ArgMaxLast: return ScalarOp::Max;
+    case Combiner::Min:
+    case Combiner::ArgMinFirst:
+    case Combiner::ArgMinLast: return ScalarOp::Min;
     case Combiner::And: return ScalarOp::And;
-    case Combiner::Or: case Combiner::Assign: return ScalarOp::Or;
+    case Combiner::Or:
+    case Combiner::Assign: return ScalarOp::Or;
   }
   return ScalarOp::Add;
 }
@@ -140,7 +151,10 @@ void fill_identity(void* acc, Combiner c, DType t, int64_t n) {
   const int width = t == DType::Bool ? 1 : bits(t);
   const int64_t lowest = is_signed(t) && !is_float(t) ? -(int64_t{1} << (width - 2)) * 2 : 0;
   const int64_t all = t == DType::Bool ? 1 : -1;
-  const int64_t highest = t == DType::Bool ? 1 : is_signed(t) ? -(lowest + 1) : width == 64 ? -1 : (int64_t{1} << width) - 1;
+  const int64_t highest = t == DType::Bool ? 1
+                          : is_signed(t)   ? -(lowest + 1)
+                          : width == 64    ? -1
+                                           : (int64_t{1} << width) - 1;
   switch (combine_op(c)) {
     case ScalarOp::Mul: number = 1, integer = 1; break;
     case ScalarOp::Max: number = -std::numeric_limits<double>::infinity(), integer = lowest; break;
@@ -163,8 +177,12 @@ void accumulate(void* acc, const void* v, Combiner c, DType t, int64_t n) {
   if (in_double(c, t)) {
     double* a = static_cast<double*>(acc);
     const bool product = c == Combiner::Prod;
-    if (t == DType::F64) product ? accumulate_double<double, true>(a, static_cast<const double*>(v), n) : accumulate_double<double, false>(a, static_cast<const double*>(v), n);
-    else product ? accumulate_double<float, true>(a, static_cast<const float*>(v), n) : accumulate_double<float, false>(a, static_cast<const float*>(v), n);
+    if (t == DType::F64)
+      product ? accumulate_double<double, true>(a, static_cast<const double*>(v), n)
+              : accumulate_double<double, false>(a, static_cast<const double*>(v), n);
+    else
+      product ? accumulate_double<float, true>(a, static_cast<const float*>(v), n)
+              : accumulate_double<float, false>(a, static_cast<const float*>(v), n);
     return;
   }
   // In place is fine chunk-wise: the kernels read lane i before they write it.
@@ -185,14 +203,16 @@ void fold(void* acc, const void* v, Combiner c, DType t, int64_t n) {
   if (in_double(c, t)) {
     double a = *static_cast<double*>(acc);
     auto each = [&](auto* x) {
-      for (int64_t i = 0; i < n; ++i) a = c == Combiner::Prod ? a * static_cast<double>(x[i]) : a + static_cast<double>(x[i]);
+      for (int64_t i = 0; i < n; ++i)
+        a = c == Combiner::Prod ? a * static_cast<double>(x[i]) : a + static_cast<double>(x[i]);
     };
     if (t == DType::F64) each(static_cast<const double*>(v));
     else each(static_cast<const float*>(v));
     *static_cast<double*>(acc) = a;
     return;
   }
-  if (register_bytes(t) == 4 && is_float(t) && c == Combiner::Max) return fold_with<float>(acc, v, n, [](float a, float b) { return (a > b || a != a) ? a : b; });
+  if (register_bytes(t) == 4 && is_float(t) && c == Combiner::Max)
+    return fold_with<float>(acc, v, n, [](float a, float b) { return (a > b || a != a) ? a : b; });
   const VecFn f = op_fn(combine_op(c), t);
   const size_t size = static_cast<size_t>(register_bytes(t));
   for (int64_t i = 0; i < n; ++i) {
@@ -204,7 +224,8 @@ void fold(void* acc, const void* v, Combiner c, DType t, int64_t n) {
 
 // (value, index) pairs: where does `v` replace `a`?
 template <class T>
-void arg_update(T* acc, int64_t* acc_index, const T* v, const int64_t* index, Combiner c, int64_t n, bool into_one, bool first) {
+void arg_update(T* acc, int64_t* acc_index, const T* v, const int64_t* index, Combiner c, int64_t n, bool into_one,
+                bool first) {
   const bool maximum = c == Combiner::ArgMaxFirst || c == Combiner::ArgMaxLast;
   const bool last = c == Combiner::ArgMaxLast || c == Combiner::ArgMinLast;
   for (int64_t i = 0; i < n; ++i) {
@@ -218,8 +239,11 @@ void arg_update(T* acc, int64_t* acc_index, const T* v, const int64_t* index, Co
     if (take) acc[o] = b, acc_index[o] = index[i];
   }
 }
-void arg_accumulate(void* acc, int64_t* acc_index, const void* v, const int64_t* index, Combiner c, DType t, int64_t n, bool into_one, bool first) {
-  auto go = [&]<class T>() { arg_update(static_cast<T*>(acc), acc_index, static_cast<const T*>(v), index, c, n, into_one, first); };
+void arg_accumulate(void* acc, int64_t* acc_index, const void* v, const int64_t* index, Combiner c, DType t, int64_t n,
+                    bool into_one, bool first) {
+  auto go = [&]<class T>() {
+    arg_update(static_cast<T*>(acc), acc_index, static_cast<const T*>(v), index, c, n, into_one, first);
+  };
   if (t == DType::F64) return go.template operator()<double>();
   if (is_float(t)) return go.template operator()<float>();
   switch (bits(t)) {
@@ -231,7 +255,8 @@ void arg_accumulate(void* acc, int64_t* acc_index, const void* v, const int64_t*
 }
 
 bool is_arg(Combiner c) {
-  return c == Combiner::ArgMaxFirst || c == Combiner::ArgMaxLast || c == Combiner::ArgMinFirst || c == Combiner::ArgMinLast;
+  return c == Combiner::ArgMaxFirst || c == Combiner::ArgMaxLast || c == Combiner::ArgMinFirst ||
+         c == Combiner::ArgMinLast;
 }
 
 // From the accumulator's type to the body's, in `out`.
@@ -246,11 +271,13 @@ const void* finish(void* acc, Combiner c, DType t, void* out, int64_t n) {
 
 Result<void> check_combiner(const k::Stage& s) {
   if (is_arg(s.combiner)) {
-    if (s.body.size() != 2 || s.body[1].type() != DType::I64) return invalid("{} needs two bodies, a value and an i64 index", k::name(s.combiner));
+    if (s.body.size() != 2 || s.body[1].type() != DType::I64)
+      return invalid("{} needs two bodies, a value and an i64 index", k::name(s.combiner));
     if (!is_arithmetic(s.body[0].type())) return unsupported("cannot compare {}", name(s.body[0].type()));
   } else if (s.body.size() != 1) {
     return invalid("{} needs one body, got {}", k::name(s.combiner), s.body.size());
-  } else if (s.combiner != Combiner::Assign && !op_fn(combine_op(s.combiner), s.body[0].type()) && !in_double(s.combiner, s.body[0].type())) {
+  } else if (s.combiner != Combiner::Assign && !op_fn(combine_op(s.combiner), s.body[0].type()) &&
+             !in_double(s.combiner, s.body[0].type())) {
     return unsupported("cannot combine {} by {}", name(s.body[0].type()), k::name(s.combiner));
   }
   return {};
@@ -283,7 +310,9 @@ Result<Tensors> run_reduce(const k::Stage& s, const Code::Lookup& tensor, const 
       TRY(for_loops(code, true, budget, [&](int64_t reduced) -> Result<void> {
         const int64_t lanes = lane_reduced ? reduced : n;
         TRY(code.run(0, lanes));
-        if (arg) arg_accumulate(acc, acc_index, code.root(0, 0), static_cast<const int64_t*>(code.root(0, 1)), s.combiner, t, lanes, lane_reduced, first);
+        if (arg)
+          arg_accumulate(acc, acc_index, code.root(0, 0), static_cast<const int64_t*>(code.root(0, 1)), s.combiner, t,
+                         lanes, lane_reduced, first);
         else if (lane_reduced) fold(acc, code.root(0, 0), s.combiner, t, lanes);
         else accumulate(acc, code.root(0, 0), s.combiner, t, lanes);
         first = false;
@@ -299,7 +328,8 @@ Result<Tensors> run_reduce(const k::Stage& s, const Code::Lookup& tensor, const 
 
 Result<Tensors> run_scan(const k::Stage& s, const Code::Lookup& tensor, const Bindings& symbols, Budget& budget) {
   TRY(check_combiner(s));
-  if (is_arg(s.combiner) || s.combiner == Combiner::Assign) return invalid("a scan cannot combine by {}", k::name(s.combiner));
+  if (is_arg(s.combiner) || s.combiner == Combiner::Assign)
+    return invalid("a scan cannot combine by {}", k::name(s.combiner));
   if (s.axis < 0 || s.axis >= static_cast<int>(s.iters.size())) return invalid("scan axis {} out of range", s.axis);
   k::Stage map = s;
   map.kind = StageKind::Map;
@@ -337,7 +367,8 @@ Result<Tensors> run_scatter(const k::Stage& s, const Code::Lookup& tensor, const
   if (!base) return invalid("the base of a scatter has no contents");
   const DType t = s.body[0].type();
   if (base->dtype != t) return invalid("scatter of {} into {}", name(t), name(base->dtype));
-  if (s.targets.size() != base->dims.size()) return invalid("scatter has {} targets, expected {}", s.targets.size(), base->dims.size());
+  if (s.targets.size() != base->dims.size())
+    return invalid("scatter has {} targets, expected {}", s.targets.size(), base->dims.size());
   Tensors results;
   results.push_back(TRY(budget.allocate(t, base->dims)));
   TensorData& out = *results[0];
@@ -387,11 +418,13 @@ Result<Tensors> run_scatter(const k::Stage& s, const Code::Lookup& tensor, const
 
 Result<Tensors> run_walk(const k::Stage& s, const Code::Lookup& tensor, const Bindings& symbols, Budget& budget) {
   const size_t n_states = s.init.size();
-  if (s.body.size() != n_states || !s.condition) return invalid("walk has {} states and {} bodies", n_states, s.body.size());
+  if (s.body.size() != n_states || !s.condition)
+    return invalid("walk has {} states and {} bodies", n_states, s.body.size());
   std::vector<DType> types;
   for (size_t i = 0; i < n_states; ++i) {
     types.push_back(s.init[i].type());
-    if (s.body[i].type() != types[i]) return invalid("state {} of a walk changes from {} to {}", i, name(types[i]), name(s.body[i].type()));
+    if (s.body[i].type() != types[i])
+      return invalid("state {} of a walk changes from {} to {}", i, name(types[i]), name(s.body[i].type()));
   }
   Code code(tensor, symbols);
   TRY(code.set_loops(s.iters, {}));
@@ -425,7 +458,8 @@ Result<Tensors> run_walk(const k::Stage& s, const Code::Lookup& tensor, const Bi
       }
       for (size_t i = 0; i < n_states; ++i) copy_lanes(code.state(i), next[i].data(), types[i], 0, n);
     }
-    for (size_t i = 0; i < n_states; ++i) store_strided(*results[i], code.form_base(form), code.form_stride(form), code.state(i), n);
+    for (size_t i = 0; i < n_states; ++i)
+      store_strided(*results[i], code.form_base(form), code.form_stride(form), code.state(i), n);
     return {};
   }));
   return results;

@@ -11,7 +11,10 @@ namespace ingot::eval {
 class Budget {
  public:
   explicit Budget(const EvaluateOptions& o)
-      : max_bytes_(o.max_bytes), deadline_(std::chrono::steady_clock::now() + std::chrono::duration_cast<std::chrono::steady_clock::duration>(std::chrono::duration<double>(o.max_seconds))), max_seconds_(o.max_seconds) {}
+      : max_bytes_(o.max_bytes),
+        deadline_(std::chrono::steady_clock::now() + std::chrono::duration_cast<std::chrono::steady_clock::duration>(
+                                                         std::chrono::duration<double>(o.max_seconds))),
+        max_seconds_(o.max_seconds) {}
   Result<void> check_time();
   Result<std::shared_ptr<TensorData>> allocate(DType, const std::vector<int64_t>& dims);
 
@@ -24,6 +27,7 @@ class Budget {
 };
 
 // The results of the stage, in order.
-Result<std::vector<std::shared_ptr<TensorData>>> run_stage(const k::Stage&, const Code::Lookup&, const Bindings&, Budget&);
+Result<std::vector<std::shared_ptr<TensorData>>> run_stage(const k::Stage&, const Code::Lookup&, const Bindings&,
+                                                           Budget&);
 
 }  // namespace ingot::eval

@@ -10,7 +10,9 @@ namespace ingot::eval {
 
 namespace {
 
-struct Bytes16 { uint64_t v[2]; };
+struct Bytes16 {
+  uint64_t v[2];
+};
 
 template <class T, class Index>
 void gather(void* dst, const uint8_t* bytes, Index index, int64_t n) {
@@ -54,10 +56,18 @@ template <class Index>
 void load(void* dst, const TensorData& t, Index index, int64_t n) {
   const uint8_t* p = t.bytes;
   switch (t.dtype) {
-    case DType::Bool: case DType::I8: case DType::U8: return gather<uint8_t>(dst, p, index, n);
-    case DType::I16: case DType::U16: return gather<uint16_t>(dst, p, index, n);
-    case DType::I32: case DType::U32: case DType::F32: return gather<uint32_t>(dst, p, index, n);
-    case DType::I64: case DType::U64: case DType::F64: case DType::C64: return gather<uint64_t>(dst, p, index, n);
+    case DType::Bool:
+    case DType::I8:
+    case DType::U8: return gather<uint8_t>(dst, p, index, n);
+    case DType::I16:
+    case DType::U16: return gather<uint16_t>(dst, p, index, n);
+    case DType::I32:
+    case DType::U32:
+    case DType::F32: return gather<uint32_t>(dst, p, index, n);
+    case DType::I64:
+    case DType::U64:
+    case DType::F64:
+    case DType::C64: return gather<uint64_t>(dst, p, index, n);
     case DType::C128: return gather<Bytes16>(dst, p, index, n);
     case DType::I2: return unpack<2, int8_t>(dst, p, index, n);
     case DType::U2: return unpack<2, uint8_t>(dst, p, index, n);
@@ -66,19 +76,23 @@ void load(void* dst, const TensorData& t, Index index, int64_t n) {
     case DType::F16: return decode<uint16_t>(dst, p, decode_table<DType::F16, 65536>(), index, n);
     case DType::BF16: {
       const uint16_t* in = reinterpret_cast<const uint16_t*>(p);
-      for (int64_t l = 0; l < n; ++l) static_cast<float*>(dst)[l] = std::bit_cast<float>(static_cast<uint32_t>(in[index(l)]) << 16);
+      for (int64_t l = 0; l < n; ++l)
+        static_cast<float*>(dst)[l] = std::bit_cast<float>(static_cast<uint32_t>(in[index(l)]) << 16);
       return;
     }
+// clang-format off
 #define X(T) case DType::T: return decode<uint8_t>(dst, p, decode_table<DType::T, 256>(), index, n);
     X(F8E4M3FN) X(F8E4M3FNUZ) X(F8E5M2) X(F8E5M2FNUZ) X(F8E8M0)
 #undef X
-    case DType::F4E2M1: {
+// clang-format on
+        case DType::F4E2M1: {
       const float* table = decode_table<DType::F4E2M1, 16>();
       for (int64_t l = 0; l < n; ++l) static_cast<float*>(dst)[l] = table[code_at<4>(p, index(l))];
       return;
     }
     case DType::String:
-      for (int64_t l = 0; l < n; ++l) static_cast<const std::string**>(dst)[l] = &t.strings[static_cast<size_t>(index(l))];
+      for (int64_t l = 0; l < n; ++l)
+        static_cast<const std::string**>(dst)[l] = &t.strings[static_cast<size_t>(index(l))];
       return;
     case DType::Invalid: return;
   }
@@ -117,30 +131,49 @@ void store_strided(TensorData& t, int64_t base, int64_t stride, const void* src,
   const float* f = static_cast<const float*>(src);
   const uint8_t* u = static_cast<const uint8_t*>(src);
   switch (t.dtype) {
-    case DType::Bool: case DType::I8: case DType::U8: return scatter<uint8_t>(p, base, stride, src, n);
-    case DType::I16: case DType::U16: return scatter<uint16_t>(p, base, stride, src, n);
-    case DType::I32: case DType::U32: case DType::F32: return scatter<uint32_t>(p, base, stride, src, n);
-    case DType::I64: case DType::U64: case DType::F64: case DType::C64: return scatter<uint64_t>(p, base, stride, src, n);
+    case DType::Bool:
+    case DType::I8:
+    case DType::U8: return scatter<uint8_t>(p, base, stride, src, n);
+    case DType::I16:
+    case DType::U16: return scatter<uint16_t>(p, base, stride, src, n);
+    case DType::I32:
+    case DType::U32:
+    case DType::F32: return scatter<uint32_t>(p, base, stride, src, n);
+    case DType::I64:
+    case DType::U64:
+    case DType::F64:
+    case DType::C64: return scatter<uint64_t>(p, base, stride, src, n);
     case DType::C128: return scatter<Bytes16>(p, base, stride, src, n);
-    case DType::I2: case DType::U2:
+    case DType::I2:
+    case DType::U2:
       for (int64_t l = 0; l < n; ++l) pack<2>(p, base + l * stride, u[l]);
       return;
-    case DType::I4: case DType::U4:
+    case DType::I4:
+    case DType::U4:
       for (int64_t l = 0; l < n; ++l) pack<4>(p, base + l * stride, u[l]);
       return;
     case DType::F4E2M1:
-      for (int64_t l = 0; l < n; ++l) pack<4>(p, base + l * stride, static_cast<uint8_t>(small_float_encode(t.dtype, f[l], true)));
+      for (int64_t l = 0; l < n; ++l)
+        pack<4>(p, base + l * stride, static_cast<uint8_t>(small_float_encode(t.dtype, f[l], true)));
       return;
     case DType::F16:
     case DType::BF16:
-      for (int64_t l = 0; l < n; ++l) reinterpret_cast<uint16_t*>(p)[base + l * stride] = static_cast<uint16_t>(small_float_encode(t.dtype, f[l], false));
+      for (int64_t l = 0; l < n; ++l)
+        reinterpret_cast<uint16_t*>(p)[base + l * stride] =
+            static_cast<uint16_t>(small_float_encode(t.dtype, f[l], false));
       return;
-    case DType::F8E4M3FN: case DType::F8E4M3FNUZ: case DType::F8E5M2: case DType::F8E5M2FNUZ: case DType::F8E8M0:
+    case DType::F8E4M3FN:
+    case DType::F8E4M3FNUZ:
+    case DType::F8E5M2:
+    case DType::F8E5M2FNUZ:
+    case DType::F8E8M0:
       // Registers hold values of the format, infinities among them: no saturation here.
-      for (int64_t l = 0; l < n; ++l) p[base + l * stride] = static_cast<uint8_t>(small_float_encode(t.dtype, f[l], false));
+      for (int64_t l = 0; l < n; ++l)
+        p[base + l * stride] = static_cast<uint8_t>(small_float_encode(t.dtype, f[l], false));
       return;
     case DType::String:
-      for (int64_t l = 0; l < n; ++l) t.strings[static_cast<size_t>(base + l * stride)] = *static_cast<const std::string* const*>(src)[l];
+      for (int64_t l = 0; l < n; ++l)
+        t.strings[static_cast<size_t>(base + l * stride)] = *static_cast<const std::string* const*>(src)[l];
       return;
     case DType::Invalid: return;
   }
@@ -148,7 +181,8 @@ void store_strided(TensorData& t, int64_t base, int64_t stride, const void* src,
 
 void copy_elements(TensorData& to, const TensorData& from) {
   if (to.dtype == DType::String) to.strings = from.strings;
-  else if (from.size_bytes > 0) std::memcpy(to.mutable_bytes(), from.bytes, static_cast<size_t>(std::min(to.size_bytes, from.size_bytes)));
+  else if (from.size_bytes > 0)
+    std::memcpy(to.mutable_bytes(), from.bytes, static_cast<size_t>(std::min(to.size_bytes, from.size_bytes)));
 }
 
 }  // namespace ingot::eval

@@ -16,7 +16,8 @@ using eval::Budget;
 
 // Bytes of a bool tensor that are neither 0 nor 1, from a stranger's file, would give other results in other places.
 TensorRef normalised(const TensorRef& t) {
-  if (t->dtype != DType::Bool || std::all_of(t->bytes, t->bytes + t->size_bytes, [](uint8_t b) { return b <= 1; })) return t;
+  if (t->dtype != DType::Bool || std::all_of(t->bytes, t->bytes + t->size_bytes, [](uint8_t b) { return b <= 1; }))
+    return t;
   auto copy = TensorData::make(DType::Bool, t->dims);
   for (int64_t i = 0; i < t->size_bytes; ++i) copy->mutable_bytes()[i] = t->bytes[i] != 0;
   return copy;
@@ -120,10 +121,12 @@ class Evaluation {
     const TensorData* t = s.operands.empty() ? nullptr : tensor(s.operands[0]);
     if (!t) return invalid("a read has no operand");
     for (size_t i = 0; i < s.symbols.size(); ++i) {
-      if (s.elements[i] < 0 || s.elements[i] >= t->elements()) return invalid("index {} out of range [0, {})", s.elements[i], t->elements());
+      if (s.elements[i] < 0 || s.elements[i] >= t->elements())
+        return invalid("index {} out of range [0, {})", s.elements[i], t->elements());
       const int64_t v = t->integer(s.elements[i]);
       const SymbolInfo& symbol = *s.symbols[i];
-      if (v < symbol.lo || v > symbol.hi) return invalid("got {} for '{}', expected a value in [{}, {}]", v, symbol.name, symbol.lo, symbol.hi);
+      if (v < symbol.lo || v > symbol.hi)
+        return invalid("got {} for '{}', expected a value in [{}, {}]", v, symbol.name, symbol.lo, symbol.hi);
       env_.symbols[symbol.id] = v;
     }
     return {};
@@ -213,7 +216,8 @@ Result<TensorRef> stack_tensors(const std::vector<TensorRef>& parts, const Tenso
     shape.insert(shape.end(), parts[0]->dims.begin(), parts[0]->dims.end());
   }
   const int64_t each = parts.empty() ? 0 : parts[0]->elements();
-  if (each > 0 && static_cast<int64_t>(parts.size()) > max_bytes / each) return limit_exceeded("the outputs of a loop need more than {} bytes", max_bytes);
+  if (each > 0 && static_cast<int64_t>(parts.size()) > max_bytes / each)
+    return limit_exceeded("the outputs of a loop need more than {} bytes", max_bytes);
   auto out = TensorData::make(t, shape);
   std::vector<uint8_t> registers(static_cast<size_t>(eval::kEvalChunk * eval::register_bytes(t)));
   for (size_t i = 0; i < parts.size(); ++i) {
@@ -229,9 +233,12 @@ Result<TensorRef> stack_tensors(const std::vector<TensorRef>& parts, const Tenso
 }
 
 Result<void> bind_input(const k::Program& p, int index, HostValue v, Environment& env) {
-  if (index < 0 || index >= static_cast<int>(p.inputs.size())) return invalid("got input {}, expected less than {}", index, p.inputs.size());
+  if (index < 0 || index >= static_cast<int>(p.inputs.size()))
+    return invalid("got input {}, expected less than {}", index, p.inputs.size());
   const k::Value& decl = p.values[static_cast<size_t>(p.inputs[static_cast<size_t>(index)])];
-  auto fail = [&](const std::string& got) { return invalid("got {} for input '{}', expected {}", got, decl.name, decl.type.str()); };
+  auto fail = [&](const std::string& got) {
+    return invalid("got {} for input '{}', expected {}", got, decl.name, decl.type.str());
+  };
   if (decl.type.is_tensor()) {
     if (!v.is_tensor() || !v.tensor) return fail("no tensor");
     const TensorType& t = decl.tensor();
@@ -240,7 +247,8 @@ Result<void> bind_input(const k::Program& p, int index, HostValue v, Environment
     for (size_t d = 0; d < t.dims.size(); ++d)
       if (auto s = t.dims[d].as_symbol()) {
         const int64_t n = v.tensor->dims[d];
-        if (auto [it, fresh] = env.symbols.try_emplace((*s)->id, n); !fresh && it->second != n) return fail(v.tensor->type().str());
+        if (auto [it, fresh] = env.symbols.try_emplace((*s)->id, n); !fresh && it->second != n)
+          return fail(v.tensor->type().str());
         if (n < (*s)->lo || n > (*s)->hi) return fail(v.tensor->type().str());
       }
     for (size_t d = 0; d < t.dims.size(); ++d)
@@ -255,7 +263,8 @@ Result<void> evaluate(const k::Program& p, Environment& env, const EvaluateOptio
   return Evaluation(p, env, options).block(p.body);
 }
 
-Result<std::vector<HostValue>> run_program(const k::Program& p, std::vector<HostValue> inputs, const EvaluateOptions& options) {
+Result<std::vector<HostValue>> run_program(const k::Program& p, std::vector<HostValue> inputs,
+                                           const EvaluateOptions& options) {
   if (inputs.size() != p.inputs.size()) return invalid("got {} inputs, expected {}", inputs.size(), p.inputs.size());
   Environment env;
   for (size_t i = 0; i < inputs.size(); ++i) TRY(bind_input(p, static_cast<int>(i), std::move(inputs[i]), env));
@@ -263,7 +272,8 @@ Result<std::vector<HostValue>> run_program(const k::Program& p, std::vector<Host
   std::vector<HostValue> out;
   for (int id : p.body.outputs) {
     if (auto it = env.values.find(id); it != env.values.end()) out.push_back(it->second);
-    else if (id >= 0 && p.values[static_cast<size_t>(id)].constant) out.push_back(HostValue::of(p.values[static_cast<size_t>(id)].constant));
+    else if (id >= 0 && p.values[static_cast<size_t>(id)].constant)
+      out.push_back(HostValue::of(p.values[static_cast<size_t>(id)].constant));
     else return invalid("output {} was not computed", id);
   }
   return out;

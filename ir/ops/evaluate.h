@@ -28,12 +28,12 @@ namespace ingot {
 struct EvaluateOptions {
   int64_t max_bytes = int64_t{16} << 30;  // of the values alive at a time
   double max_seconds = 3600;
-  bool keep_all = false;                  // do not drop intermediate values after their last use
+  bool keep_all = false;  // do not drop intermediate values after their last use
 };
 
 struct Environment {
   std::map<int, HostValue> values;  // value id -> contents; the program's constants need not be in it
-  Bindings symbols;                 // symbol id -> value
+  Bindings symbols;  // symbol id -> value
 };
 
 // Sets program input `index` (position in program.inputs) and binds the symbols of its dims. An input that contradicts
@@ -44,7 +44,8 @@ Result<void> bind_input(const k::Program&, int index, HostValue value, Environme
 Result<void> evaluate(const k::Program&, Environment&, const EvaluateOptions& = {});
 
 // Both together: the outputs for these inputs.
-Result<std::vector<HostValue>> run_program(const k::Program&, std::vector<HostValue> inputs, const EvaluateOptions& = {});
+Result<std::vector<HostValue>> run_program(const k::Program&, std::vector<HostValue> inputs,
+                                           const EvaluateOptions& = {});
 
 // The tensors, all of one type, along a new first dimension. `element`: their type, for when there are none.
 Result<TensorRef> stack_tensors(const std::vector<TensorRef>& parts, const TensorType& element, int64_t max_bytes);

@@ -181,7 +181,8 @@ Result<void> define_tensor_scatter(Def& d) {
   std::string mode = d.str("mode", "linear");
   if (mode != "linear" && mode != "circular") return invalid("mode is '{}', expected 'linear' or 'circular'", mode);
   if (axis == 0) return invalid("axis is 0, expected an axis after the batch");
-  if (write && (write.rank() != 1 || !is_int(write.dtype()))) return invalid("write_indices has type {}, expected one integer per batch", write.type().str());
+  if (write && (write.rank() != 1 || !is_int(write.dtype())))
+    return invalid("write_indices has type {}, expected one integer per batch", write.type().str());
   d.out(d.scatter(Combiner::Assign, cache, update.dims(), [&](Ix i) {
     std::vector<Expr> at = as_exprs(i);
     Expr& s = at[static_cast<size_t>(axis)];
@@ -199,7 +200,8 @@ Result<void> define_reverse_sequence(Def& d) {
   TRY(expect_rank_at_least(x, 0, 2));
   auto batch = static_cast<size_t>(TRY(d.axis(d.i64("batch_axis", 1), x.rank())));
   auto time = static_cast<size_t>(TRY(d.axis(d.i64("time_axis", 0), x.rank())));
-  if (lengths.rank() != 1 || !is_int(lengths.dtype())) return invalid("sequence_lens has type {}, expected one integer per batch", lengths.type().str());
+  if (lengths.rank() != 1 || !is_int(lengths.dtype()))
+    return invalid("sequence_lens has type {}, expected one integer per batch", lengths.type().str());
   if (batch == time) return invalid("batch_axis and time_axis are both {}, expected different axes", batch);
   d.out(d.map(x.dims(), [&](Ix i) {
     Expr n = as_index(lengths(i[batch])), t = ex::index(i[time]);

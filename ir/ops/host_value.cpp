@@ -11,7 +11,8 @@ Type HostValue::type() const {
     case Kind::Tensor: return tensor ? Type::of(tensor->type()) : Type{};
     case Kind::Sequence: return Type::sequence(element);
     case Kind::Optional: return Type::optional(element);
-    case Kind::Map: return items.size() == 2 && items[0].tensor ? Type::map(items[0].tensor->dtype, items[1].type()) : Type{};
+    case Kind::Map:
+      return items.size() == 2 && items[0].tensor ? Type::map(items[0].tensor->dtype, items[1].type()) : Type{};
   }
   return {};
 }

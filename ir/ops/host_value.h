@@ -10,7 +10,7 @@ namespace ingot {
 
 struct HostValue {
   enum class Kind : uint8_t { None, Tensor, Sequence, Optional, Map } kind = Kind::None;  // None: an absent value
-  TensorRef tensor;              // Tensor
+  TensorRef tensor;  // Tensor
   std::vector<HostValue> items;  // Sequence: its elements; Optional: none or one; Map: keys (a tensor), values
 
   static HostValue of(TensorRef t) { return {Kind::Tensor, std::move(t), {}}; }
@@ -21,8 +21,8 @@ struct HostValue {
     return {Kind::Map, nullptr, {std::move(keys), std::move(values)}};
   }
   bool is_tensor() const { return kind == Kind::Tensor; }
-  Type type() const;             // an empty sequence or optional has an element type of kind None
-  int64_t size_bytes() const;    // of all tensors inside
+  Type type() const;  // an empty sequence or optional has an element type of kind None
+  int64_t size_bytes() const;  // of all tensors inside
 };
 
 std::string str(const HostValue&, int64_t max_elements = 16);  // "f32[2, 2] {1, 2, 3, 4}"

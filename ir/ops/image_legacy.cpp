@@ -15,7 +15,8 @@ Result<void> define_image_scaler(Def& d) {
   std::vector<double> bias = d.floats("bias");
   double scale = d.f64("scale", 1);
   if (!bias.empty()) {
-    TRY(d.require(equal(x.dim(1), static_cast<int64_t>(bias.size())), fmt::format("bias has {} elements, expected {}", bias.size(), x.dim(1).str())));
+    TRY(d.require(equal(x.dim(1), static_cast<int64_t>(bias.size())),
+                  fmt::format("bias has {} elements, expected {}", bias.size(), x.dim(1).str())));
   }
   Tensor b = bias.empty() ? Tensor() : d.constant(floats_tensor(bias, {static_cast<int64_t>(bias.size())}));
   d.out(d.map(x.dims(), [&](Ix i) {
@@ -38,7 +39,8 @@ Result<void> define_crop(Def& d) {
   } else if (!scale.empty()) {
     return invalid("scale has {} elements, expected 2", scale.size());
   }
-  TRY(d.require(less(h + border[1] - 1, x.dim(2)) * less(w + border[0] - 1, x.dim(3)), "the crop lies outside of the input"));
+  TRY(d.require(less(h + border[1] - 1, x.dim(2)) * less(w + border[0] - 1, x.dim(3)),
+                "the crop lies outside of the input"));
   d.out(d.map({x.dim(0), x.dim(1), h, w}, [&](Ix i) { return x(i[0], i[1], i[2] + border[1], i[3] + border[0]); }));
   return {};
 }

@@ -11,8 +11,8 @@ namespace ingot {
 namespace {
 
 inline constexpr int64_t kMaxElements = int64_t{1} << 40;  // of one tensor; larger ones are refused
-inline constexpr int kMaxTensorRank = 16;                  // as INGOT_MAX_RANK in runtime/abi.h
-inline constexpr int kMaxLoopRounds = 20;                  // generalisations of carried shapes before giving up
+inline constexpr int kMaxTensorRank = 16;  // as INGOT_MAX_RANK in runtime/abi.h
+inline constexpr int kMaxLoopRounds = 20;  // generalisations of carried shapes before giving up
 
 Error describe(Error e, const Node& node) {
   std::string types;
@@ -27,7 +27,8 @@ Error describe(Error e, const Node& node) {
 
 Result<void> check_size(const Type& t) {
   if (!t.is_tensor()) return {};
-  if (t.tensor.rank() > kMaxTensorRank) return limit_exceeded("got rank {}, expected at most {}", t.tensor.rank(), kMaxTensorRank);
+  if (t.tensor.rank() > kMaxTensorRank)
+    return limit_exceeded("got rank {}, expected at most {}", t.tensor.rank(), kMaxTensorRank);
   for (const Dim& d : t.tensor.dims) {
     if (d.upper() < 0) return invalid("got a tensor of type {}, expected extents of at least 0", t.str());
   }
@@ -138,16 +139,19 @@ Result<void> infer_region(Graph& graph, Region& region) {
 Result<Type> merge(const Type& a, const Type& b, const std::function<Dim(const Dim&, const Dim&)>& unknown) {
   if (a.kind == Type::Kind::None) return b;  // of the items of an empty sequence
   if (b.kind == Type::Kind::None) return a;
-  if (a.kind != b.kind) return unsupported("got {} on one path and {} on the other, expected the same kind", a.str(), b.str());
+  if (a.kind != b.kind)
+    return unsupported("got {} on one path and {} on the other, expected the same kind", a.str(), b.str());
   switch (a.kind) {
     case Type::Kind::None: return a;
     case Type::Kind::Tensor: {
       if (a.tensor.dtype != b.tensor.dtype || a.tensor.rank() != b.tensor.rank()) {
-        return unsupported("got {} on one path and {} on the other, expected the same dtype and rank", a.str(), b.str());
+        return unsupported("got {} on one path and {} on the other, expected the same dtype and rank", a.str(),
+                           b.str());
       }
       Type t = a;
       for (size_t k = 0; k < t.tensor.dims.size(); ++k) {
-        if (!known_equal(a.tensor.dims[k], b.tensor.dims[k])) t.tensor.dims[k] = unknown(a.tensor.dims[k], b.tensor.dims[k]);
+        if (!known_equal(a.tensor.dims[k], b.tensor.dims[k]))
+          t.tensor.dims[k] = unknown(a.tensor.dims[k], b.tensor.dims[k]);
       }
       return t;
     }
@@ -157,7 +161,8 @@ Result<Type> merge(const Type& a, const Type& b, const std::function<Dim(const D
       // Items carry their extents with them.
       Type t = a;
       if (a.element && b.element) {
-        t.element = std::make_shared<const Type>(TRY(merge(*a.element, *b.element, [](const Dim& x, const Dim&) { return x; })));
+        t.element = std::make_shared<const Type>(
+            TRY(merge(*a.element, *b.element, [](const Dim& x, const Dim&) { return x; })));
       }
       return t;
     }
@@ -194,7 +199,8 @@ std::optional<int> known_branch(const Value& condition) {
 }
 
 bool same_shape_of_type(const Type& a, const Type& b) {
-  return a.kind == b.kind && (!a.is_tensor() || (a.tensor.dtype == b.tensor.dtype && a.tensor.rank() == b.tensor.rank()));
+  return a.kind == b.kind &&
+         (!a.is_tensor() || (a.tensor.dtype == b.tensor.dtype && a.tensor.rank() == b.tensor.rank()));
 }
 
 // The node's results are the outputs of `region`, whose nodes move to where the node stood.
@@ -202,7 +208,8 @@ Result<void> splice(Graph& graph, Region& into, const Node& node, Region& region
   for (auto& n : region.nodes) into.nodes.push_back(std::move(n));
   for (size_t k = 0; k < node.outputs.size(); ++k) {
     if (!node.outputs[k]) continue;
-    if (k >= region.outputs.size()) return invalid("got {} outputs of a branch, expected {}", region.outputs.size(), node.outputs.size());
+    if (k >= region.outputs.size())
+      return invalid("got {} outputs of a branch, expected {}", region.outputs.size(), node.outputs.size());
     auto alias = std::make_unique<Node>();
     alias->def = find_op("identity");
     alias->name = node.name;
@@ -230,7 +237,8 @@ Result<bool> take_known_branch(Graph& graph, Region& into, Node& node) {
   for (auto& r : node.regions) TRY(infer_region(graph, *r));
   Region &yes = *node.regions[0], &no = *node.regions[1];
   bool same = yes.outputs.size() == no.outputs.size();
-  for (size_t k = 0; same && k < yes.outputs.size(); ++k) same = same_shape_of_type(yes.outputs[k]->type, no.outputs[k]->type);
+  for (size_t k = 0; same && k < yes.outputs.size(); ++k)
+    same = same_shape_of_type(yes.outputs[k]->type, no.outputs[k]->type);
   if (same || yes.outputs.size() != no.outputs.size()) return false;
   auto assume = std::make_unique<Node>();
   assume->def = find_op("assume");
@@ -246,21 +254,22 @@ Result<bool> take_known_branch(Graph& graph, Region& into, Node& node) {
 Result<void> infer_if(Graph& graph, Node& node) {
   const Region &yes = *node.regions[0], &no = *node.regions[1];
   if (yes.outputs.size() != no.outputs.size() || yes.outputs.size() < node.outputs.size()) {
-    return invalid("got branches with {} and {} outputs, expected {}", yes.outputs.size(), no.outputs.size(), node.outputs.size());
+    return invalid("got branches with {} and {} outputs, expected {}", yes.outputs.size(), no.outputs.size(),
+                   node.outputs.size());
   }
   complete_outputs(graph, node, yes.outputs.size());
   size_t next = 0;
   for (size_t k = 0; k < yes.outputs.size(); ++k) {
-    Type t = TRY(merge(yes.outputs[k]->type, no.outputs[k]->type, [&](const Dim& a, const Dim& b) -> Dim {
-      return node_symbol(node, next++, max(a, b));
-    }));
+    Type t = TRY(merge(yes.outputs[k]->type, no.outputs[k]->type,
+                       [&](const Dim& a, const Dim& b) -> Dim { return node_symbol(node, next++, max(a, b)); }));
     node.outputs[k]->type = t;
   }
   return {};
 }
 
 // A node with one input and one output.
-Node& append_unary(std::vector<std::unique_ptr<Node>>& nodes, std::string_view op, const Node& origin, Value* in, Value* out) {
+Node& append_unary(std::vector<std::unique_ptr<Node>>& nodes, std::string_view op, const Node& origin, Value* in,
+                   Value* out) {
   auto n = std::make_unique<Node>();
   n->def = find_op(op);
   n->name = origin.name;
@@ -280,8 +289,8 @@ Result<void> infer_loop(Graph& graph, Node& node, std::vector<std::unique_ptr<No
   Region& body = *node.regions[0];
   size_t carried = node.inputs.size() - 2;
   if (body.inputs.size() != carried + 2 || body.outputs.size() < carried + 1) {
-    return invalid("got a body with {} inputs and {} outputs, expected {} inputs and at least {} outputs", body.inputs.size(),
-                   body.outputs.size(), carried + 2, carried + 1);
+    return invalid("got a body with {} inputs and {} outputs, expected {} inputs and at least {} outputs",
+                   body.inputs.size(), body.outputs.size(), carried + 2, carried + 1);
   }
   size_t scanned = body.outputs.size() - carried - 1;
   if (node.outputs.size() > carried + scanned) {
@@ -299,7 +308,8 @@ Result<void> infer_loop(Graph& graph, Node& node, std::vector<std::unique_ptr<No
   // Extents of carried values that an iteration changes become symbols. A trial on a copy finds them; each round
   // generalises at least one, and composites must not be expanded with types that are given up later.
   for (int round = 0;; ++round) {
-    if (round == kMaxLoopRounds) return unsupported("the shapes of carried values do not settle in {} rounds", kMaxLoopRounds);
+    if (round == kMaxLoopRounds)
+      return unsupported("the shapes of carried values do not settle in {} rounds", kMaxLoopRounds);
     std::map<const Value*, Value*> copies;
     std::unique_ptr<Region> trial = clone_region(graph, body, copies);
     TRY(infer_region(graph, *trial));
@@ -318,12 +328,13 @@ Result<void> infer_loop(Graph& graph, Node& node, std::vector<std::unique_ptr<No
         changed = true;
         continue;
       }
-      Type merged = TRY(merge(body.inputs[k + 2]->type, trial->outputs[k + 1]->type, [&](const Dim& d, const Dim&) -> Dim {
-        auto s = d.as_symbol();
-        if (s && (*s)->name.ends_with(".carried")) return d;
-        changed = true;
-        return Dim::symbol(body.inputs[k + 2]->name + ".carried");
-      }));
+      Type merged =
+          TRY(merge(body.inputs[k + 2]->type, trial->outputs[k + 1]->type, [&](const Dim& d, const Dim&) -> Dim {
+            auto s = d.as_symbol();
+            if (s && (*s)->name.ends_with(".carried")) return d;
+            changed = true;
+            return Dim::symbol(body.inputs[k + 2]->name + ".carried");
+          }));
       body.inputs[k + 2]->type = merged;
     }
     if (!changed) break;
@@ -404,7 +415,8 @@ Result<void> append_inferred(Graph& graph, Region& into, std::unique_ptr<Node> n
   for (size_t k = 0; k < node->outputs.size(); ++k) {
     Value* out = node->outputs[k];
     if (!out) continue;
-    if (k >= made.size() || !made[k]) return describe(unsupported("output {} is asked for, but not computed", k), *node);
+    if (k >= made.size() || !made[k])
+      return describe(unsupported("output {} is asked for, but not computed", k), *node);
     auto alias = std::make_unique<Node>();
     alias->def = find_op("identity");
     alias->name = node->name;

@@ -16,7 +16,8 @@ class Interpretation {
   explicit Interpretation(const InterpreterOptions& o) : options_(o), start_(std::chrono::steady_clock::now()) {}
 
   Result<std::vector<HostValue>> graph(const Graph& g, std::vector<HostValue> inputs) {
-    if (inputs.size() != g.body.inputs.size()) return invalid("got {} inputs, expected {}", inputs.size(), g.body.inputs.size());
+    if (inputs.size() != g.body.inputs.size())
+      return invalid("got {} inputs, expected {}", inputs.size(), g.body.inputs.size());
     k::Program program;
     Environment bound;
     for (const Value* v : g.body.inputs) program.inputs.push_back(program.add({-1, v->name, v->type, nullptr}));
@@ -37,8 +38,10 @@ class Interpretation {
     copy.attrs = n.attrs;
     copy.name = n.name;
     copy.source = n.source;
-    for (const HostValue& v : inputs) copy.inputs.push_back(v.kind == HostValue::Kind::None ? nullptr : placeholder(scratch, "in", v, {}));
-    for (size_t i = 0; i < n.outputs.size(); ++i) copy.outputs.push_back(n.outputs[i] ? scratch.new_value("out") : nullptr);
+    for (const HostValue& v : inputs)
+      copy.inputs.push_back(v.kind == HostValue::Kind::None ? nullptr : placeholder(scratch, "in", v, {}));
+    for (size_t i = 0; i < n.outputs.size(); ++i)
+      copy.outputs.push_back(n.outputs[i] ? scratch.new_value("out") : nullptr);
     quiet_ = true;
     TRY(step(copy));
     std::vector<HostValue> out;
@@ -62,7 +65,8 @@ class Interpretation {
   }
   EvaluateOptions remaining() const {
     EvaluateOptions o;
-    o.max_seconds = options_.max_seconds - std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
+    o.max_seconds =
+        options_.max_seconds - std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
     o.max_bytes = options_.max_bytes;
     return o;
   }
@@ -114,9 +118,11 @@ class Interpretation {
     std::string types;
     for (const Value* v : n.inputs) {
       auto c = get(v);
-      types += (types.empty() ? "" : ", ") + (c && c->kind != HostValue::Kind::None ? c->type().str() : std::string("-"));
+      types +=
+          (types.empty() ? "" : ", ") + (c && c->kind != HostValue::Kind::None ? c->type().str() : std::string("-"));
     }
-    return std::move(e).context(fmt::format("in node '{}' ({}) with inputs {}", n.name, n.source.empty() ? std::string(n.op()) : n.source, types));
+    return std::move(e).context(fmt::format("in node '{}' ({}) with inputs {}", n.name,
+                                            n.source.empty() ? std::string(n.op()) : n.source, types));
   }
 
   Result<void> step(const Node& n) {
@@ -129,7 +135,8 @@ class Interpretation {
   // A value of a scratch graph with these contents. `declared` fills in what empty sequences do not say.
   Value* placeholder(Graph& g, const std::string& name, const HostValue& v, const Type& declared) {
     Value* p = g.new_value(name, v.type());
-    const bool unknown = p->type.kind != Type::Kind::Tensor && (!p->type.element || p->type.element->kind == Type::Kind::None);
+    const bool unknown =
+        p->type.kind != Type::Kind::Tensor && (!p->type.element || p->type.element->kind == Type::Kind::None);
     if (unknown && declared.kind == p->type.kind) p->type = declared;
     if (v.is_tensor()) p->constant = v.tensor;
     set(p, v);
@@ -180,7 +187,8 @@ class Interpretation {
       c->source = n->source;
       for (const Value* v : n->inputs) c->inputs.push_back(TRY(use(v)));
       for (const auto& inner : n->regions) c->regions.push_back(TRY(clone(g, *inner, to)));
-      for (size_t i = 0; i < n->outputs.size(); ++i) c->outputs.push_back(copy(n->outputs[i], c.get(), static_cast<int>(i)));
+      for (size_t i = 0; i < n->outputs.size(); ++i)
+        c->outputs.push_back(copy(n->outputs[i], c.get(), static_cast<int>(i)));
       out->nodes.push_back(std::move(c));
     }
     for (const Value* v : r.outputs) out->outputs.push_back(TRY(use(v)));
@@ -208,7 +216,8 @@ class Interpretation {
     TRY(n.def->define(def));
     for (size_t i = 0; i < n.outputs.size(); ++i) {
       if (!n.outputs[i]) continue;
-      if (i >= def.results().size() || def.results()[i] < 0) return unsupported("output {} is asked for, but not computed", i);
+      if (i >= def.results().size() || def.results()[i] < 0)
+        return unsupported("output {} is asked for, but not computed", i);
       program.body.outputs.push_back(def.results()[i]);
     }
     TRY(evaluate(program, env, remaining()));
@@ -217,7 +226,8 @@ class Interpretation {
       if (!v) continue;
       const int id = program.body.outputs[next++];
       if (auto it = env.values.find(id); it != env.values.end()) set(v, it->second);
-      else if (program.values[static_cast<size_t>(id)].constant) set(v, HostValue::of(program.values[static_cast<size_t>(id)].constant));
+      else if (program.values[static_cast<size_t>(id)].constant)
+        set(v, HostValue::of(program.values[static_cast<size_t>(id)].constant));
       else return invalid("output '{}' was not computed", v->name);
     }
     return {};
@@ -229,7 +239,8 @@ class Interpretation {
     Expand expand(g, g.body, *c);
     TRY(n.def->expand(expand));
     for (size_t i = 0; i < n.outputs.size(); ++i) {
-      if (n.outputs[i] && (i >= expand.results().size() || !expand.results()[i])) return unsupported("output {} is asked for, but not computed", i);
+      if (n.outputs[i] && (i >= expand.results().size() || !expand.results()[i]))
+        return unsupported("output {} is asked for, but not computed", i);
       if (n.outputs[i]) g.body.outputs.push_back(expand.results()[i]);
     }
     const bool quiet = std::exchange(quiet_, true);
@@ -251,14 +262,16 @@ class Interpretation {
 
   Result<int64_t> scalar(const Value* v) const {
     const HostValue c = TRY(get(v));
-    if (!c.is_tensor() || c.tensor->elements() != 1) return invalid("got {} for a condition or count, expected one element", c.type().str());
+    if (!c.is_tensor() || c.tensor->elements() != 1)
+      return invalid("got {} for a condition or count, expected one element", c.type().str());
     return c.tensor->integer(0);
   }
 
   Result<void> run_if(const Node& n) {
     if (n.regions.size() != 2 || n.inputs.empty()) return invalid("got {} branches, expected 2", n.regions.size());
     const Region& r = *n.regions[TRY(scalar(n.inputs[0])) ? 0 : 1];
-    if (r.outputs.size() < n.outputs.size()) return invalid("got a branch with {} outputs, expected {}", r.outputs.size(), n.outputs.size());
+    if (r.outputs.size() < n.outputs.size())
+      return invalid("got a branch with {} outputs, expected {}", r.outputs.size(), n.outputs.size());
     TRY(region(r));
     for (size_t i = 0; i < n.outputs.size(); ++i)
       if (n.outputs[i]) set(n.outputs[i], TRY(get(r.outputs[i])));
@@ -266,10 +279,13 @@ class Interpretation {
   }
 
   Result<void> run_loop(const Node& n) {
-    if (n.regions.size() != 1 || n.inputs.size() < 2) return invalid("got {} bodies and {} inputs", n.regions.size(), n.inputs.size());
+    if (n.regions.size() != 1 || n.inputs.size() < 2)
+      return invalid("got {} bodies and {} inputs", n.regions.size(), n.inputs.size());
     const Region& r = *n.regions[0];
     const size_t carried = n.inputs.size() - 2;
-    if (r.inputs.size() != carried + 2 || r.outputs.size() < carried + 1) return invalid("got a body with {} inputs and {} outputs for {} carried values", r.inputs.size(), r.outputs.size(), carried);
+    if (r.inputs.size() != carried + 2 || r.outputs.size() < carried + 1)
+      return invalid("got a body with {} inputs and {} outputs for {} carried values", r.inputs.size(),
+                     r.outputs.size(), carried);
     const size_t scanned = r.outputs.size() - carried - 1;
     const int64_t trips = n.inputs[0] ? TRY(scalar(n.inputs[0])) : INT64_MAX;
     bool condition = !n.inputs[1] || TRY(scalar(n.inputs[1])) != 0;
@@ -278,7 +294,8 @@ class Interpretation {
     std::vector<std::vector<TensorRef>> parts(scanned);
     int64_t done = 0;
     for (; condition && done < trips; ++done) {
-      if (done >= options_.max_iterations) return limit_exceeded("a loop exceeds {} iterations", options_.max_iterations);
+      if (done >= options_.max_iterations)
+        return limit_exceeded("a loop exceeds {} iterations", options_.max_iterations);
       TRY(check_time());
       auto count = TensorData::make(DType::I64, std::vector<int64_t>(r.inputs[0]->type.tensor.dims.size(), 1));
       *count->mutable_as<int64_t>() = done;
@@ -300,7 +317,9 @@ class Interpretation {
     for (size_t i = 0; i < n.outputs.size(); ++i) {
       if (!n.outputs[i]) continue;
       if (i < carried) set(n.outputs[i], state[i]);
-      else set(n.outputs[i], HostValue::of(TRY(stack_tensors(parts[i - carried], done ? TensorType{} : TRY(element_type(n, i)), options_.max_bytes))));
+      else
+        set(n.outputs[i], HostValue::of(TRY(stack_tensors(
+                              parts[i - carried], done ? TensorType{} : TRY(element_type(n, i)), options_.max_bytes))));
     }
     return {};
   }
@@ -313,7 +332,8 @@ class Interpretation {
     for (Value* v : c->inputs)
       if (v) values_.erase(v);
     TRY(append_inferred(g, g.body, std::move(c)));
-    if (!out->type.is_tensor() || out->type.tensor.dims.empty()) return invalid("got {} as scanned output {}, expected a tensor", out->type.str(), i);
+    if (!out->type.is_tensor() || out->type.tensor.dims.empty())
+      return invalid("got {} as scanned output {}, expected a tensor", out->type.str(), i);
     TensorType t = out->type.tensor;
     t.dims.erase(t.dims.begin());
     return t;
@@ -333,7 +353,8 @@ Result<std::vector<HostValue>> Interpreter::run(const Graph& g, std::vector<Host
   return Interpretation(options_).graph(g, std::move(inputs));
 }
 
-Result<std::vector<HostValue>> run_node(const Node& n, const std::vector<HostValue>& inputs, const InterpreterOptions& options) {
+Result<std::vector<HostValue>> run_node(const Node& n, const std::vector<HostValue>& inputs,
+                                        const InterpreterOptions& options) {
   return Interpretation(options).node(n, inputs);
 }
 

@@ -32,6 +32,7 @@ class Interpreter {
 };
 
 // The outputs of one node without regions, for constant folding; an absent input is a HostValue of kind None.
-Result<std::vector<HostValue>> run_node(const Node&, const std::vector<HostValue>& inputs, const InterpreterOptions& = {});
+Result<std::vector<HostValue>> run_node(const Node&, const std::vector<HostValue>& inputs,
+                                        const InterpreterOptions& = {});
 
 }  // namespace ingot

@@ -18,7 +18,8 @@ Result<void> log_likelihood_loss(Def& d, const Tensor& logp) {
     TRY(d.require(equal(target.dim(k), e),
                   fmt::format("dimension {} of target has extent {}, expected {}", k, target.dim(k).str(), e.str())));
   }
-  if (weight && (weight.rank() != 1 || !is_float(weight.dtype()))) return invalid("weight has type {}, expected one float per class", weight.type().str());
+  if (weight && (weight.rank() != 1 || !is_float(weight.dtype())))
+    return invalid("weight has type {}, expected one float per class", weight.type().str());
   std::string reduction = d.str("reduction", "mean");
   if (reduction != "none" && reduction != "sum" && reduction != "mean") {
     return invalid("reduction is '{}', expected 'none', 'sum' or 'mean'", reduction);

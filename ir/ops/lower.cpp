@@ -70,7 +70,6 @@ class Lowering {
     return {};
   }
 
-
   Result<void> lower_if(const Node& node, k::Block& block) {
     k::Stage s;
     s.kind = k::StageKind::If;

@@ -75,7 +75,8 @@ Tensor best_label(Def& d, const Tensor& scores, const Tensor& labels) {
 Result<Tensor> lookup(Def& d, const Tensor& x, const Keys& keys) {
   int64_t n = keys.data->elements();
   DType t = keys.data->dtype;
-  if ((t == DType::String) != (x.dtype() == DType::String)) return invalid("input has type {}, the keys {}", name(x.dtype()), name(t));
+  if ((t == DType::String) != (x.dtype() == DType::String))
+    return invalid("input has type {}, the keys {}", name(x.dtype()), name(t));
   if (is_complex(x.dtype())) return invalid("input is of {}, expected real numbers", name(x.dtype()));
   // Sorted once here; `order` gives the position of a sorted key in the attribute. The first of equal keys counts.
   std::vector<int64_t> order(static_cast<size_t>(n));
@@ -92,7 +93,9 @@ Result<Tensor> lookup(Def& d, const Tensor& x, const Keys& keys) {
     if (is_nan(i)) nan_at = i;
   order.erase(std::remove_if(order.begin(), order.end(), is_nan), order.end());
   std::stable_sort(order.begin(), order.end(), before);
-  order.erase(std::unique(order.begin(), order.end(), [&](int64_t a, int64_t b) { return !before(a, b) && !before(b, a); }), order.end());
+  order.erase(
+      std::unique(order.begin(), order.end(), [&](int64_t a, int64_t b) { return !before(a, b) && !before(b, a); }),
+      order.end());
   int64_t distinct = static_cast<int64_t>(order.size());
   auto sorted = TensorData::make(t, {std::max<int64_t>(distinct, 1)});
   if (t == DType::String) sorted->strings.resize(static_cast<size_t>(std::max<int64_t>(distinct, 1)));
@@ -113,14 +116,14 @@ Result<Tensor> lookup(Def& d, const Tensor& x, const Keys& keys) {
     // States: lo, hi: the first key that is not less lies in [lo, hi].
     auto value = [&](Ix i) { return ex::cast(x(i), t); };
     Expr zero = as_index(0), last = as_index(std::max<int64_t>(distinct, 1) - 1);
-    Tensor lo = d.walk(x.dims(), 64,
-                       [&](Ix) { return std::vector<Expr>{zero, as_index(distinct)}; },
-                       [&](Ix, const std::vector<Expr>& s) { return s[0] < s[1]; },
-                       [&](Ix i, const std::vector<Expr>& s) {
-                         Expr middle = (s[0] + s[1]) / 2;
-                         Expr less = table(min(middle, last)) < value(i);
-                         return std::vector<Expr>{ex::select(less, middle + 1, s[0]), ex::select(less, s[1], middle)};
-                       })[0];
+    Tensor lo = d.walk(
+        x.dims(), 64, [&](Ix) { return std::vector<Expr>{zero, as_index(distinct)}; },
+        [&](Ix, const std::vector<Expr>& s) { return s[0] < s[1]; },
+        [&](Ix i, const std::vector<Expr>& s) {
+          Expr middle = (s[0] + s[1]) / 2;
+          Expr less = table(min(middle, last)) < value(i);
+          return std::vector<Expr>{ex::select(less, middle + 1, s[0]), ex::select(less, s[1], middle)};
+        })[0];
     found = d.map(x.dims(), [&](Ix i) {
       Expr at = min(lo(i), last);
       Expr hit = eq(table(at), value(i)) && lo(i) < as_index(distinct);
@@ -137,7 +140,8 @@ Result<Tensor> lookup(Def& d, const Tensor& x, const Keys& keys) {
 
 Result<Matrix> matrix(const Tensor& x) {
   if (x.rank() != 1 && x.rank() != 2) return invalid("input has rank {}, expected 1 or 2", x.rank());
-  if (!is_float(x.dtype()) && !is_int(x.dtype()) && x.dtype() != DType::Bool) return invalid("input is of {}, expected numbers", name(x.dtype()));
+  if (!is_float(x.dtype()) && !is_int(x.dtype()) && x.dtype() != DType::Bool)
+    return invalid("input is of {}, expected numbers", name(x.dtype()));
   Matrix m{x, x.rank() == 1 ? Dim(1) : x.dim(0), x.dims().back()};
   m.type = x.dtype() == DType::F64 ? DType::F64 : DType::F32;
   return m;

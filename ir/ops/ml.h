@@ -26,7 +26,7 @@ Tensor best_label(Def& d, const Tensor& scores, const Tensor& labels);
 // The position of each element of x among `keys` (distinct), or -1. keys: any numbers, or strings. x of another numeric type
 // is compared in the keys' type. i64, x's shape.
 struct Keys {
-  TensorRef data;              // I64, F32, F64 or String, 1-D
+  TensorRef data;  // I64, F32, F64 or String, 1-D
 };
 Result<Tensor> lookup(Def& d, const Tensor& x, const Keys& keys);
 
@@ -36,9 +36,7 @@ struct Matrix {
   Dim rows, columns;
   DType type = DType::F32;
   Expr operator()(const Dim& n, const Dim& c) const { return ex::cast(x.rank() == 1 ? x(c) : x(n, c), type); }
-  Expr operator()(const Dim& n, const Expr& c) const {
-    return ex::cast(x.rank() == 1 ? x(c) : x(n, c), type);
-  }
+  Expr operator()(const Dim& n, const Expr& c) const { return ex::cast(x.rank() == 1 ? x(c) : x(n, c), type); }
 };
 Result<Matrix> matrix(const Tensor& x);
 

@@ -19,7 +19,8 @@ Result<Tensor> per_column(Def& d, std::string_view name, const Tensor& x, double
   if (v.empty()) v = {otherwise};
   if (v.size() != 1) {
     if (x.rank() < 1) return invalid("input has rank 0, expected at least 1");
-    TRY(d.require(equal(x.dims().back(), static_cast<int64_t>(v.size())), fmt::format("{} has {} elements, expected {}", name, v.size(), x.dims().back().str())));
+    TRY(d.require(equal(x.dims().back(), static_cast<int64_t>(v.size())),
+                  fmt::format("{} has {} elements, expected {}", name, v.size(), x.dims().back().str())));
   }
   return d.constant(floats_tensor(v, {static_cast<int64_t>(v.size())}));
 }
@@ -63,14 +64,18 @@ Result<void> define_imputer(Def& d) {
   size_t n = integer ? ints.size() : floats.size();
   if (n == 0) return invalid("got no imputed values for {}, expected some", name(x.dtype()));
   if (x.rank() < 1) return invalid("input has rank 0, expected at least 1");
-  if (n != 1) TRY(d.require(equal(x.dims().back(), static_cast<int64_t>(n)), fmt::format("got {} imputed values, expected {}", n, x.dims().back().str())));
-  Tensor values = integer ? d.constant(ints_tensor(ints, {static_cast<int64_t>(n)})) : d.constant(floats_tensor(floats, {static_cast<int64_t>(n)}, DType::F64));
+  if (n != 1)
+    TRY(d.require(equal(x.dims().back(), static_cast<int64_t>(n)),
+                  fmt::format("got {} imputed values, expected {}", n, x.dims().back().str())));
+  Tensor values = integer ? d.constant(ints_tensor(ints, {static_cast<int64_t>(n)}))
+                          : d.constant(floats_tensor(floats, {static_cast<int64_t>(n)}, DType::F64));
   double replaced = d.f64("replaced_value_float", 0);
   int64_t replaced_int = d.i64("replaced_value_int64", 0);
   d.out(d.map(x.dims(), [&](Ix i) {
     Expr e = x(i);
-    Expr hit = integer ? eq(ex::cast(e, DType::I64), as_index(replaced_int))
-               : std::isnan(replaced) ? ex::unary(ScalarOp::IsNaN, e) : eq(e, ex::number(x.dtype(), replaced));
+    Expr hit = integer                ? eq(ex::cast(e, DType::I64), as_index(replaced_int))
+               : std::isnan(replaced) ? ex::unary(ScalarOp::IsNaN, e)
+                                      : eq(e, ex::number(x.dtype(), replaced));
     return ex::select(hit, ex::cast(values(n == 1 ? Dim(0) : i.back()), x.dtype()), e);
   }));
   return {};
@@ -82,7 +87,8 @@ Result<void> define_binarizer(Def& d) {
   TRY(expect_numbers(d, {0}));
   double threshold = d.f64("threshold", 0);
   d.out(d.map(x.dims(), [&](Ix i) {
-    Expr above = is_int(x.dtype()) ? ex::cast(x(i), DType::F64) > ex::number(DType::F64, threshold) : x(i) > ex::number(x.dtype(), threshold);
+    Expr above = is_int(x.dtype()) ? ex::cast(x(i), DType::F64) > ex::number(DType::F64, threshold)
+                                   : x(i) > ex::number(x.dtype(), threshold);
     return ex::select(above, ex::number(x.dtype(), 1), ex::number(x.dtype(), 0));
   }));
   return {};
@@ -96,15 +102,18 @@ Result<void> define_feature_vectorizer(Def& d) {
   if (widths.empty()) {
     for (int k = 0; k < count; ++k) {
       auto c = d.in(k).rank() == 2 ? d.in(k).dim(1).constant() : std::optional<int64_t>(1);
-      if (!c) return unsupported("input {} has type {}, expected a constant number of columns", k, d.in(k).type().str());
+      if (!c)
+        return unsupported("input {} has type {}, expected a constant number of columns", k, d.in(k).type().str());
       widths.push_back(*c);
     }
   }
-  if (static_cast<int>(widths.size()) != count) return invalid("inputdimensions has {} elements, expected {}", widths.size(), count);
+  if (static_cast<int>(widths.size()) != count)
+    return invalid("inputdimensions has {} elements, expected {}", widths.size(), count);
   int64_t total = 0;
   std::vector<int64_t> starts;
   for (int k = 0; k < count; ++k) {
-    if (d.in(k).rank() != 1 && d.in(k).rank() != 2) return invalid("input {} has rank {}, expected 1 or 2", k, d.in(k).rank());
+    if (d.in(k).rank() != 1 && d.in(k).rank() != 2)
+      return invalid("input {} has rank {}, expected 1 or 2", k, d.in(k).rank());
     int64_t w = widths[static_cast<size_t>(k)];
     if (w < 0 || w > kMaxWindowAttribute) return invalid("inputdimensions has {}, expected at least 0", w);
     starts.push_back(total);
@@ -116,7 +125,8 @@ Result<void> define_feature_vectorizer(Def& d) {
       Tensor x = d.in(k);
       Dim at = i[1] - starts[static_cast<size_t>(k)];
       Expr zero = ex::number(x.dtype(), 0);
-      Expr part = f32(x.rank() == 1 ? ex::select(eq(as_index(at), as_index(0)), x(i[0]), zero) : x.or_fill({i[0], at}, zero));
+      Expr part =
+          f32(x.rank() == 1 ? ex::select(eq(as_index(at), as_index(0)), x(i[0]), zero) : x.or_fill({i[0], at}, zero));
       Expr mine = as_index(at) < as_index(widths[static_cast<size_t>(k)]);
       e = ex::select(mine, part, e);
     }
@@ -152,7 +162,8 @@ Result<void> define_one_hot_encoder(Def& d) {
     return {};
   }
   d.out(d.map(dims, [&](Ix i) {
-    return ex::select(eq(at(slice(i, 0, i.size() - 1)), as_index(i.back())), ex::number(DType::F32, 1), ex::number(DType::F32, 0));
+    return ex::select(eq(at(slice(i, 0, i.size() - 1)), as_index(i.back())), ex::number(DType::F32, 1),
+                      ex::number(DType::F32, 0));
   }));
   return {};
 }
@@ -194,7 +205,8 @@ Result<void> define_label_encoder(Def& d) {
   };
   TensorRef keys = list("keys"), values = list("values");
   if (!keys || !values) return invalid("got no keys or no values, expected both");
-  if (keys->elements() != values->elements()) return invalid("got {} keys and {} values, expected as many", keys->elements(), values->elements());
+  if (keys->elements() != values->elements())
+    return invalid("got {} keys and {} values, expected as many", keys->elements(), values->elements());
   if (is_int(keys->dtype) && keys->dtype != DType::I64) {
     auto wide = TensorData::make(DType::I64, keys->dims);
     for (int64_t k = 0; k < keys->elements(); ++k) wide->mutable_as<int64_t>()[k] = keys->integer(k);
@@ -203,7 +215,9 @@ Result<void> define_label_encoder(Def& d) {
   TensorRef otherwise = d.tensor("default_tensor");
   if (!otherwise) {
     if (values->dtype == DType::String) otherwise = strings_tensor({d.str("default_string", "_Unused")});
-    else if (is_float(values->dtype)) otherwise = floats_tensor({d.f64("default_float", -0.0)}, {1}, values->dtype == DType::F64 ? DType::F64 : DType::F32);
+    else if (is_float(values->dtype))
+      otherwise =
+          floats_tensor({d.f64("default_float", -0.0)}, {1}, values->dtype == DType::F64 ? DType::F64 : DType::F32);
     else otherwise = ints_tensor({d.i64("default_int64", -1)}, {1});
   }
   if (otherwise->elements() != 1) return invalid("default_tensor has {} elements, expected 1", otherwise->elements());
@@ -217,7 +231,8 @@ Result<void> define_label_encoder(Def& d) {
 Result<void> define_category_mapper(Def& d) {
   std::vector<std::string> texts = d.strs("cats_strings");
   std::vector<int64_t> numbers = d.ints("cats_int64s");
-  if (texts.empty() || texts.size() != numbers.size()) return invalid("got {} strings and {} integers, expected as many", texts.size(), numbers.size());
+  if (texts.empty() || texts.size() != numbers.size())
+    return invalid("got {} strings and {} integers, expected as many", texts.size(), numbers.size());
   TensorRef ints = ints_tensor(numbers, {static_cast<int64_t>(numbers.size())});
   if (d.dtype(0) == DType::String) {
     return translate(d, {strings_tensor(texts)}, d.constant(ints), as_index(d.i64("default_int64", -1)));
@@ -233,11 +248,14 @@ Result<void> define_category_mapper(Def& d) {
 Result<void> define_tf_idf_vectorizer(Def& d) {
   Tensor x = d.in(0);
   if (x.rank() != 1 && x.rank() != 2) return invalid("input has rank {}, expected 1 or 2", x.rank());
-  int64_t min_length = d.i64("min_gram_length", 1), max_length = d.i64("max_gram_length", 1), skips = d.i64("max_skip_count", 0);
+  int64_t min_length = d.i64("min_gram_length", 1), max_length = d.i64("max_gram_length", 1),
+          skips = d.i64("max_skip_count", 0);
   if (min_length < 1 || max_length < min_length || max_length > 64 || skips < 0 || skips > 4096) {
-    return invalid("got n-grams of {} to {} with up to {} skips, expected 1 to 64 and at most 4096", min_length, max_length, skips);
+    return invalid("got n-grams of {} to {} with up to {} skips, expected 1 to 64 and at most 4096", min_length,
+                   max_length, skips);
   }
-  std::vector<int64_t> starts = d.ints("ngram_counts"), columns = d.ints("ngram_indexes"), numbers = d.ints("pool_int64s");
+  std::vector<int64_t> starts = d.ints("ngram_counts"), columns = d.ints("ngram_indexes"),
+                       numbers = d.ints("pool_int64s");
   std::vector<std::string> texts = d.strs("pool_strings");
   std::vector<double> weights = d.floats("weights");
   std::string mode = d.str("mode", "TF");
@@ -247,7 +265,8 @@ Result<void> define_tf_idf_vectorizer(Def& d) {
     if (c < 0 || c > kMaxWindowAttribute) return invalid("ngram_indexes has {}, expected at least 0", c);
     outputs = std::max(outputs, c + 1);
   }
-  if (!weights.empty() && weights.size() != columns.size()) return invalid("got {} weights, expected {}", weights.size(), columns.size());
+  if (!weights.empty() && weights.size() != columns.size())
+    return invalid("got {} weights, expected {}", weights.size(), columns.size());
   // Strings become numbers: their first place in the pool.
   Tensor ids = x;
   if (!texts.empty()) {
@@ -256,16 +275,20 @@ Result<void> define_tf_idf_vectorizer(Def& d) {
   }
   Dim rows = x.rank() == 2 ? x.dim(0) : Dim(1), length = x.dims().back();
   auto element = [&](const Dim& n, const Dim& at) {
-    return ex::cast(x.rank() == 2 ? ids.or_fill({n, at}, ex::integer(ids.dtype(), -1)) : ids.or_fill({at}, ex::integer(ids.dtype(), -1)), DType::I64);
+    return ex::cast(x.rank() == 2 ? ids.or_fill({n, at}, ex::integer(ids.dtype(), -1))
+                                  : ids.or_fill({at}, ex::integer(ids.dtype(), -1)),
+                    DType::I64);
   };
   Tensor total = d.map({rows, std::max<int64_t>(outputs, 1)}, [&](Ix) { return as_index(0); });
   int64_t gram = 0;
   for (size_t size = 1; size <= starts.size(); ++size) {
     int64_t n = static_cast<int64_t>(size);
     int64_t from = starts[size - 1], to = size < starts.size() ? starts[size] : pool_size;
-    if (from < 0 || to < from || to > pool_size || (to - from) % n != 0) return invalid("ngram_counts gives {}-grams from {} to {}, expected a multiple in order", n, from, to);
+    if (from < 0 || to < from || to > pool_size || (to - from) % n != 0)
+      return invalid("ngram_counts gives {}-grams from {} to {}, expected a multiple in order", n, from, to);
     int64_t grams = (to - from) / n;
-    if (gram + grams > static_cast<int64_t>(columns.size())) return invalid("ngram_indexes has {} elements, expected at least {}", columns.size(), gram + grams);
+    if (gram + grams > static_cast<int64_t>(columns.size()))
+      return invalid("ngram_indexes has {} elements, expected at least {}", columns.size(), gram + grams);
     if (grams > 0 && n >= min_length && n <= max_length) {
       std::vector<int64_t> part(numbers.begin() + from, numbers.begin() + to);
       Tensor pool = d.constant(ints_tensor(part, {grams, n}));
@@ -281,9 +304,8 @@ Result<void> define_tf_idf_vectorizer(Def& d) {
         }
         return ex::select(hit, as_index(1), as_index(0));
       });
-      total = d.scatter(Combiner::Sum, total, {rows, grams}, [&](Ix i) {
-        return std::pair{std::vector<Expr>{as_index(i[0]), column(i[1])}, count(i)};
-      });
+      total = d.scatter(Combiner::Sum, total, {rows, grams},
+                        [&](Ix i) { return std::pair{std::vector<Expr>{as_index(i[0]), column(i[1])}, count(i)}; });
     }
     gram += grams;
   }

@@ -13,7 +13,8 @@ namespace {
 Result<Tensor> constant_floats(Def& d, const std::vector<double>& v, std::vector<int64_t> dims, DType t) {
   int64_t n = 1;
   for (int64_t e : dims) {
-    if (e < 0 || (e > 0 && n > kMaxWindowAttribute * 64 / e)) return limit_exceeded("got {} coefficients in one dimension, which is too many", e);
+    if (e < 0 || (e > 0 && n > kMaxWindowAttribute * 64 / e))
+      return limit_exceeded("got {} coefficients in one dimension, which is too many", e);
     n *= e;
   }
   if (static_cast<int64_t>(v.size()) != n) return invalid("got {} coefficients, expected {}", v.size(), n);
@@ -22,7 +23,8 @@ Result<Tensor> constant_floats(Def& d, const std::vector<double>& v, std::vector
 
 // sum(c) x[n,c] * w[j,c] + b[j]
 Tensor product(Def& d, const Matrix& x, const Tensor& w, const Tensor& b) {
-  Tensor sum = d.reduce(Combiner::Sum, {x.rows, w.dim(0)}, {x.columns}, [&](Ix i, Ix r) { return x(i[0], r[0]) * w(i[1], r[0]); });
+  Tensor sum = d.reduce(Combiner::Sum, {x.rows, w.dim(0)}, {x.columns},
+                        [&](Ix i, Ix r) { return x(i[0], r[0]) * w(i[1], r[0]); });
   if (!b) return sum;
   return d.map(sum.dims(), [&](Ix i) { return sum(i) + b(b.dim(0).is(1) ? Dim(0) : i[1]); });
 }
@@ -32,7 +34,8 @@ Tensor as_f32(Def& d, const Tensor& t) {
 }
 
 Tensor negative_and_positive(Def& d, const Tensor& s) {
-  return d.map({s.dim(0), 2}, [&](Ix i) { return ex::select(eq(as_index(i[1]), as_index(1)), s(i[0], 0), -s(i[0], 0)); });
+  return d.map({s.dim(0), 2},
+               [&](Ix i) { return ex::select(eq(as_index(i[1]), as_index(1)), s(i[0], 0), -s(i[0], 0)); });
 }
 
 Result<int64_t> static_columns(const Matrix& x) {
@@ -76,7 +79,8 @@ Result<void> define_linear_classifier(Def& d) {
   if (scores == 1 && names.size() == 2) s = negative_and_positive(d, s);
   int64_t columns_out = scores == 1 && names.size() == 2 ? 2 : scores;
   if (columns_out > 1) {
-    if (names.size() != 0 && static_cast<int64_t>(names.size()) < columns_out) return invalid("got {} class labels, expected {}", names.size(), columns_out);
+    if (names.size() != 0 && static_cast<int64_t>(names.size()) < columns_out)
+      return invalid("got {} class labels, expected {}", names.size(), columns_out);
     d.out(best_label(d, s, names.tensor(d, columns_out)));
     d.out(as_f32(d, TRY(post_transform(d, s, transform))));
     return {};
@@ -165,7 +169,8 @@ Result<void> define_svm_classifier(Def& d) {
   Labels names = labels(d, "classlabels_ints", "classlabels_strings");
   int64_t classes = std::max<int64_t>(static_cast<int64_t>(names.size()), 1);
   std::vector<int64_t> per_class = d.ints("vectors_per_class");
-  std::vector<double> rho = d.floats("rho"), coefficients = d.floats("coefficients"), pa = d.floats("prob_a"), pb = d.floats("prob_b");
+  std::vector<double> rho = d.floats("rho"), coefficients = d.floats("coefficients"), pa = d.floats("prob_a"),
+                      pb = d.floats("prob_b");
   if (rho.empty() || coefficients.empty()) return invalid("rho or coefficients are empty, expected some");
   int64_t vectors = 0;
   std::vector<int64_t> start;
@@ -184,7 +189,8 @@ Result<void> define_svm_classifier(Def& d) {
     Tensor w = TRY(constant_floats(d, coefficients, {classes, columns}, t));
     scores = product(d, x, w, d.constant(floats_tensor({rho[0]}, {1}, t)));
   } else {
-    if (static_cast<int64_t>(per_class.size()) != classes) return invalid("vectors_per_class has {} elements, expected {}", per_class.size(), classes);
+    if (static_cast<int64_t>(per_class.size()) != classes)
+      return invalid("vectors_per_class has {} elements, expected {}", per_class.size(), classes);
     int64_t pairs = classes * (classes - 1) / 2;
     if (static_cast<int64_t>(rho.size()) < pairs) return invalid("rho has {} elements, expected {}", rho.size(), pairs);
     Tensor sv = TRY(constant_floats(d, d.floats("support_vectors"), {vectors, columns}, t));
@@ -212,15 +218,17 @@ Result<void> define_svm_classifier(Def& d) {
     Tensor weights = d.constant(floats_tensor(w, {pairs, vectors}, t));
     rho.resize(static_cast<size_t>(pairs));
     Tensor offset = d.constant(floats_tensor(rho, {pairs}, t));
-    Tensor sum = d.reduce(Combiner::Sum, {x.rows, pairs}, {vectors}, [&](Ix i, Ix r) { return k(i[0], r[0]) * weights(i[1], r[0]); });
+    Tensor sum = d.reduce(Combiner::Sum, {x.rows, pairs}, {vectors},
+                          [&](Ix i, Ix r) { return k(i[0], r[0]) * weights(i[1], r[0]); });
     scores = d.map(sum.dims(), [&](Ix i) { return sum(i) + offset(i[1]); });
     Tensor t_first = d.constant(ints_tensor(first, {pairs})), t_second = d.constant(ints_tensor(second, {pairs}));
     Tensor votes = d.reduce(Combiner::Sum, {x.rows, classes}, {pairs}, [&](Ix i, Ix r) {
       Expr winner = ex::select(scores(i[0], r[0]) > ex::number(t, 0), t_first(r[0]), t_second(r[0]));
       return ex::select(eq(winner, as_index(i[1])), as_index(1), as_index(0));
     });
-    chosen = d.arg_reduce(Combiner::ArgMaxFirst, {x.rows}, {classes},
-                          [&](Ix i, Ix r) { return std::pair{votes(i[0], r[0]), as_index(r[0])}; }).second;
+    chosen = d.arg_reduce(Combiner::ArgMaxFirst, {x.rows}, {classes}, [&](Ix i, Ix r) {
+                return std::pair{votes(i[0], r[0]), as_index(r[0])};
+              }).second;
     if (!pa.empty()) {
       if (static_cast<int64_t>(pa.size()) < pairs || static_cast<int64_t>(pb.size()) < pairs) {
         return invalid("prob_a and prob_b have {} and {} elements, expected {}", pa.size(), pb.size(), pairs);
@@ -231,19 +239,22 @@ Result<void> define_svm_classifier(Def& d) {
       Tensor pair = d.map(scores.dims(), [&, s = scores](Ix i) {
         return ex::cast(clamp(1 - sigmoid(s(i) * a(i[1]) + b(i[1])), 1e-7, 1 - 1e-7), DType::F64);
       });
-      Tensor coupled = d.call("couple_probabilities", {pair}, {{DType::F64, {x.rows, classes}}}, {{classes}, {}, {}, {}})[0];
+      Tensor coupled =
+          d.call("couple_probabilities", {pair}, {{DType::F64, {x.rows, classes}}}, {{classes}, {}, {}, {}})[0];
       scores = d.map(coupled.dims(), [&](Ix i) { return ex::cast(coupled(i), t); });
       probabilities = true;
     }
   }
   int64_t columns_out = *scores.dim(1).constant();
   if (!chosen) {
-    chosen = d.arg_reduce(Combiner::ArgMaxFirst, {x.rows}, {columns_out},
-                          [&](Ix i, Ix r) { return std::pair{scores(i[0], r[0]), as_index(r[0])}; }).second;
+    chosen = d.arg_reduce(Combiner::ArgMaxFirst, {x.rows}, {columns_out}, [&](Ix i, Ix r) {
+                return std::pair{scores(i[0], r[0]), as_index(r[0])};
+              }).second;
   }
   d.out(d.map({x.rows}, [&](Ix i) {
     Expr at = chosen(i);
-    if (rho.size() == 1 && classes == 1) return ex::cast(ex::select(scores(i[0], 0) > ex::number(t, 0), as_index(1), as_index(0)), DType::I64);
+    if (rho.size() == 1 && classes == 1)
+      return ex::cast(ex::select(scores(i[0], 0) > ex::number(t, 0), as_index(1), as_index(0)), DType::I64);
     // Two classes, weights that are all positive: at least half of the votes give the second class.
     if (classes == 2 && !probabilities && positive && vectors > 0) at = as_index(1);
     return table(at);

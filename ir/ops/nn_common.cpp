@@ -16,7 +16,8 @@ Result<void> expect_ranks(const Def& d, std::initializer_list<int> ranks) {
   for (int rank : ranks) {
     if (d.has(k)) {
       if (!d.type(k).is_tensor()) return invalid("input {} is {}, expected a tensor", k, d.type(k).str());
-      if (rank >= 0 && d.in(k).rank() != rank) return invalid("input {} has rank {}, expected {}", k, d.in(k).rank(), rank);
+      if (rank >= 0 && d.in(k).rank() != rank)
+        return invalid("input {} has rank {}, expected {}", k, d.in(k).rank(), rank);
     }
     ++k;
   }
@@ -28,7 +29,8 @@ Result<void> expect_numbers(const Def& d, std::initializer_list<int> inputs) {
     if (!d.has(k)) continue;
     if (!d.type(k).is_tensor()) return invalid("input {} is {}, expected a tensor", k, d.type(k).str());
     DType t = d.dtype(k);
-    if (!is_float(t) && !is_int(t) && t != DType::Bool) return invalid("input {} is of {}, expected numbers", k, name(t));
+    if (!is_float(t) && !is_int(t) && t != DType::Bool)
+      return invalid("input {} is of {}, expected numbers", k, name(t));
   }
   return {};
 }
@@ -36,7 +38,8 @@ Result<void> expect_numbers(const Def& d, std::initializer_list<int> inputs) {
 Result<void> expect_floats(const Def& d, std::initializer_list<int> inputs) {
   TRY(expect_numbers(d, inputs));
   for (int k : inputs)
-    if (d.has(k) && (!is_float(d.dtype(k)) || bits(d.dtype(k)) < 16)) return invalid("input {} is of {}, expected a float type", k, name(d.dtype(k)));
+    if (d.has(k) && (!is_float(d.dtype(k)) || bits(d.dtype(k)) < 16))
+      return invalid("input {} is of {}, expected a float type", k, name(d.dtype(k)));
   return {};
 }
 
@@ -52,13 +55,15 @@ Result<void> expect_same_floats(const Def& d, std::initializer_list<int> inputs)
 }
 
 Result<void> expect_fits(Def& d, const Tensor& t, const Dims& dims) {
-  if (t.dims().size() > dims.size()) return invalid("an operand has rank {}, expected at most {}", t.rank(), dims.size());
+  if (t.dims().size() > dims.size())
+    return invalid("an operand has rank {}, expected at most {}", t.rank(), dims.size());
   TRY(d.broadcast_dims(dims, t.dims()));
   return {};
 }
 
 Result<void> expect_quantized(DType t) {
-  if (!is_int(t) || bits(t) > 16) return invalid("got quantised values of {}, expected an integer of at most 16 bits", name(t));
+  if (!is_int(t) || bits(t) > 16)
+    return invalid("got quantised values of {}, expected an integer of at most 16 bits", name(t));
   return {};
 }
 
@@ -88,7 +93,8 @@ Dim Window::taps_on_padded(size_t k, const Dim& p) const {
   return max(min(kernel[k], floordiv(in[k] + end[k] - 1 - first, dilation[k]) + 1), 0);
 }
 
-Result<std::vector<int64_t>> int_list(const Def& d, std::string_view name, size_t count, int64_t otherwise, int64_t lo) {
+Result<std::vector<int64_t>> int_list(const Def& d, std::string_view name, size_t count, int64_t otherwise,
+                                      int64_t lo) {
   std::vector<int64_t> v = d.ints(name);
   if (v.empty()) return std::vector<int64_t>(count, otherwise);
   if (v.size() != count) return invalid("{} has {} elements, expected {}", name, v.size(), count);
@@ -166,10 +172,12 @@ Result<Window> conv_window(Def& d, const Tensor& x, const Tensor& w, int64_t gro
                 fmt::format("weight has {} output channels, expected a multiple of {} groups", w.dim(0).str(), group)));
   Dims kernel = slice(w.dims(), 2, w.dims().size());
   if (std::vector<int64_t> declared = d.ints("kernel_shape"); !declared.empty()) {
-    if (declared.size() != kernel.size()) return invalid("kernel_shape has {} elements, expected {}", declared.size(), kernel.size());
+    if (declared.size() != kernel.size())
+      return invalid("kernel_shape has {} elements, expected {}", declared.size(), kernel.size());
     for (size_t k = 0; k < kernel.size(); ++k) {
-      TRY(d.require(equal(kernel[k], declared[k]), fmt::format("kernel_shape has {} in dimension {}, expected {} (the weight's)",
-                                                               declared[k], k, kernel[k].str())));
+      TRY(d.require(equal(kernel[k], declared[k]),
+                    fmt::format("kernel_shape has {} in dimension {}, expected {} (the weight's)", declared[k], k,
+                                kernel[k].str())));
     }
   }
   return window(d, slice(x.dims(), 2, x.dims().size()), kernel);
@@ -210,10 +218,20 @@ struct ActivationInfo {
   double alpha, beta;
 };
 constexpr ActivationInfo kActivations[] = {
-    {"relu", 0, 0, 0},          {"tanh", 0, 0, 0},       {"sigmoid", 0, 0, 0},        {"softsign", 0, 0, 0},
-    {"softplus", 0, 0, 0},      {"affine", 2, 1, 0},     {"leakyrelu", 1, 0.01, 0},   {"thresholdedrelu", 1, 1, 0},
-    {"scaledtanh", 2, 1, 1},    {"hardsigmoid", 2, 0.2, 0.5}, {"elu", 1, 1, 0},       {"identity", 0, 0, 0},
-    {"clip", 2, -3.402823466e+38, 3.402823466e+38},      {"hardswish", 0, 0, 0},
+    {"relu", 0, 0, 0},
+    {"tanh", 0, 0, 0},
+    {"sigmoid", 0, 0, 0},
+    {"softsign", 0, 0, 0},
+    {"softplus", 0, 0, 0},
+    {"affine", 2, 1, 0},
+    {"leakyrelu", 1, 0.01, 0},
+    {"thresholdedrelu", 1, 1, 0},
+    {"scaledtanh", 2, 1, 1},
+    {"hardsigmoid", 2, 0.2, 0.5},
+    {"elu", 1, 1, 0},
+    {"identity", 0, 0, 0},
+    {"clip", 2, -3.402823466e+38, 3.402823466e+38},
+    {"hardswish", 0, 0, 0},
 };
 }  // namespace
 
@@ -251,15 +269,16 @@ Expr apply(const Activation& a, Expr x) {
 // --- products -------------------------------------------------------------------------------------------------------
 
 Result<Product> matmul_shape(Def& d, const Tensor& a, const Tensor& b, bool transpose_a, bool transpose_b) {
-  if (a.rank() < 1 || b.rank() < 1) return invalid("operands have ranks {} and {}, expected at least 1", a.rank(), b.rank());
+  if (a.rank() < 1 || b.rank() < 1)
+    return invalid("operands have ranks {} and {}, expected at least 1", a.rank(), b.rank());
   size_t ra = a.dims().size(), rb = b.dims().size();
   bool row = ra == 1, column = rb == 1;
   if (row) transpose_a = false;
   if (column) transpose_b = false;
   size_t a_m = row ? 0 : transpose_a ? ra - 1 : ra - 2, a_k = row ? 0 : transpose_a ? ra - 2 : ra - 1;
   size_t b_k = column ? 0 : transpose_b ? rb - 1 : rb - 2, b_n = column ? 0 : transpose_b ? rb - 2 : rb - 1;
-  TRY(d.require(equal(a.dims()[a_k], b.dims()[b_k]),
-                fmt::format("inner extents are {} and {}, expected equal ones", a.dims()[a_k].str(), b.dims()[b_k].str())));
+  TRY(d.require(equal(a.dims()[a_k], b.dims()[b_k]), fmt::format("inner extents are {} and {}, expected equal ones",
+                                                                 a.dims()[a_k].str(), b.dims()[b_k].str())));
   Dims a_batch = slice(a.dims(), 0, row ? 0 : ra - 2), b_batch = slice(b.dims(), 0, column ? 0 : rb - 2);
   Dims batch = TRY(d.broadcast_dims(a_batch, b_batch));
   Product p;
@@ -272,7 +291,9 @@ Result<Product> matmul_shape(Def& d, const Tensor& a, const Tensor& b, bool tran
     Dims at;
     for (size_t k = 0; k < own.size(); ++k) {
       const Dim& index = i[nb - own.size() + k];
-      at.push_back(own[k].is(1) ? Dim(0) : known_less(index, own[k]) || own[k].is_constant() ? index : min(index, own[k] - 1));
+      at.push_back(own[k].is(1)                                        ? Dim(0)
+                   : known_less(index, own[k]) || own[k].is_constant() ? index
+                                                                       : min(index, own[k] - 1));
     }
     return at;
   };
@@ -321,11 +342,12 @@ Expr quantize(Expr v, Expr zero_point, DType t) {
 }
 
 DType onnx_dtype(int64_t code) {
-  static constexpr DType kTable[] = {
-      DType::Invalid, DType::F32,  DType::U8,   DType::I8,       DType::U16,        DType::I16,    DType::I32,
-      DType::I64,     DType::String, DType::Bool, DType::F16,    DType::F64,        DType::U32,    DType::U64,
-      DType::C64,     DType::C128, DType::BF16, DType::F8E4M3FN, DType::F8E4M3FNUZ, DType::F8E5M2, DType::F8E5M2FNUZ,
-      DType::U4,      DType::I4,   DType::F4E2M1, DType::F8E8M0, DType::U2,         DType::I2};
+  static constexpr DType kTable[] = {DType::Invalid,    DType::F32,  DType::U8,       DType::I8,         DType::U16,
+                                     DType::I16,        DType::I32,  DType::I64,      DType::String,     DType::Bool,
+                                     DType::F16,        DType::F64,  DType::U32,      DType::U64,        DType::C64,
+                                     DType::C128,       DType::BF16, DType::F8E4M3FN, DType::F8E4M3FNUZ, DType::F8E5M2,
+                                     DType::F8E5M2FNUZ, DType::U4,   DType::I4,       DType::F4E2M1,     DType::F8E8M0,
+                                     DType::U2,         DType::I2};
   if (code < 0 || code >= static_cast<int64_t>(std::size(kTable))) return DType::Invalid;
   return kTable[code];
 }

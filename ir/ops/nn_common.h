@@ -53,7 +53,7 @@ bool one_element(const Tensor& t);
 struct Window {
   Dims in, kernel, out;
   std::vector<int64_t> stride, dilation;
-  Dims begin, end;     // padding
+  Dims begin, end;  // padding
   bool inside = true;  // every tap of every output lies inside x: no fill is needed
   bool ceil = false;
 
@@ -78,8 +78,8 @@ Result<std::vector<int64_t>> int_list(const Def& d, std::string_view name, size_
 struct ConvOperands {
   Tensor x, w;
   int64_t group = 1;
-  Expr fill;                                                       // outside x; of x's dtype
-  std::function<Expr(Expr)> x_term;                                // of the element read
+  Expr fill;  // outside x; of x's dtype
+  std::function<Expr(Expr)> x_term;  // of the element read
   std::function<Expr(Expr, const Dim& k)> w_term;
 };
 Result<Tensor> convolve(Def& d, const ConvOperands& o, const Window& win);
@@ -98,11 +98,12 @@ std::string lower_case(std::string s);
 
 // a: [..., M, K], b: [..., K, N] -> [..., M, N] as numpy's matmul, 1-D operands included.
 struct Product {
-  Dims dims;        // of the result, with the M and N of 1-D operands left out
+  Dims dims;  // of the result, with the M and N of 1-D operands left out
   Dim k;
   std::function<Dims(Ix, const Dim&)> a_at, b_at;  // the operands' indices, from the result's and k
 };
-Result<Product> matmul_shape(Def& d, const Tensor& a, const Tensor& b, bool transpose_a = false, bool transpose_b = false);
+Result<Product> matmul_shape(Def& d, const Tensor& a, const Tensor& b, bool transpose_a = false,
+                             bool transpose_b = false);
 Result<Tensor> matmul(Def& d, const Tensor& a, const Tensor& b, const std::function<Expr(Expr, Ix)>& a_term,
                       const std::function<Expr(Expr, Ix)>& b_term, bool transpose_a = false, bool transpose_b = false);
 

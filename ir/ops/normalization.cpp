@@ -12,7 +12,8 @@ struct Moments {
 };
 
 // Mean and variance of x over `reduced`; `at` gives x's index for an index of the result and a reduced one.
-Moments moments(Def& d, const Tensor& x, const Dims& dims, const Dims& reduced, DType t, const std::function<Dims(Ix, Ix)>& at) {
+Moments moments(Def& d, const Tensor& x, const Dims& dims, const Dims& reduced, DType t,
+                const std::function<Dims(Ix, Ix)>& at) {
   Expr count = from_dim(product(reduced), t);
   Tensor sum = d.reduce(Combiner::Sum, dims, reduced, [&](Ix i, Ix r) { return ex::cast(x(at(i, r)), t); });
   Tensor mean = d.map(dims, [&](Ix i) { return sum(i) / count; });
@@ -99,7 +100,8 @@ Result<void> define_instance_normalization(Def& d) {
   TRY(expect_per_channel(d, 2, x.dim(1)));
   double epsilon = d.f64("epsilon", 1e-5);
   DType t = accumulator(x.dtype());
-  Moments m = moments(d, x, {x.dim(0), x.dim(1)}, slice(x.dims(), 2, x.dims().size()), t, [](Ix i, Ix r) { return concat(i, r); });
+  Moments m = moments(d, x, {x.dim(0), x.dim(1)}, slice(x.dims(), 2, x.dims().size()), t,
+                      [](Ix i, Ix r) { return concat(i, r); });
   auto factors = d.map_tuple({x.dim(0), x.dim(1)}, [&](Ix i) {
     Expr a = ex::cast(per_channel(scale, i[1]), t) / sqrt(m.variance(i) + epsilon);
     return std::vector<Expr>{a, ex::cast(per_channel(b, i[1]), t) - m.mean(i) * a};
@@ -117,7 +119,8 @@ Result<void> define_group_normalization(Def& d) {
   if (x.rank() < 2) return invalid("input has rank {}, expected at least 2", x.rank());
   int64_t groups = d.i64("num_groups", 0);
   if (groups < 1) return invalid("num_groups is {}, expected at least 1", groups);
-  TRY(d.require(equal(mod(x.dim(1), groups), 0), fmt::format("input has {} channels, expected a multiple of num_groups {}", x.dim(1).str(), groups)));
+  TRY(d.require(equal(mod(x.dim(1), groups), 0),
+                fmt::format("input has {} channels, expected a multiple of num_groups {}", x.dim(1).str(), groups)));
   double epsilon = d.f64("epsilon", 1e-5);
   DType t = TRY(stash_type(d, x.dtype()));
   Dim size = floordiv(x.dim(1), groups);

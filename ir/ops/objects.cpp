@@ -10,21 +10,24 @@ namespace {
 using Kind = Type::Kind;
 
 Result<Type> element_of(const Def& d, int i, Kind kind, const char* what) {
-  if (!d.has(i) || d.type(i).kind != kind) return invalid("input {} is {}, expected {}", i, d.has(i) ? d.type(i).str() : "absent", what);
+  if (!d.has(i) || d.type(i).kind != kind)
+    return invalid("input {} is {}, expected {}", i, d.has(i) ? d.type(i).str() : "absent", what);
   return d.type(i).element ? *d.type(i).element : Type{};
 }
 Result<Type> sequence_element(const Def& d) { return element_of(d, 0, Kind::Sequence, "a sequence"); }
 
 Result<int> position(Def& d, int i) {
   if (!d.has(i)) return -1;
-  if (!d.type(i).is_tensor() || (d.dtype(i) != DType::I64 && d.dtype(i) != DType::I32) || !d.in(i).type().numel().is(1)) {
+  if (!d.type(i).is_tensor() || (d.dtype(i) != DType::I64 && d.dtype(i) != DType::I32) ||
+      !d.in(i).type().numel().is(1)) {
     return invalid("a position is {}, expected one i32 or i64", d.type(i).str());
   }
   return d.in_value(i);
 }
 
 // A value of this type taken out of an object: a tensor's extents are symbols that the algorithm decides.
-void take_out(Def& d, const std::string& algorithm, std::vector<int> operands, Type type, std::vector<int64_t> ints = {}) {
+void take_out(Def& d, const std::string& algorithm, std::vector<int> operands, Type type,
+              std::vector<int64_t> ints = {}) {
   Def::CallArgs args;
   args.ints = std::move(ints);
   if (type.is_tensor()) {
@@ -41,8 +44,10 @@ Result<Type> common_element(const Type& a, const Type& b) {
   if (a.kind == Kind::None) return b;
   if (b.kind == Kind::None) return a;
   if (a.kind != b.kind) return invalid("got items of {} and {}, expected one type", a.str(), b.str());
-  if (a.is_tensor() && a.tensor.dtype != b.tensor.dtype) return invalid("got items of {} and {}, expected one dtype", a.str(), b.str());
-  if (a.is_tensor() && a.tensor.rank() != b.tensor.rank()) return Type{};  // which item has which is known at run time only
+  if (a.is_tensor() && a.tensor.dtype != b.tensor.dtype)
+    return invalid("got items of {} and {}, expected one dtype", a.str(), b.str());
+  if (a.is_tensor() && a.tensor.rank() != b.tensor.rank())
+    return Type{};  // which item has which is known at run time only
   return a;
 }
 
@@ -113,7 +118,8 @@ Result<void> define_split_to_sequence(Def& d) {
   if (!d.has(1) && keep == 0) element.tensor.dims.erase(element.tensor.dims.begin() + axis);
   Def::CallArgs args;
   args.ints = {axis, keep};
-  d.out_value(d.call_values("split_to_sequence", {d.in_value(0), d.in_value(1)}, {Type::sequence(element)}, std::move(args))[0]);
+  d.out_value(d.call_values("split_to_sequence", {d.in_value(0), d.in_value(1)}, {Type::sequence(element)},
+                            std::move(args))[0]);
   return {};
 }
 
@@ -135,7 +141,8 @@ Result<void> expand_sequence_map(Expand& e) {
   Node& node = e.node();
   if (node.regions.size() != 1) return invalid("got {} bodies, expected 1", node.regions.size());
   Region& body = *node.regions[0];
-  if (body.inputs.size() != node.inputs.size()) return invalid("got a body with {} inputs, expected {}", body.inputs.size(), node.inputs.size());
+  if (body.inputs.size() != node.inputs.size())
+    return invalid("got a body with {} inputs, expected {}", body.inputs.size(), node.inputs.size());
   Graph& graph = e.graph();
   auto region = std::make_unique<Region>();
   auto add = [&](std::string_view op, std::vector<Value*> inputs, Value* output) {
@@ -159,7 +166,8 @@ Result<void> expand_sequence_map(Expand& e) {
     if (!in) return invalid("input {} is absent", k);
     const bool items = in->type.kind == Kind::Sequence;
     if (k == 0 && !items) return invalid("input 0 is {}, expected a sequence", in->type.str());
-    add(items ? "sequence_at" : "identity", items ? std::vector<Value*>{in, iteration} : std::vector<Value*>{in}, body.inputs[k]);
+    add(items ? "sequence_at" : "identity", items ? std::vector<Value*>{in, iteration} : std::vector<Value*>{in},
+        body.inputs[k]);
   }
   for (auto& n : body.nodes) region->nodes.push_back(std::move(n));
   body.nodes.clear();
@@ -233,8 +241,10 @@ namespace {
 Result<Tensor> labels(Def& d, const char* ints, const char* strings) {
   std::vector<int64_t> numbers = d.ints(ints);
   std::vector<std::string> texts = d.strs(strings);
-  if (numbers.empty() == texts.empty()) return invalid("got {} {} and {} {}, expected one of both", numbers.size(), ints, texts.size(), strings);
-  auto data = TensorData::make(texts.empty() ? DType::I64 : DType::String, {static_cast<int64_t>(numbers.size() + texts.size())});
+  if (numbers.empty() == texts.empty())
+    return invalid("got {} {} and {} {}, expected one of both", numbers.size(), ints, texts.size(), strings);
+  auto data = TensorData::make(texts.empty() ? DType::I64 : DType::String,
+                               {static_cast<int64_t>(numbers.size() + texts.size())});
   if (texts.empty()) std::copy(numbers.begin(), numbers.end(), data->mutable_as<int64_t>());
   else data->strings = std::move(texts);
   return d.constant(std::move(data));
@@ -246,7 +256,8 @@ Result<Tensor> labels(Def& d, const char* ints, const char* strings) {
 Result<void> define_zip_map(Def& d) {
   Tensor x = d.in(0), keys = TRY(labels(d, "classlabels_int64s", "classlabels_strings"));
   if (x.rank() != 1 && x.rank() != 2) return invalid("x has rank {}, expected 1 or 2", x.rank());
-  TRY(d.require(equal(x.dims().back(), keys.dim(0)), fmt::format("x has {} columns, expected {}", x.dims().back().str(), keys.dim(0).str())));
+  TRY(d.require(equal(x.dims().back(), keys.dim(0)),
+                fmt::format("x has {} columns, expected {}", x.dims().back().str(), keys.dim(0).str())));
   Type entry = Type::map(keys.dtype(), Type::of({x.dtype(), {keys.dim(0)}}));
   d.out_value(d.call_values("zip_map", {x.id(), keys.id()}, {Type::sequence(entry)})[0]);
   return {};
@@ -256,9 +267,11 @@ Result<void> define_zip_map(Def& d) {
 Result<void> define_dict_vectorizer(Def& d) {
   Type element = TRY(element_of(d, 0, Kind::Map, "a map"));
   Tensor keys = TRY(labels(d, "int64_vocabulary", "string_vocabulary"));
-  if (keys.dtype() != d.type(0).tensor.dtype) return invalid("the vocabulary is of {}, the map's keys of {}", name(keys.dtype()), name(d.type(0).tensor.dtype));
+  if (keys.dtype() != d.type(0).tensor.dtype)
+    return invalid("the vocabulary is of {}, the map's keys of {}", name(keys.dtype()), name(d.type(0).tensor.dtype));
   if (!element.is_tensor()) return invalid("got a map to {}, expected one to tensors", element.str());
-  d.out_value(d.call_values("dict_vectorizer", {d.in_value(0), keys.id()}, {Type::of({element.tensor.dtype, {keys.dim(0)}})})[0]);
+  d.out_value(d.call_values("dict_vectorizer", {d.in_value(0), keys.id()},
+                            {Type::of({element.tensor.dtype, {keys.dim(0)}})})[0]);
   return {};
 }
 

@@ -77,7 +77,8 @@ Result<void> define_max_pool(Def& d) {
   Pooling p = TRY(pooling(d));
   const Tensor& x = p.x;
   if (!d.wants(1)) {
-    d.out(d.reduce(Combiner::Max, p.dims(), p.win.kernel, [&](Ix i, Ix r) { return p.read(i, r, ex::lowest(x.dtype())); }));
+    d.out(d.reduce(Combiner::Max, p.dims(), p.win.kernel,
+                   [&](Ix i, Ix r) { return p.read(i, r, ex::lowest(x.dtype())); }));
     d.out({});
     return {};
   }
@@ -106,9 +107,8 @@ Result<void> define_average_pool(Def& d) {
   TRY(expect_floats(d, {0}));
   bool include_pad = d.i64("count_include_pad", 0) != 0;
   Tensor sum = window_sum(d, p, widen);
-  d.out(d.map(sum.dims(), [&](Ix i) {
-    return ex::cast(sum(i) / tap_count(p.win, i, include_pad, sum.dtype()), p.x.dtype());
-  }));
+  d.out(d.map(sum.dims(),
+              [&](Ix i) { return ex::cast(sum(i) / tap_count(p.win, i, include_pad, sum.dtype()), p.x.dtype()); }));
   return {};
 }
 
@@ -128,7 +128,8 @@ Result<void> define_global_average_pool(Def& d) {
   Tensor x = TRY(global_input(d));
   TRY(expect_floats(d, {0}));
   Dims spatial = slice(x.dims(), 2, x.dims().size());
-  Tensor sum = d.reduce(Combiner::Sum, ones_after_channels(x), spatial, [&](Ix i, Ix r) { return widen(x(global_at(i, r))); });
+  Tensor sum =
+      d.reduce(Combiner::Sum, ones_after_channels(x), spatial, [&](Ix i, Ix r) { return widen(x(global_at(i, r))); });
   d.out(d.map(sum.dims(), [&](Ix i) { return ex::cast(sum(i) / from_dim(product(spatial), sum.dtype()), x.dtype()); }));
   return {};
 }
@@ -158,16 +159,20 @@ Result<void> define_global_lp_pool(Def& d) {
 Result<void> define_max_unpool(Def& d) {
   TRY(expect_numbers(d, {0, 1}));
   Tensor x = d.in(0), indices = d.in(1);
-  if (x.rank() < 3 || indices.rank() != x.rank()) return invalid("got ranks {} and {}, expected equal ones of at least 3", x.rank(), indices.rank());
+  if (x.rank() < 3 || indices.rank() != x.rank())
+    return invalid("got ranks {} and {}, expected equal ones of at least 3", x.rank(), indices.rank());
   size_t rank = static_cast<size_t>(x.rank()) - 2;
   Dims kernel = TRY(kernel_shape(d, rank));
-  std::vector<int64_t> stride = TRY(int_list(d, "strides", rank, 1, 1)), pads = TRY(int_list(d, "pads", 2 * rank, 0, 0));
+  std::vector<int64_t> stride = TRY(int_list(d, "strides", rank, 1, 1)),
+                       pads = TRY(int_list(d, "pads", 2 * rank, 0, 0));
   Dims inferred{x.dim(0), x.dim(1)};
-  for (size_t k = 0; k < rank; ++k) inferred.push_back((x.dims()[2 + k] - 1) * stride[k] - pads[k] - pads[k + rank] + kernel[k]);
+  for (size_t k = 0; k < rank; ++k)
+    inferred.push_back((x.dims()[2 + k] - 1) * stride[k] - pads[k] - pads[k + rank] + kernel[k]);
   Dims out = inferred;
   if (d.has(2)) {
     out = TRY(d.integers(2, 0));
-    if (out.size() != inferred.size()) return invalid("output_shape has {} elements, expected {}", out.size(), inferred.size());
+    if (out.size() != inferred.size())
+      return invalid("output_shape has {} elements, expected {}", out.size(), inferred.size());
   }
   Tensor zeros = d.map(out, [&](Ix) { return ex::number(x.dtype(), 0); });
   d.out(d.scatter(Combiner::Assign, zeros, x.dims(), [&](Ix i) {

@@ -29,7 +29,8 @@ Result<Granularity> granularity(Def& d, const Tensor& x, const Tensor& scale, co
   g.block = d.i64("block_size", 0);
   if (g.block < 0) return invalid("block_size is {}, expected at least 0", g.block);
   if (zero && !one_element(zero) && zero.rank() != scale.rank()) {
-    return invalid("scale has type {} and zero point {}, expected the same shape", scale.type().str(), zero.type().str());
+    return invalid("scale has type {} and zero point {}, expected the same shape", scale.type().str(),
+                   zero.type().str());
   }
   if (g.block == 0 && (scale.rank() == 0 || one_element(scale))) return g;
   g.axis = static_cast<size_t>(TRY(d.axis(d.i64("axis", 1), x.rank())));
@@ -37,15 +38,17 @@ Result<Granularity> granularity(Def& d, const Tensor& x, const Tensor& scale, co
     if (scale.rank() != 1) return invalid("scale has rank {}, expected 0 or 1 where block_size is 0", scale.rank());
     g.kind = Granularity::Kind::Axis;
     TRY(d.require(equal(scale.dim(0), x.dims()[g.axis]),
-                  fmt::format("scale has {} elements, expected {} (axis {})", scale.dim(0).str(), x.dims()[g.axis].str(), g.axis)));
+                  fmt::format("scale has {} elements, expected {} (axis {})", scale.dim(0).str(),
+                              x.dims()[g.axis].str(), g.axis)));
     return g;
   }
   g.kind = Granularity::Kind::Block;
-  if (scale.rank() != x.rank()) return invalid("scale has rank {}, expected {} where block_size is set", scale.rank(), x.rank());
+  if (scale.rank() != x.rank())
+    return invalid("scale has rank {}, expected {} where block_size is set", scale.rank(), x.rank());
   for (size_t k = 0; k < x.dims().size(); ++k) {
     Dim expected = k == g.axis ? ceildiv(x.dims()[k], g.block) : x.dims()[k];
-    TRY(d.require(equal(scale.dims()[k], expected),
-                  fmt::format("scale has extent {} in dimension {}, expected {}", scale.dims()[k].str(), k, expected.str())));
+    TRY(d.require(equal(scale.dims()[k], expected), fmt::format("scale has extent {} in dimension {}, expected {}",
+                                                                scale.dims()[k].str(), k, expected.str())));
   }
   return g;
 }
@@ -125,9 +128,8 @@ DynamicScale dynamic_scale(Def& d, const Tensor& x) {
     Expr top = max(hi(i), 0), bottom = min(lo(i), 0);
     return ex::select(eq(top, bottom), ex::number(DType::F32, 1), (top - bottom) / 255);
   });
-  Tensor zero = d.map({}, [&](Ix i) {
-    return ex::cast(round_even(clamp(0 - min(lo(i), 0) / scale(i), 0, 255)), DType::U8);
-  });
+  Tensor zero =
+      d.map({}, [&](Ix i) { return ex::cast(round_even(clamp(0 - min(lo(i), 0) / scale(i), 0, 255)), DType::U8); });
   return {scale, zero};
 }
 
@@ -162,7 +164,8 @@ Expr of_row(const Tensor& t, Ix at, bool column) {
 // A parameter of an operand: one element, or one per row or column of a matrix, or with the operand's own rank.
 Result<void> expect_parameter(const Tensor& t, int rank) {
   if (!t || one_element(t)) return {};
-  if (rank < 2 || t.rank() > rank) return invalid("a scale or zero point has type {}, expected at most rank {}", t.type().str(), rank < 2 ? 0 : rank);
+  if (rank < 2 || t.rank() > rank)
+    return invalid("a scale or zero point has type {}, expected at most rank {}", t.type().str(), rank < 2 ? 0 : rank);
   return {};
 }
 
@@ -175,7 +178,8 @@ Result<Tensor> integer_product(Def& d, const Tensor& a, const Tensor& b, const T
   TRY(expect_parameter(bz, b.rank()));
   return matmul(
       d, a, b, [&](Expr e, Ix at) { return az ? i32(e) - i32(of_row(az, at, transpose_a)) : i32(e); },
-      [&](Expr e, Ix at) { return bz ? i32(e) - i32(of_row(bz, at, !transpose_b)) : i32(e); }, transpose_a, transpose_b);
+      [&](Expr e, Ix at) { return bz ? i32(e) - i32(of_row(bz, at, !transpose_b)) : i32(e); }, transpose_a,
+      transpose_b);
 }
 
 // What a per-row or per-column parameter is at index `i` of the product.
@@ -210,7 +214,8 @@ Result<void> define_qlinear_mat_mul(Def& d) {
 // QGemm (com.microsoft). a, a_scale, a_zero, b, b_scale, b_zero, c (i32), y_scale, y_zero; transA, transB, alpha. Without
 // y_scale the result is f32.
 Result<void> define_qgemm(Def& d) {
-  Tensor a = d.in(0), as = d.in(1), az = d.in(2), b = d.in(3), bs = d.in(4), bz = d.in(5), c = d.in(6), ys = d.in(7), yz = d.in(8);
+  Tensor a = d.in(0), as = d.in(1), az = d.in(2), b = d.in(3), bs = d.in(4), bz = d.in(5), c = d.in(6), ys = d.in(7),
+         yz = d.in(8);
   TRY(expect_numbers(d, {1, 2, 4, 5, 6, 7, 8}));
   Tensor acc = TRY(integer_product(d, a, b, az, bz, d.i64("transA", 0) != 0, d.i64("transB", 0) != 0));
   double alpha = d.f64("alpha", 1.0);
@@ -281,7 +286,8 @@ Expr dequantized(Expr element, const Tensor& scale, const Tensor& zero) {
 }
 
 Expr requantized(Expr v, const Tensor& scale, const Tensor& zero, DType otherwise) {
-  return quantize(std::move(v) / ex::cast(scalar(scale), DType::F32), zero ? i32(scalar(zero)) : Expr(), zero ? zero.dtype() : otherwise);
+  return quantize(std::move(v) / ex::cast(scalar(scale), DType::F32), zero ? i32(scalar(zero)) : Expr(),
+                  zero ? zero.dtype() : otherwise);
 }
 
 // a, a_scale, a_zero, b, b_scale, b_zero, c_scale, c_zero.
@@ -291,7 +297,8 @@ Result<void> qlinear_binary(Def& d, ScalarOp op) {
   TRY(expect_quantized(d.has(7) ? d.dtype(7) : a.dtype()));
   Dims dims = TRY(d.broadcast_dims(a.dims(), b.dims()));
   d.out(d.map(dims, [&](Ix i) {
-    Expr v = ex::binary(op, dequantized(a.broadcast(i), d.in(1), d.in(2)), dequantized(b.broadcast(i), d.in(4), d.in(5)));
+    Expr v =
+        ex::binary(op, dequantized(a.broadcast(i), d.in(1), d.in(2)), dequantized(b.broadcast(i), d.in(4), d.in(5)));
     return requantized(v, d.in(6), d.in(7), a.dtype());
   }));
   return {};
@@ -302,7 +309,8 @@ Result<void> qlinear_unary(Def& d, const std::function<Expr(Expr)>& f) {
   TRY(expect_numbers(d, {0, 1, 2, 3, 4}));
   Tensor x = d.in(0);
   TRY(expect_quantized(d.has(4) ? d.dtype(4) : x.dtype()));
-  d.out(d.map(x.dims(), [&](Ix i) { return requantized(f(dequantized(x(i), d.in(1), d.in(2))), d.in(3), d.in(4), x.dtype()); }));
+  d.out(d.map(x.dims(),
+              [&](Ix i) { return requantized(f(dequantized(x(i), d.in(1), d.in(2))), d.in(3), d.in(4), x.dtype()); }));
   return {};
 }
 
@@ -310,7 +318,9 @@ Result<void> qlinear_unary(Def& d, const std::function<Expr(Expr)>& f) {
 
 Result<void> define_qlinear_add(Def& d) { return qlinear_binary(d, ScalarOp::Add); }
 Result<void> define_qlinear_mul(Def& d) { return qlinear_binary(d, ScalarOp::Mul); }
-Result<void> define_qlinear_sigmoid(Def& d) { return qlinear_unary(d, [](Expr e) { return sigmoid(e); }); }
+Result<void> define_qlinear_sigmoid(Def& d) {
+  return qlinear_unary(d, [](Expr e) { return sigmoid(e); });
+}
 Result<void> define_qlinear_leaky_relu(Def& d) {
   double alpha = d.f64("alpha", 0.01);
   return qlinear_unary(d, [&](Expr e) { return ex::select(e < ex::number(DType::F32, 0), e * alpha, e); });
@@ -325,7 +335,8 @@ Result<void> define_qlinear_softmax(Def& d) {
   bool coerce = d.i64("opset", 13) < 13;
   size_t axis = static_cast<size_t>(TRY(d.axis(d.i64("axis", coerce ? 1 : -1), x.rank())));
   size_t end = coerce ? x.dims().size() : axis + 1;  // reduced dims: [axis, end)
-  Dims reduced = slice(x.dims(), axis, end), kept = concat(slice(x.dims(), 0, axis), slice(x.dims(), end, x.dims().size()));
+  Dims reduced = slice(x.dims(), axis, end),
+       kept = concat(slice(x.dims(), 0, axis), slice(x.dims(), end, x.dims().size()));
   auto at = [&](Ix i, Ix r) { return concat(concat(slice(i, 0, axis), r), slice(i, axis, i.size())); };
   auto row = [&](Ix i) { return concat(slice(i, 0, axis), slice(i, end, i.size())); };
   Tensor top = d.reduce(Combiner::Max, kept, reduced, [&](Ix i, Ix r) { return i32(x(at(i, r))); });
@@ -343,7 +354,8 @@ Result<void> define_qlinear_average_pool(Def& d) {
   bool last = d.i64("channels_last", 0) != 0;
   if (x.rank() < 3) return invalid("input has rank {}, expected at least 3", x.rank());
   TRY(expect_quantized(d.has(4) ? d.dtype(4) : x.dtype()));
-  if (xz && xz.dtype() != x.dtype()) return invalid("the zero point is of {}, expected {}", name(xz.dtype()), name(x.dtype()));
+  if (xz && xz.dtype() != x.dtype())
+    return invalid("the zero point is of {}, expected {}", name(xz.dtype()), name(x.dtype()));
   size_t rank = static_cast<size_t>(x.rank()) - 2, first = last ? 1 : 2;
   Window win = TRY(window(d, slice(x.dims(), first, first + rank), TRY(kernel_shape(d, rank))));
   bool include_pad = d.i64("count_include_pad", 0) != 0;
@@ -395,7 +407,8 @@ Result<void> define_qlinear_global_average_pool(Def& d) {
 
 // QLinearConcat (com.microsoft). y_scale, y_zero, then (x, x_scale, x_zero) for each part; axis.
 Result<void> define_qlinear_concat(Def& d) {
-  if (d.inputs() < 5 || (d.inputs() - 2) % 3 != 0) return invalid("got {} inputs, expected 2 and three for each part", d.inputs());
+  if (d.inputs() < 5 || (d.inputs() - 2) % 3 != 0)
+    return invalid("got {} inputs, expected 2 and three for each part", d.inputs());
   Tensor first = d.in(2);
   TRY(expect_quantized(d.has(1) ? d.dtype(1) : first.dtype()));
   size_t axis = static_cast<size_t>(TRY(d.axis(d.i64("axis", 0), first.rank())));

@@ -42,7 +42,9 @@ Result<std::vector<Activation>> activations(const std::vector<std::string>& name
   return list;
 }
 
-bool same(const Activation& a, const Activation& b) { return a.name == b.name && a.alpha == b.alpha && a.beta == b.beta; }
+bool same(const Activation& a, const Activation& b) {
+  return a.name == b.name && a.alpha == b.alpha && a.beta == b.beta;
+}
 
 // Activation `which` of direction d, of `per` in each.
 Expr activate(const std::vector<Activation>& list, size_t per, size_t which, const Dim& d, const Expr& x) {
@@ -75,7 +77,8 @@ struct Step {
   Expr held(const Dim& b, Expr fresh, Expr old) const { return lens ? ex::select(active(b), fresh, old) : fresh; }
 };
 
-Result<Step> step(Def& d, int64_t gates, int r_at, int lens_at, size_t per_direction, std::vector<std::string> defaults) {
+Result<Step> step(Def& d, int64_t gates, int r_at, int lens_at, size_t per_direction,
+                  std::vector<std::string> defaults) {
   Step s;
   s.xp = d.in(0);
   s.t = d.in(1);
@@ -84,21 +87,22 @@ Result<Step> step(Def& d, int64_t gates, int r_at, int lens_at, size_t per_direc
   s.lens = d.in(lens_at);
   s.gates = gates;
   s.hidden = s.h.dim(2);
-  if (s.xp.dtype() != accumulator(s.h.dtype())) return invalid("the projection is of {}, expected {}", name(s.xp.dtype()), name(accumulator(s.h.dtype())));
+  if (s.xp.dtype() != accumulator(s.h.dtype()))
+    return invalid("the projection is of {}, expected {}", name(s.xp.dtype()), name(accumulator(s.h.dtype())));
   s.reverse = d.str("direction", "forward") == "reverse";
   s.clip = d.f64("clip", 0);
   std::vector<std::string> names = d.strs("activations");
   if (names.empty()) names = defaults;
   s.acts = TRY(activations(names, d.floats("activation_alpha"), d.floats("activation_beta")));
-  if (s.acts.size() < per_direction) return invalid("got {} activations, expected {} per direction", names.size(), per_direction);
+  if (s.acts.size() < per_direction)
+    return invalid("got {} activations, expected {} per direction", names.size(), per_direction);
   return s;
 }
 
 // sum(k) state[d,b,k] * r[d, from + j, k] for j < count.
 Tensor recur(Def& d, const Tensor& state, const Tensor& r, const Dim& from, const Dim& count) {
-  return d.reduce(Combiner::Sum, {state.dim(0), state.dim(1), count}, {state.dim(2)}, [&](Ix i, Ix q) {
-    return widen(state(i[0], i[1], q[0])) * widen(r(i[0], from + i[2], q[0]));
-  });
+  return d.reduce(Combiner::Sum, {state.dim(0), state.dim(1), count}, {state.dim(2)},
+                  [&](Ix i, Ix q) { return widen(state(i[0], i[1], q[0])) * widen(r(i[0], from + i[2], q[0])); });
 }
 
 }  // namespace
@@ -112,8 +116,11 @@ Result<void> define_recurrent_project(Def& d) {
   bool batch_first = d.i64("layout", 0) != 0;
   Dim time = x.dim(batch_first ? 1 : 0), batch = x.dim(batch_first ? 0 : 1), columns = w.dim(1);
   int64_t with_recurrent = d.i64("recurrent_bias", -1);
-  TRY(d.require(equal(x.dim(2), w.dim(2)), fmt::format("input has {} features, expected {} (the weight's)", x.dim(2).str(), w.dim(2).str())));
-  if (b) TRY(d.require(equal(b.dim(1), columns * 2), fmt::format("bias has {} columns, expected {}", b.dim(1).str(), (columns * 2).str())));
+  TRY(d.require(equal(x.dim(2), w.dim(2)),
+                fmt::format("input has {} features, expected {} (the weight's)", x.dim(2).str(), w.dim(2).str())));
+  if (b)
+    TRY(d.require(equal(b.dim(1), columns * 2),
+                  fmt::format("bias has {} columns, expected {}", b.dim(1).str(), (columns * 2).str())));
   Tensor sum = d.reduce(Combiner::Sum, {time, w.dim(0), batch, columns}, {x.dim(2)}, [&](Ix i, Ix r) {
     Expr e = batch_first ? x(i[2], i[0], r[0]) : x(i[0], i[2], r[0]);
     return widen(e) * widen(w(i[1], i[3], r[0]));
@@ -142,14 +149,17 @@ Result<void> define_lstm_step(Def& d) {
   auto both = d.map_tuple(s.dims(), [&](Ix i) {
     Expr old = widen(c(i));
     auto gate = [&](int64_t n) { return s.input(i, n) + g(i[0], i[1], s.hidden * n + i[2]); };
-    auto peep = [&](Expr e, int64_t n, const Expr& cell) { return p ? e + widen(p(i[0], s.hidden * n + i[2])) * cell : e; };
+    auto peep = [&](Expr e, int64_t n, const Expr& cell) {
+      return p ? e + widen(p(i[0], s.hidden * n + i[2])) * cell : e;
+    };
     auto act = [&](size_t n, Expr e) { return activate(s.acts, 3, n, i[0], clipped(std::move(e), s.clip)); };
     Expr in = act(0, peep(gate(0), 0, old));
     Expr forget = coupled ? 1 - in : act(0, peep(gate(2), 2, old));
     Expr cell = forget * old + in * act(1, gate(3));
     Expr out = act(0, peep(gate(1), 1, cell));
     Expr h = out * activate(s.acts, 3, 2, i[0], cell);
-    return std::vector<Expr>{s.held(i[1], ex::cast(h, s.h.dtype()), s.h(i)), s.held(i[1], ex::cast(cell, c.dtype()), c(i))};
+    return std::vector<Expr>{s.held(i[1], ex::cast(h, s.h.dtype()), s.h(i)),
+                             s.held(i[1], ex::cast(cell, c.dtype()), c(i))};
   });
   d.out(both[0]);
   d.out(both[1]);
@@ -258,7 +268,8 @@ struct Cell {
 // The attributes that a step takes.
 Attrs step_attrs(Expand& e) {
   Attrs attrs;
-  for (const char* name : {"direction", "clip", "activations", "activation_alpha", "activation_beta", "input_forget", "linear_before_reset"}) {
+  for (const char* name : {"direction", "clip", "activations", "activation_alpha", "activation_beta", "input_forget",
+                           "linear_before_reset"}) {
     if (const AttrValue* v = e.node().attrs.find(name)) attrs.set(name, *v);
   }
   return attrs;
@@ -268,7 +279,8 @@ Result<void> expand_recurrent(Expand& e, const Cell& cell) {
   Value *x = e.in(0), *w = e.in(1), *r = e.in(2), *b = e.in(3), *lens = e.in(4), *h0 = e.in(5);
   bool lstm = cell.gates == 4;
   for (Value* v : {x, w, r}) {
-    if (!v->type.is_tensor() || v->type.tensor.rank() != 3) return invalid("got {}, expected a tensor of rank 3", v->type.str());
+    if (!v->type.is_tensor() || v->type.tensor.rank() != 3)
+      return invalid("got {}, expected a tensor of rank 3", v->type.str());
   }
   std::string direction = e.str("direction", "forward");
   if (direction != "forward" && direction != "reverse" && direction != "bidirectional") {
@@ -276,10 +288,12 @@ Result<void> expand_recurrent(Expand& e, const Cell& cell) {
   }
   int64_t directions = direction == "bidirectional" ? 2 : 1;
   auto hidden = r->type.tensor.dims[2].constant();
-  if (!hidden || *hidden > kMaxHidden) return unsupported("the recurrent weight has type {}, expected a constant hidden size", r->type.str());
+  if (!hidden || *hidden > kMaxHidden)
+    return unsupported("the recurrent weight has type {}, expected a constant hidden size", r->type.str());
   auto rows = w->type.tensor.dims[1].constant();
   if (!rows || *rows != cell.gates * *hidden) {
-    return invalid("weight has type {}, expected {} rows ({} gates x hidden size {})", w->type.str(), cell.gates * *hidden, cell.gates, *hidden);
+    return invalid("weight has type {}, expected {} rows ({} gates x hidden size {})", w->type.str(),
+                   cell.gates * *hidden, cell.gates, *hidden);
   }
   if (auto n = w->type.tensor.dims[0].constant(); n && *n != directions) {
     return invalid("weight has {} directions, expected {} for '{}'", *n, directions, direction);
@@ -294,7 +308,8 @@ Result<void> expand_recurrent(Expand& e, const Cell& cell) {
   }
   Attrs attrs = step_attrs(e);
   bool linear = e.i64("linear_before_reset", 0) != 0 && cell.gates == 3;
-  Value* xp = TRY(e.op("recurrent_project", {x, w, b}, {{"layout", layout}, {"recurrent_bias", linear ? 2 * *hidden : int64_t{-1}}}));
+  Value* xp = TRY(e.op("recurrent_project", {x, w, b},
+                       {{"layout", layout}, {"recurrent_bias", linear ? 2 * *hidden : int64_t{-1}}}));
   Value* rb = nullptr;
   if (linear && b) rb = TRY(e.op("recurrent_bias", {b}, {{"from", 5 * *hidden}, {"count", *hidden}}));
   auto state = [&](Value* initial) -> Result<Value*> {
@@ -306,8 +321,8 @@ Result<void> expand_recurrent(Expand& e, const Cell& cell) {
   if (lstm) carried.push_back(TRY(state(e.in(6))));
   Value* trips = TRY(e.op("shape", {xp}, {{"start", int64_t{0}}, {"end", int64_t{1}}}));
   trips = TRY(e.op("reshape", {trips, e.ints_constant({})}));
-  std::vector<Value*> loop = TRY(e.loop(trips, nullptr, carried, 1,
-      [&](Expand& body, Value* t, std::vector<Value*> s) -> Result<std::vector<Value*>> {
+  std::vector<Value*> loop = TRY(e.loop(
+      trips, nullptr, carried, 1, [&](Expand& body, Value* t, std::vector<Value*> s) -> Result<std::vector<Value*>> {
         if (lstm) {
           std::vector<Value*> next = TRY(body.op_n("lstm_step", {xp, t, s[0], s[1], r, e.in(7), lens}, 2, attrs));
           return std::vector<Value*>{next[0], next[1], next[0]};
@@ -320,13 +335,15 @@ Result<void> expand_recurrent(Expand& e, const Cell& cell) {
       }));
   if (e.wants(0)) {
     bool as_is = !lens && direction == "forward" && !layout;
-    e.out(as_is ? loop.back() : TRY(e.op("recurrent_output", {loop.back(), lens}, {{"layout", layout}, {"direction", direction}})));
+    e.out(as_is ? loop.back()
+                : TRY(e.op("recurrent_output", {loop.back(), lens}, {{"layout", layout}, {"direction", direction}})));
   } else {
     e.out(nullptr);
   }
   for (size_t k = 0; k < carried.size(); ++k) {
     Value* last = loop[k];
-    if (layout && e.wants(1 + static_cast<int>(k))) last = TRY(e.op("transpose", {last}, {{"perm", std::vector<int64_t>{1, 0, 2}}}));
+    if (layout && e.wants(1 + static_cast<int>(k)))
+      last = TRY(e.op("transpose", {last}, {{"perm", std::vector<int64_t>{1, 0, 2}}}));
     e.out(last);
   }
   return {};
@@ -353,11 +370,13 @@ Result<void> expand_scan(Expand& e) {
   if (node.regions.size() != 1) return invalid("got {} bodies, expected 1", node.regions.size());
   int64_t scan_inputs = e.i64("num_scan_inputs", 0);
   int64_t count = static_cast<int64_t>(node.inputs.size());
-  if (scan_inputs < 1 || scan_inputs > count) return invalid("num_scan_inputs is {}, expected 1 to {}", scan_inputs, count);
+  if (scan_inputs < 1 || scan_inputs > count)
+    return invalid("num_scan_inputs is {}, expected 1 to {}", scan_inputs, count);
   size_t states = static_cast<size_t>(count - scan_inputs);
   Region& body = *node.regions[0];
   if (body.inputs.size() != static_cast<size_t>(count) || body.outputs.size() < states) {
-    return invalid("got a body with {} inputs and {} outputs, expected {} and at least {}", body.inputs.size(), body.outputs.size(), count, states);
+    return invalid("got a body with {} inputs and {} outputs, expected {} and at least {}", body.inputs.size(),
+                   body.outputs.size(), count, states);
   }
   size_t scan_outputs = body.outputs.size() - states;
   auto list = [&](const char* name, size_t n) -> Result<std::vector<int64_t>> {
@@ -368,16 +387,19 @@ Result<void> expand_scan(Expand& e) {
   };
   size_t n_in = static_cast<size_t>(scan_inputs);
   std::vector<int64_t> in_axes = TRY(list("scan_input_axes", n_in)), in_dirs = TRY(list("scan_input_directions", n_in));
-  std::vector<int64_t> out_axes = TRY(list("scan_output_axes", scan_outputs)), out_dirs = TRY(list("scan_output_directions", scan_outputs));
+  std::vector<int64_t> out_axes = TRY(list("scan_output_axes", scan_outputs)),
+                       out_dirs = TRY(list("scan_output_directions", scan_outputs));
   for (size_t k = 0; k < n_in; ++k) {
     Value* v = node.inputs[states + k];
     if (!v || !v->type.is_tensor()) return invalid("scan input {} is no tensor", k);
     int rank = v->type.tensor.rank();
-    if (in_axes[k] < -rank || in_axes[k] >= rank) return invalid("scan_input_axes has {}, expected a value in [{}, {})", in_axes[k], -rank, rank);
+    if (in_axes[k] < -rank || in_axes[k] >= rank)
+      return invalid("scan_input_axes has {}, expected a value in [{}, {})", in_axes[k], -rank, rank);
     if (in_axes[k] < 0) in_axes[k] += rank;
   }
   auto scalar_of = [&](Value* shape) { return e.op("reshape", {shape, e.ints_constant({})}); };
-  Value* trips = TRY(scalar_of(TRY(e.op("shape", {node.inputs[states]}, {{"start", in_axes[0]}, {"end", in_axes[0] + 1}}))));
+  Value* trips =
+      TRY(scalar_of(TRY(e.op("shape", {node.inputs[states]}, {{"start", in_axes[0]}, {"end", in_axes[0] + 1}}))));
 
   // The loop is built by hand, its body not inferred yet: extents of states may have to become symbols first.
   Value* last = TRY(e.op("sub", {trips, e.scalar(DType::I64, 1)}));
@@ -413,7 +435,8 @@ Result<void> expand_scan(Expand& e) {
   loop_node->name = node.name;
   loop_node->source = node.source;
   loop_node->inputs = {trips, nullptr};
-  loop_node->inputs.insert(loop_node->inputs.end(), node.inputs.begin(), node.inputs.begin() + static_cast<long>(states));
+  loop_node->inputs.insert(loop_node->inputs.end(), node.inputs.begin(),
+                           node.inputs.begin() + static_cast<long>(states));
   loop_node->regions.push_back(std::move(region));
   std::vector<Value*> loop;
   for (size_t k = 0; k < body.outputs.size(); ++k) {
@@ -430,10 +453,12 @@ Result<void> expand_scan(Expand& e) {
     int rank = v->type.tensor.rank();
     if (out_dirs[k]) {
       // Mirror along the new leading dim.
-      v = TRY(e.op("slice", {v, e.ints_constant({-1}), e.ints_constant({INT64_MIN / 2}), e.ints_constant({0}), e.ints_constant({-1})}));
+      v = TRY(e.op("slice", {v, e.ints_constant({-1}), e.ints_constant({INT64_MIN / 2}), e.ints_constant({0}),
+                             e.ints_constant({-1})}));
     }
     int64_t axis = out_axes[k] < 0 ? out_axes[k] + rank : out_axes[k];
-    if (axis < 0 || axis >= rank) return invalid("scan_output_axes has {}, expected a value in [{}, {})", out_axes[k], -rank, rank);
+    if (axis < 0 || axis >= rank)
+      return invalid("scan_output_axes has {}, expected a value in [{}, {})", out_axes[k], -rank, rank);
     if (axis > 0) {
       std::vector<int64_t> perm;
       for (int64_t p = 1; p <= axis; ++p) perm.push_back(p);

@@ -22,10 +22,10 @@ inline constexpr int64_t kMaxScaleDenominator = int64_t{1} << 40;
 struct Axis {
   size_t dim;
   Dim in, out;
-  Expr scale;                  // f32
-  Expr width;                  // f32: scale * in, which need not be `out`
+  Expr scale;  // f32
+  Expr width;  // f32: scale * in, which need not be `out`
   std::optional<double> known_scale;
-  Expr roi_start, roi_end;     // f32, for tf_crop_and_resize
+  Expr roi_start, roi_end;  // f32, for tf_crop_and_resize
   bool identity = false;
   // Tables.
   Tensor at, weight, outside;  // at, weight: [out] or [out, taps]
@@ -96,7 +96,8 @@ class Resizer {
     TRY(expect_floats(d_, {1, 2}));
     TRY(expect_numbers(d_, {3}));
     if (mode_ != "nearest") TRY(expect_numbers(d_, {0}));
-    if (mode_ != "nearest" && mode_ != "linear" && mode_ != "cubic") return invalid("mode is '{}', expected nearest, linear or cubic", mode_);
+    if (mode_ != "nearest" && mode_ != "linear" && mode_ != "cubic")
+      return invalid("mode is '{}', expected nearest, linear or cubic", mode_);
     transform_ = d_.str("coordinate_transformation_mode", "half_pixel");
     antialias_ = d_.i64("antialias", 0) != 0 && mode_ != "nearest";
     exclude_outside_ = d_.i64("exclude_outside", 0) != 0;
@@ -180,7 +181,8 @@ class Resizer {
         a.roi_start = ex::cast(roi(static_cast<int64_t>(k)), DType::F32);
         a.roi_end = ex::cast(roi(static_cast<int64_t>(k + n)), DType::F32);
         if (TensorRef c = d_.constant(1)) {
-          a.identity = c->number(static_cast<int64_t>(k)) == 0 && c->number(static_cast<int64_t>(k + n)) == 1 && known_equal(a.in, a.out);
+          a.identity = c->number(static_cast<int64_t>(k)) == 0 && c->number(static_cast<int64_t>(k + n)) == 1 &&
+                       known_equal(a.in, a.out);
         }
       } else {
         a.identity = known_equal(a.in, a.out) && (!a.known_scale || *a.known_scale == 1);
@@ -225,7 +227,8 @@ class Resizer {
         reach = static_cast<int64_t>(r);
       } else {
         // ceil(radius * in / out): exact for stretched sizes, and no smaller than needed for the other policies.
-        Dim ratio = ceildiv(reach * a.in, max(a.out, 1)) + (d_.str("keep_aspect_ratio_policy", "stretch") == "stretch" ? 0 : 1);
+        Dim ratio =
+            ceildiv(reach * a.in, max(a.out, 1)) + (d_.str("keep_aspect_ratio_policy", "stretch") == "stretch" ? 0 : 1);
         reach = max(reach, ratio);
       }
     }
@@ -369,7 +372,9 @@ Result<void> expand_upsample(Expand& e) {
     scales->type = Type::of(scales->constant->type());
   }
   e.out(TRY(e.op("resize", {e.in(0), nullptr, scales},
-                 {{"mode", mode}, {"coordinate_transformation_mode", std::string("asymmetric")}, {"nearest_mode", std::string("floor")}})));
+                 {{"mode", mode},
+                  {"coordinate_transformation_mode", std::string("asymmetric")},
+                  {"nearest_mode", std::string("floor")}})));
   return {};
 }
 

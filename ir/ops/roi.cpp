@@ -36,12 +36,13 @@ Result<void> define_max_roi_pool(Def& d) {
     Expr limit = as_index(select(equal(axis, 0), x.dim(2), x.dim(3)));
     return min(max(ex::cast(edge + start, DType::I64), as_index(0)), limit);
   });
-  Tensor best = d.reduce(Combiner::Max, {rois.dim(0), x.dim(1), pooled[0], pooled[1]}, {x.dim(2), x.dim(3)}, [&](Ix i, Ix r) {
-    Expr in = as_index(r[0]) >= bounds(i[0], 0, i[2]) && as_index(r[0]) < bounds(i[0], 1, i[2]) &&
-              as_index(r[1]) >= bounds(i[0], 2, i[3]) && as_index(r[1]) < bounds(i[0], 3, i[3]);
-    Expr v = x(ex::cast(rois(i[0], 0), DType::I64), i[1], r[0], r[1]);
-    return ex::select(in, v, ex::lowest(x.dtype()));
-  });
+  Tensor best =
+      d.reduce(Combiner::Max, {rois.dim(0), x.dim(1), pooled[0], pooled[1]}, {x.dim(2), x.dim(3)}, [&](Ix i, Ix r) {
+        Expr in = as_index(r[0]) >= bounds(i[0], 0, i[2]) && as_index(r[0]) < bounds(i[0], 1, i[2]) &&
+                  as_index(r[1]) >= bounds(i[0], 2, i[3]) && as_index(r[1]) < bounds(i[0], 3, i[3]);
+        Expr v = x(ex::cast(rois(i[0], 0), DType::I64), i[1], r[0], r[1]);
+        return ex::select(in, v, ex::lowest(x.dtype()));
+      });
   d.out(d.map(best.dims(), [&](Ix i) {  // an empty bin gives 0
     Expr empty = bounds(i[0], 0, i[2]) >= bounds(i[0], 1, i[2]) || bounds(i[0], 2, i[3]) >= bounds(i[0], 3, i[3]);
     return ex::select(empty, ex::number(x.dtype(), 0), best(i));
@@ -58,7 +59,8 @@ Result<void> define_roi_align(Def& d) {
   TRY(expect_numbers(d, {2}));
   int64_t ph = d.i64("output_height", 1), pw = d.i64("output_width", 1), ratio = d.i64("sampling_ratio", 0);
   if (ph < 1 || pw < 1 || ph > kMaxWindowAttribute || pw > kMaxWindowAttribute || ratio < 0 || ratio > 4096) {
-    return invalid("got output {} x {} and sampling_ratio {}, expected positive extents and a ratio in [0, 4096]", ph, pw, ratio);
+    return invalid("got output {} x {} and sampling_ratio {}, expected positive extents and a ratio in [0, 4096]", ph,
+                   pw, ratio);
   }
   double spatial_scale = d.f64("spatial_scale", 1.0);
   bool half = d.str("coordinate_transformation_mode", "half_pixel") == "half_pixel";
@@ -74,7 +76,8 @@ Result<void> define_roi_align(Def& d) {
     if (!half) extent = max(extent, 1);
     Expr bin = extent / ex::cast(as_index(select(equal(i[1], 0), Dim(ph), Dim(pw))), t);
     Expr samples = ratio > 0 ? ex::number(t, static_cast<double>(ratio)) : ex::unary(ScalarOp::Ceil, bin);
-    return ex::select(eq(as_index(i[2]), as_index(0)), start, ex::select(eq(as_index(i[2]), as_index(1)), bin, samples));
+    return ex::select(eq(as_index(i[2]), as_index(0)), start,
+                      ex::select(eq(as_index(i[2]), as_index(1)), bin, samples));
   });
   Dims dims{rois.dim(0), x.dim(1), ph, pw};
   auto point = [&](Ix i, int axis, const Expr& sample) {
@@ -84,9 +87,7 @@ Result<void> define_roi_align(Def& d) {
   };
   auto value = [&](Ix i, const Expr& sy, const Expr& sx) {
     Expr y = point(i, 0, sy), z = point(i, 1, sx);
-    auto outside = [&](const Expr& v, int dim) {
-      return v < ex::number(t, -1) || v > from_dim(x.dim(dim), t);
-    };
+    auto outside = [&](const Expr& v, int dim) { return v < ex::number(t, -1) || v > from_dim(x.dim(dim), t); };
     Expr out = outside(y, 2) || outside(z, 3);
     auto low = [&](Expr v, int dim, Expr& weight) {
       v = max(v, 0);
@@ -100,7 +101,8 @@ Result<void> define_roi_align(Def& d) {
     Expr y1 = min(y0 + 1, as_index(x.dim(2) - 1)), z1 = min(z0 + 1, as_index(x.dim(3) - 1));
     Expr b = as_index(batch(i[0]));
     auto tap = [&](const Expr& r, const Expr& c) { return widen(x(b, i[1], r, c)); };
-    Expr a = (1 - fy) * (1 - fz) * tap(y0, z0), bb = (1 - fy) * fz * tap(y0, z1), c = fy * (1 - fz) * tap(y1, z0), e = fy * fz * tap(y1, z1);
+    Expr a = (1 - fy) * (1 - fz) * tap(y0, z0), bb = (1 - fy) * fz * tap(y0, z1), c = fy * (1 - fz) * tap(y1, z0),
+         e = fy * fz * tap(y1, z1);
     Expr v = average ? a + bb + c + e : max(max(a, bb), max(c, e));
     return ex::select(out, ex::number(t, 0), v);
   };

@@ -57,11 +57,14 @@ Dim equal_of(const Dim& a, const Dim& b) {
   return equal(a, b);
 }
 
-bool plain(DType t) { return is_int(t) || t == DType::Bool || t == DType::F32 || t == DType::F64 || t == DType::F16 || t == DType::BF16; }
+bool plain(DType t) {
+  return is_int(t) || t == DType::Bool || t == DType::F32 || t == DType::F64 || t == DType::F16 || t == DType::BF16;
+}
 
 class Evaluator {
  public:
-  Evaluator(const k::Program& program, const k::Block& block, const KnownElements& known) : program_(program), known_(known) {
+  Evaluator(const k::Program& program, const k::Block& block, const KnownElements& known)
+      : program_(program), known_(known) {
     for (const k::Stage& s : block.stages)
       for (size_t i = 0; i < s.results.size(); ++i) defined_[s.results[i]] = {&s, i};
   }
@@ -392,7 +395,8 @@ std::optional<std::vector<Dim>> symbolic_elements(const k::Program& program, con
                                                   const KnownElements& known) {
   if (value < 0 || value >= static_cast<int>(program.values.size())) return {};
   const k::Value& v = program.values[static_cast<size_t>(value)];
-  if (!v.type.is_tensor() || (!is_int(v.tensor().dtype) && v.tensor().dtype != DType::Bool) || !v.tensor().is_static()) return {};
+  if (!v.type.is_tensor() || (!is_int(v.tensor().dtype) && v.tensor().dtype != DType::Bool) || !v.tensor().is_static())
+    return {};
   const int64_t n = v.tensor().elements();
   if (n > kMaxSymbolicElements) return {};
   Evaluator evaluator(program, block, known);

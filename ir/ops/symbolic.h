@@ -23,7 +23,8 @@ using KnownElements = std::map<int, std::vector<Dim>>;  // value id -> contents,
 // the stages of `block` (Map, Reduce, Scan, Scatter), the constants of the program and `known`. none: not expressible.
 std::optional<std::vector<Dim>> symbolic_elements(const k::Program&, const k::Block& block, int value,
                                                   const KnownElements& known = {});
-inline std::optional<std::vector<Dim>> symbolic_elements(const k::Program& p, int value, const KnownElements& known = {}) {
+inline std::optional<std::vector<Dim>> symbolic_elements(const k::Program& p, int value,
+                                                         const KnownElements& known = {}) {
   return symbolic_elements(p, p.body, value, known);
 }
 

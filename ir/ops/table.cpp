@@ -56,7 +56,8 @@ std::span<const OpDef> all_ops() { return table(); }
 
 const OpDef* find_op(std::string_view name) {
   const auto& ops = table();
-  auto it = std::lower_bound(ops.begin(), ops.end(), name, [](const OpDef& a, std::string_view n) { return a.name < n; });
+  auto it =
+      std::lower_bound(ops.begin(), ops.end(), name, [](const OpDef& a, std::string_view n) { return a.name < n; });
   return it != ops.end() && it->name == name ? &*it : nullptr;
 }
 

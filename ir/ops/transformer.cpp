@@ -39,7 +39,8 @@ Result<void> define_quick_gelu(Def& d) {
 Result<void> define_bias_split_gelu(Def& d) {
   TRY(expect_same_floats(d, {0, 1}));
   Tensor x = d.in(0), b = d.in(1);
-  if (x.rank() < 1 || b.rank() != 1) return invalid("got ranks {} and {}, expected at least 1 and 1", x.rank(), b.rank());
+  if (x.rank() < 1 || b.rank() != 1)
+    return invalid("got ranks {} and {}, expected at least 1 and 1", x.rank(), b.rank());
   Dims dims = x.dims();
   Dim half = floordiv(dims.back(), 2);
   dims.back() = half;
@@ -81,7 +82,8 @@ namespace {
 struct RowNorm {
   Tensor mean, inverse, y;
 };
-RowNorm normalise(Def& d, const Tensor& s, const Tensor& gamma, const Tensor& beta, double epsilon, bool rms, DType out) {
+RowNorm normalise(Def& d, const Tensor& s, const Tensor& gamma, const Tensor& beta, double epsilon, bool rms,
+                  DType out) {
   RowNorm r;
   Dims kept = slice(s.dims(), 0, s.dims().size() - 1);
   Dim n = s.dims().back();
@@ -155,7 +157,8 @@ Result<void> define_simplified_layer_normalization(Def& d) {
 // EmbedLayerNormalization (com.microsoft). input_ids: [B, S], segment_ids, word: [V, N], position: [P, N], segment: [T, N],
 // gamma, beta: [N], mask: [B, S], position_ids -> y: [B, S, N], mask_index: i32 [B], the sum of the embeddings.
 Result<void> define_embed_layer_normalization(Def& d) {
-  Tensor ids = d.in(0), segments = d.in(1), word = d.in(2), position = d.in(3), segment = d.in(4), gamma = d.in(5), beta = d.in(6);
+  Tensor ids = d.in(0), segments = d.in(1), word = d.in(2), position = d.in(3), segment = d.in(4), gamma = d.in(5),
+         beta = d.in(6);
   Tensor mask = d.in(7), position_ids = d.in(8);
   TRY(expect_ranks(d, {2, 2, 2, 2, 2, 1, 1, 2, 2}));
   TRY(expect_same_floats(d, {2, 3, 4, 5, 6}));
@@ -169,7 +172,8 @@ Result<void> define_embed_layer_normalization(Def& d) {
   RowNorm r = normalise(d, sum, gamma, beta, d.f64("epsilon", 1e-12), false, word.dtype());
   d.out(r.y);
   if (mask) {
-    d.out(d.reduce(Combiner::Sum, {ids.dim(0)}, {ids.dim(1)}, [&](Ix i, Ix q) { return ex::cast(mask(i[0], q[0]), DType::I32); }));
+    d.out(d.reduce(Combiner::Sum, {ids.dim(0)}, {ids.dim(1)},
+                   [&](Ix i, Ix q) { return ex::cast(mask(i[0], q[0]), DType::I32); }));
   } else {
     d.out(d.map({ids.dim(0)}, [&](Ix) { return ex::integer(DType::I32, 0); }));
   }
@@ -208,7 +212,8 @@ Result<void> define_fused_gemm(Def& d) {
   TRY(expect_same_floats(d, {0, 1, 2}));
   Tensor a = d.in(0), b = d.in(1), c = d.in(2);
   auto parameter = [&](const char* name) { return d.has_attr(name) ? std::optional(d.f64(name, 0)) : std::nullopt; };
-  Activation act = TRY(activation(d.str("activation", "Identity"), parameter("activation_alpha"), parameter("activation_beta")));
+  Activation act =
+      TRY(activation(d.str("activation", "Identity"), parameter("activation_alpha"), parameter("activation_beta")));
   auto term = [](Expr e, Ix) { return widen(std::move(e)); };
   Tensor acc = TRY(matmul(d, a, b, term, term, d.i64("transA", 0) != 0, d.i64("transB", 0) != 0));
   double alpha = d.f64("alpha", 1), beta = d.f64("beta", 1);
@@ -240,17 +245,20 @@ Result<void> define_linear_attention_step(Def& d) {
   Tensor kept = state;
   if (decay) {
     bool per_head = known_equal(decay.dim(2), heads);
-    kept = d.map(state.dims(), [&](Ix i) { return state(i) * exp(f32(decay(i[0], t, per_head ? i[1] : i[1] * size + i[2]))); });
+    kept = d.map(state.dims(),
+                 [&](Ix i) { return state(i) * exp(f32(decay(i[0], t, per_head ? i[1] : i[1] * size + i[2]))); });
   }
   Tensor value = d.map({batch, heads, width}, [&](Ix i) { return f32(v(i[0], t, i[1] * width + i[2])); });
   if (beta) {
-    Tensor known = d.reduce(Combiner::Sum, {batch, heads, width}, {size},
-                            [&](Ix i, Ix r) { return kept(i[0], i[1], r[0], i[2]) * f32(k(i[0], t, i[1] * size + r[0])); });
+    Tensor known = d.reduce(Combiner::Sum, {batch, heads, width}, {size}, [&](Ix i, Ix r) {
+      return kept(i[0], i[1], r[0], i[2]) * f32(k(i[0], t, i[1] * size + r[0]));
+    });
     value = d.map({batch, heads, width}, [&, fresh = value](Ix i) {
       return f32(beta(i[0], t, beta.dim(2).is(1) ? Dim(0) : i[1])) * (fresh(i) - known(i));
     });
   }
-  Tensor next = d.map(state.dims(), [&](Ix i) { return kept(i) + f32(k(i[0], t, i[1] * size + i[2])) * value(i[0], i[1], i[3]); });
+  Tensor next = d.map(state.dims(),
+                      [&](Ix i) { return kept(i) + f32(k(i[0], t, i[1] * size + i[2])) * value(i[0], i[1], i[3]); });
   Dim repeat = floordiv(Dim(q_heads), heads);
   Tensor sum = d.reduce(Combiner::Sum, {batch, q_heads, width}, {size}, [&](Ix i, Ix r) {
     return f32(q(i[0], t, i[1] * size + r[0])) * next(i[0], floordiv(i[1], repeat), r[0], i[2]);
@@ -290,7 +298,8 @@ Result<void> expand_linear_attention(Expand& e) {
     return invalid("got {} query heads and {} key heads, expected a positive multiple", q_heads, heads);
   }
   for (Value* t : {q, k, v}) {
-    if (!t->type.is_tensor() || t->type.tensor.rank() != 3) return invalid("got {}, expected a tensor of rank 3", t->type.str());
+    if (!t->type.is_tensor() || t->type.tensor.rank() != 3)
+      return invalid("got {}, expected a tensor of rank 3", t->type.str());
   }
   std::string rule = e.str("update_rule", "gated_delta");
   if (rule != "linear" && rule != "gated" && rule != "delta" && rule != "gated_delta") {
@@ -301,15 +310,18 @@ Result<void> expand_linear_attention(Expand& e) {
   if (delta != (beta != nullptr)) return invalid("update_rule '{}' {} beta", rule, delta ? "requires" : "forbids");
   double scale = e.f64("scale", 0);
   auto columns = k->type.tensor.dims[2].constant();
-  if (!columns || *columns % heads != 0) return unsupported("key has type {}, expected a constant multiple of {} columns", k->type.str(), heads);
+  if (!columns || *columns % heads != 0)
+    return unsupported("key has type {}, expected a constant multiple of {} columns", k->type.str(), heads);
   if (scale == 0) scale = 1 / std::sqrt(static_cast<double>(*columns / heads));
   Value* state = TRY(e.op("linear_attention_state", {k, v, past}, {{"kv_num_heads", heads}}));
   Value* trips = TRY(e.op("shape", {q}, {{"start", int64_t{1}}, {"end", int64_t{2}}}));
   trips = TRY(e.op("reshape", {trips, e.ints_constant({})}));
-  std::vector<Value*> loop = TRY(e.loop(trips, nullptr, {state}, 1, [&](Expand& body, Value* t, std::vector<Value*> s) -> Result<std::vector<Value*>> {
-    auto made = TRY(body.op_n("linear_attention_step", {q, k, v, t, s[0], decay, beta}, 2, {{"q_num_heads", q_heads}, {"scale", scale}}));
-    return std::vector<Value*>{made[1], made[0]};
-  }));
+  std::vector<Value*> loop = TRY(e.loop(
+      trips, nullptr, {state}, 1, [&](Expand& body, Value* t, std::vector<Value*> s) -> Result<std::vector<Value*>> {
+        auto made = TRY(body.op_n("linear_attention_step", {q, k, v, t, s[0], decay, beta}, 2,
+                                  {{"q_num_heads", q_heads}, {"scale", scale}}));
+        return std::vector<Value*>{made[1], made[0]};
+      }));
   e.out(TRY(e.op("linear_attention_output", {loop[1], q})));
   e.out(TRY(e.op("cast_like", {loop[0], past ? past : q})));
   return {};
@@ -322,8 +334,11 @@ Result<void> define_flex_scores(Def& d) {
   TRY(expect_ranks(d, {4, 4}));
   TRY(expect_same_floats(d, {0, 1}));
   Tensor q = d.in(0), k = d.in(1);
-  TRY(d.require(equal(q.dim(3), k.dim(3)), fmt::format("query has head size {} and key {}, expected equal ones", q.dim(3).str(), k.dim(3).str())));
-  TRY(d.require(equal(mod(q.dim(1), max(k.dim(1), 1)), 0), fmt::format("query has {} heads, expected a multiple of the key's {}", q.dim(1).str(), k.dim(1).str())));
+  TRY(d.require(equal(q.dim(3), k.dim(3)),
+                fmt::format("query has head size {} and key {}, expected equal ones", q.dim(3).str(), k.dim(3).str())));
+  TRY(d.require(
+      equal(mod(q.dim(1), max(k.dim(1), 1)), 0),
+      fmt::format("query has {} heads, expected a multiple of the key's {}", q.dim(1).str(), k.dim(1).str())));
   DType to = onnx_dtype(d.i64("to", 1));
   if (!is_float(to)) return invalid("softmax_precision is {}, expected a float type", d.i64("to", 1));
   double scale = d.f64("scale", 1);
@@ -340,7 +355,8 @@ Result<void> define_flex_output(Def& d) {
   TRY(expect_ranks(d, {4, 4}));
   TRY(expect_floats(d, {0, 1}));
   Tensor p = d.in(0), v = d.in(1);
-  TRY(d.require(equal(p.dim(3), v.dim(2)), fmt::format("key has length {} and value {}, expected equal ones", p.dim(3).str(), v.dim(2).str())));
+  TRY(d.require(equal(p.dim(3), v.dim(2)),
+                fmt::format("key has length {} and value {}, expected equal ones", p.dim(3).str(), v.dim(2).str())));
   Dim repeat = floordiv(p.dim(1), max(v.dim(1), 1));
   DType t = accumulator(p.dtype());
   Tensor sum = d.reduce(Combiner::Sum, {p.dim(0), p.dim(1), p.dim(2), v.dim(3)}, {p.dim(3)}, [&](Ix i, Ix r) {
@@ -355,7 +371,8 @@ Result<void> define_flex_output(Def& d) {
 Result<void> expand_flex_attention(Expand& e) {
   Node& node = e.node();
   Value *q = e.in(0), *k = e.in(1), *v = e.in(2);
-  if (!q->type.is_tensor() || q->type.tensor.rank() != 4) return invalid("query is {}, expected a tensor of rank 4", q->type.str());
+  if (!q->type.is_tensor() || q->type.tensor.rank() != 4)
+    return invalid("query is {}, expected a tensor of rank 4", q->type.str());
   double scale = e.f64("scale", 0);
   if (scale == 0) {
     auto size = q->type.tensor.dims[3].constant();
@@ -370,7 +387,8 @@ Result<void> expand_flex_attention(Expand& e) {
     if (next >= node.regions.size()) return invalid("got no graph {}, expected one", name);
     Region& body = *node.regions[next++];
     if (body.inputs.size() != 1 || body.outputs.size() != 1) {
-      return invalid("{} has {} inputs and {} outputs, expected 1 and 1", name, body.inputs.size(), body.outputs.size());
+      return invalid("{} has {} inputs and {} outputs, expected 1 and 1", name, body.inputs.size(),
+                     body.outputs.size());
     }
     auto alias = std::make_unique<Node>();
     alias->def = find_op("identity");

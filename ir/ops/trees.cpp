@@ -109,7 +109,8 @@ Result<Tensor> reach(Def& d, const Matrix& x, Ensemble e) {
   auto missing = TensorData::make(DType::Bool, {count});
   for (int64_t k = 0; k < count; ++k) {
     const Ensemble::Branch& b = e.branches[static_cast<size_t>(k)];
-    if (b.feature < 0 || b.feature > kMaxWindowAttribute) return invalid("tree node {} reads feature {}, expected at least 0", k, b.feature);
+    if (b.feature < 0 || b.feature > kMaxWindowAttribute)
+      return invalid("tree node {} reads feature {}, expected at least 0", k, b.feature);
     feature.push_back(b.feature);
     yes.push_back(number(b.yes));
     no.push_back(number(b.no));
@@ -120,13 +121,16 @@ Result<Tensor> reach(Def& d, const Matrix& x, Ensemble e) {
     any_missing = any_missing || b.missing;
     top = std::max(top, b.feature);
   }
-  TRY(d.require(less(top, x.columns), fmt::format("input has {} columns, expected at least {} (a tree reads feature {})", x.columns.str(), top + 1, top)));
+  TRY(d.require(less(top, x.columns),
+                fmt::format("input has {} columns, expected at least {} (a tree reads feature {})", x.columns.str(),
+                            top + 1, top)));
   std::vector<int64_t> roots;
   for (int64_t r : e.roots) roots.push_back(number(r));
   int64_t trees = static_cast<int64_t>(roots.size());
   Tensor t_feature = d.constant(ints32(feature)), t_yes = d.constant(ints32(yes)), t_no = d.constant(ints32(no));
   Tensor t_value = d.constant(floats_tensor(value, {count}, x.type)), t_root = d.constant(ints32(roots));
-  Tensor t_mode = one_mode ? Tensor() : d.constant(ints32(mode)), t_missing = any_missing ? d.constant(missing) : Tensor();
+  Tensor t_mode = one_mode ? Tensor() : d.constant(ints32(mode)),
+         t_missing = any_missing ? d.constant(missing) : Tensor();
   Tensor node = d.walk(
       {x.rows, trees}, std::max<int64_t>(limit, 1), [&](Ix i) { return std::vector<Expr>{as_index(t_root(i[1]))}; },
       [&](Ix, const std::vector<Expr>& s) { return s[0] < as_index(count); },
@@ -177,19 +181,24 @@ Result<Tensor> aggregate(Def& d, const Matrix& x, const Tensor& leaf, const Ense
       return ex::select(eq(as_index(t_target(at)), as_index(i[1])), t_weight(at), none);
     });
   } else {
-    if (leaves * e.targets > kMaxDenseLeaves) return limit_exceeded("got {} leaves x {} targets, expected at most 2^26", leaves, e.targets);
+    if (leaves * e.targets > kMaxDenseLeaves)
+      return limit_exceeded("got {} leaves x {} targets, expected at most 2^26", leaves, e.targets);
     double fill = c == Combiner::Sum ? 0 : c == Combiner::Min ? INFINITY : -INFINITY;
     std::vector<double> weight(static_cast<size_t>(leaves * e.targets), fill);
     for (int64_t l = 0; l < leaves; ++l)
       for (const Ensemble::Entry& entry : e.leaves[static_cast<size_t>(l)]) {
         double& w = weight[static_cast<size_t>(l * e.targets + entry.target)];
-        w = c == Combiner::Sum ? w + entry.weight : c == Combiner::Min ? std::min(w, entry.weight) : std::max(w, entry.weight);
+        w = c == Combiner::Sum   ? w + entry.weight
+            : c == Combiner::Min ? std::min(w, entry.weight)
+                                 : std::max(w, entry.weight);
       }
     Tensor t_weight = d.constant(floats_tensor(weight, {leaves, e.targets}, t));
     score = d.reduce(c, dims, trees, [&](Ix i, Ix r) { return t_weight(leaf(i[0], r[0]), as_index(i[1])); });
   }
-  if (how == "AVERAGE") return d.map(dims, [&](Ix i) { return score(i) / static_cast<double>(std::max<size_t>(e.roots.size(), 1)); });
-  if (c != Combiner::Sum) return d.map(dims, [&](Ix i) { return ex::select(eq(score(i), none), ex::number(t, 0), score(i)); });
+  if (how == "AVERAGE")
+    return d.map(dims, [&](Ix i) { return score(i) / static_cast<double>(std::max<size_t>(e.roots.size(), 1)); });
+  if (c != Combiner::Sum)
+    return d.map(dims, [&](Ix i) { return ex::select(eq(score(i), none), ex::number(t, 0), score(i)); });
   return score;
 }
 
@@ -204,7 +213,8 @@ std::vector<double> numbers(const Def& d, const std::string& name) {
 }
 
 Result<int64_t> mode_of(const std::string& s) {
-  static constexpr const char* kNames[] = {"BRANCH_LEQ", "BRANCH_LT", "BRANCH_GTE", "BRANCH_GT", "BRANCH_EQ", "BRANCH_NEQ"};
+  static constexpr const char* kNames[] = {"BRANCH_LEQ", "BRANCH_LT", "BRANCH_GTE",
+                                           "BRANCH_GT",  "BRANCH_EQ", "BRANCH_NEQ"};
   for (int64_t k = 0; k < 6; ++k)
     if (s == kNames[k]) return k;
   return invalid("node mode is '{}', expected LEAF or BRANCH_LEQ, _LT, _GTE, _GT, _EQ, _NEQ", s);
@@ -212,21 +222,24 @@ Result<int64_t> mode_of(const std::string& s) {
 
 // ai.onnx.ml 1 and 3: nodes named by (tree, node); leaves listed with their weights. prefix: "class" or "target".
 Result<Ensemble> old_ensemble(const Def& d, const std::string& prefix) {
-  std::vector<int64_t> trees = d.ints("nodes_treeids"), nodes = d.ints("nodes_nodeids"), features = d.ints("nodes_featureids");
-  std::vector<int64_t> yes = d.ints("nodes_truenodeids"), no = d.ints("nodes_falsenodeids"), missing = d.ints("nodes_missing_value_tracks_true");
+  std::vector<int64_t> trees = d.ints("nodes_treeids"), nodes = d.ints("nodes_nodeids"),
+                       features = d.ints("nodes_featureids");
+  std::vector<int64_t> yes = d.ints("nodes_truenodeids"), no = d.ints("nodes_falsenodeids"),
+                       missing = d.ints("nodes_missing_value_tracks_true");
   std::vector<std::string> modes = d.strs("nodes_modes");
   std::vector<double> values = numbers(d, "nodes_values");
   size_t n = nodes.size();
   if (n == 0 || static_cast<int64_t>(n) > kMaxTreeNodes) return invalid("got {} tree nodes, expected 1 to 2^26", n);
-  if (trees.size() != n || features.size() != n || yes.size() != n || no.size() != n || modes.size() != n || values.size() != n ||
-      (!missing.empty() && missing.size() != n)) {
+  if (trees.size() != n || features.size() != n || yes.size() != n || no.size() != n || modes.size() != n ||
+      values.size() != n || (!missing.empty() && missing.size() != n)) {
     return invalid("the lists of tree nodes have different lengths, expected {} each", n);
   }
   std::map<std::pair<int64_t, int64_t>, size_t> index;
   std::vector<int64_t> place(n);  // as Branch::yes
   Ensemble e;
   for (size_t k = 0; k < n; ++k) {
-    if (!index.emplace(std::pair{trees[k], nodes[k]}, k).second) return invalid("tree {} has two nodes {}", trees[k], nodes[k]);
+    if (!index.emplace(std::pair{trees[k], nodes[k]}, k).second)
+      return invalid("tree {} has two nodes {}", trees[k], nodes[k]);
     if (modes[k] == "LEAF") {
       place[k] = -1 - static_cast<int64_t>(e.leaves.size());
       e.leaves.emplace_back();
@@ -243,12 +256,14 @@ Result<Ensemble> old_ensemble(const Def& d, const std::string& prefix) {
     if (place[k] < 0) continue;
     for (bool side : {true, false}) {
       auto it = index.find({trees[k], side ? yes[k] : no[k]});
-      if (it == index.end()) return invalid("tree {} has no node {}, which node {} names", trees[k], side ? yes[k] : no[k], nodes[k]);
+      if (it == index.end())
+        return invalid("tree {} has no node {}, which node {} names", trees[k], side ? yes[k] : no[k], nodes[k]);
       Ensemble::Branch& b = e.branches[static_cast<size_t>(place[k])];
       (side ? b.yes : b.no) = place[it->second];
     }
   }
-  std::vector<int64_t> ids = d.ints(prefix + "_ids"), leaf_nodes = d.ints(prefix + "_nodeids"), leaf_trees = d.ints(prefix + "_treeids");
+  std::vector<int64_t> ids = d.ints(prefix + "_ids"), leaf_nodes = d.ints(prefix + "_nodeids"),
+                       leaf_trees = d.ints(prefix + "_treeids");
   std::vector<double> weights = numbers(d, prefix + "_weights");
   if (ids.size() != weights.size() || leaf_nodes.size() != weights.size() || leaf_trees.size() != weights.size()) {
     return invalid("the lists of leaf weights have different lengths, expected {} each", weights.size());
@@ -265,7 +280,8 @@ Result<Ensemble> old_ensemble(const Def& d, const std::string& prefix) {
 Result<void> check_targets(const Ensemble& e) {
   for (const auto& l : e.leaves)
     for (const Ensemble::Entry& entry : l)
-      if (entry.target < 0 || entry.target >= e.targets) return invalid("a leaf has target {}, expected less than {}", entry.target, e.targets);
+      if (entry.target < 0 || entry.target >= e.targets)
+        return invalid("a leaf has target {}, expected less than {}", entry.target, e.targets);
   return {};
 }
 
@@ -346,26 +362,32 @@ Result<void> define_tree_ensemble_classifier(Def& d) {
 // TreeEnsemble-5 (ai.onnx.ml). x: [N, C] -> [N, n_targets] in x's type.
 Result<void> define_tree_ensemble(Def& d) {
   Matrix x = TRY(matrix(d.in(0)));
-  std::vector<int64_t> features = d.ints("nodes_featureids"), yes = d.ints("nodes_truenodeids"), no = d.ints("nodes_falsenodeids");
+  std::vector<int64_t> features = d.ints("nodes_featureids"), yes = d.ints("nodes_truenodeids"),
+                       no = d.ints("nodes_falsenodeids");
   std::vector<int64_t> yes_leaf = d.ints("nodes_trueleafs"), no_leaf = d.ints("nodes_falseleafs");
-  std::vector<int64_t> missing = d.ints("nodes_missing_value_tracks_true"), roots = d.ints("tree_roots"), targets = d.ints("leaf_targetids");
-  TensorRef splits = d.tensor("nodes_splits"), modes = d.tensor("nodes_modes"), weights = d.tensor("leaf_weights"), members = d.tensor("membership_values");
+  std::vector<int64_t> missing = d.ints("nodes_missing_value_tracks_true"), roots = d.ints("tree_roots"),
+                       targets = d.ints("leaf_targetids");
+  TensorRef splits = d.tensor("nodes_splits"), modes = d.tensor("nodes_modes"), weights = d.tensor("leaf_weights"),
+            members = d.tensor("membership_values");
   size_t n = features.size();
   if (!splits || !modes || !weights) return invalid("got no nodes_splits, nodes_modes or leaf_weights, expected all");
   if (n == 0 || static_cast<int64_t>(n) > kMaxTreeNodes) return invalid("got {} tree nodes, expected 1 to 2^26", n);
   int64_t count = static_cast<int64_t>(n);
-  if (splits->elements() != count || modes->elements() != count || yes.size() != n || no.size() != n || yes_leaf.size() != n ||
-      no_leaf.size() != n || (!missing.empty() && missing.size() != n)) {
+  if (splits->elements() != count || modes->elements() != count || yes.size() != n || no.size() != n ||
+      yes_leaf.size() != n || no_leaf.size() != n || (!missing.empty() && missing.size() != n)) {
     return invalid("the lists of tree nodes have different lengths, expected {} each", n);
   }
   int64_t leaves = weights->elements();
-  if (static_cast<int64_t>(targets.size()) != leaves) return invalid("leaf_targetids has {} elements, expected {}", targets.size(), leaves);
+  if (static_cast<int64_t>(targets.size()) != leaves)
+    return invalid("leaf_targetids has {} elements, expected {}", targets.size(), leaves);
   Ensemble e;
   e.targets = d.i64("n_targets", 1);
   for (int64_t k = 0; k < leaves; ++k) e.leaves.push_back({{targets[static_cast<size_t>(k)], weights->number(k)}});
   TRY(check_targets(e));
   auto child = [&](int64_t id, bool is_leaf) -> Result<int64_t> {
-    if (id < 0 || id >= (is_leaf ? leaves : count)) return invalid("a tree node names {} {}, expected less than {}", is_leaf ? "leaf" : "node", id, is_leaf ? leaves : count);
+    if (id < 0 || id >= (is_leaf ? leaves : count))
+      return invalid("a tree node names {} {}, expected less than {}", is_leaf ? "leaf" : "node", id,
+                     is_leaf ? leaves : count);
     return is_leaf ? -1 - id : id;
   };
   int64_t member = 0;
@@ -381,12 +403,14 @@ Result<void> define_tree_ensemble(Def& d) {
       ++member;
       sets.emplace_back(k, set);
     }
-    e.branches.push_back({features[k], value, mode, !missing.empty() && missing[k] != 0, TRY(child(yes[k], yes_leaf[k] != 0)), TRY(child(no[k], no_leaf[k] != 0))});
+    e.branches.push_back({features[k], value, mode, !missing.empty() && missing[k] != 0,
+                          TRY(child(yes[k], yes_leaf[k] != 0)), TRY(child(no[k], no_leaf[k] != 0))});
   }
   // x in {a, b, c}: x == a, or else x == b, or else x == c. NaN takes the first node's way.
   for (auto& [k, set] : sets) {
     Ensemble::Branch b = e.branches[k];
-    if (static_cast<int64_t>(e.branches.size() + set.size()) > kMaxTreeNodes) return limit_exceeded("the trees' sets have too many members");
+    if (static_cast<int64_t>(e.branches.size() + set.size()) > kMaxTreeNodes)
+      return limit_exceeded("the trees' sets have too many members");
     b.mode = kEq;
     b.value = set.empty() ? NAN : set[0];
     int64_t otherwise = b.no;

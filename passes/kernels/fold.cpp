@@ -34,7 +34,8 @@ Result<void> fold_constants(k::Program& p) {
   options.max_seconds = kMaxFoldSeconds;
   std::vector<k::Stage> kept;
   for (k::Stage& s : p.body.stages) {
-    bool simple = s.kind == k::StageKind::Map || s.kind == k::StageKind::Reduce || s.kind == k::StageKind::Scan || s.kind == k::StageKind::Scatter;
+    bool simple = s.kind == k::StageKind::Map || s.kind == k::StageKind::Reduce || s.kind == k::StageKind::Scan ||
+                  s.kind == k::StageKind::Scatter;
     bool constant = simple && !depends_on_symbols(s);
     int64_t in_bytes = 0;
     for (int id : k::reads(s)) {

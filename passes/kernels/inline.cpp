@@ -11,13 +11,13 @@ namespace ingot {
 namespace {
 
 inline constexpr int kMaxInlinedNodes = 600;  // of one body; beyond, the value is stored
-inline constexpr int kCheapOps = 2;           // arithmetic that may be done again for each reader
+inline constexpr int kCheapOps = 2;  // arithmetic that may be done again for each reader
 
 struct Cost {
-  int nodes = 0;      // all of the tree
-  int arithmetic = 0; // scalar operations, weighted
+  int nodes = 0;  // all of the tree
+  int arithmetic = 0;  // scalar operations, weighted
   int reads = 0;
-  int branches = 0;   // selects over reads: concat, pad
+  int branches = 0;  // selects over reads: concat, pad
   bool data_index = false;
 };
 
@@ -34,13 +34,30 @@ Cost cost_of(const Expr& e) {
         for (const Expr& a : n.args) c.data_index |= !a.is(ScalarOp::Index) && !a.is(ScalarOp::Const);
         break;
       case ScalarOp::Select: ++c.branches, ++c.arithmetic; break;
-      case ScalarOp::Div: case ScalarOp::Sqrt: case ScalarOp::Rem: case ScalarOp::FloorMod: c.arithmetic += 3; break;
-      case ScalarOp::Exp: case ScalarOp::Log: case ScalarOp::Expm1: case ScalarOp::Log1p: case ScalarOp::Sin:
-      case ScalarOp::Cos: case ScalarOp::Tan: case ScalarOp::Asin: case ScalarOp::Acos: case ScalarOp::Atan:
-      case ScalarOp::Sinh: case ScalarOp::Cosh: case ScalarOp::Tanh: case ScalarOp::Asinh: case ScalarOp::Acosh:
-      case ScalarOp::Atanh: case ScalarOp::Erf: case ScalarOp::Sigmoid: case ScalarOp::Pow: case ScalarOp::Atan2:
-        c.arithmetic += 12;
-        break;
+      case ScalarOp::Div:
+      case ScalarOp::Sqrt:
+      case ScalarOp::Rem:
+      case ScalarOp::FloorMod: c.arithmetic += 3; break;
+      case ScalarOp::Exp:
+      case ScalarOp::Log:
+      case ScalarOp::Expm1:
+      case ScalarOp::Log1p:
+      case ScalarOp::Sin:
+      case ScalarOp::Cos:
+      case ScalarOp::Tan:
+      case ScalarOp::Asin:
+      case ScalarOp::Acos:
+      case ScalarOp::Atan:
+      case ScalarOp::Sinh:
+      case ScalarOp::Cosh:
+      case ScalarOp::Tanh:
+      case ScalarOp::Asinh:
+      case ScalarOp::Acosh:
+      case ScalarOp::Atanh:
+      case ScalarOp::Erf:
+      case ScalarOp::Sigmoid:
+      case ScalarOp::Pow:
+      case ScalarOp::Atan2: c.arithmetic += 12; break;
       default: ++c.arithmetic;
     }
   });
@@ -97,10 +114,12 @@ class Inliner {
     if (access && c.branches == 0) return true;
     if (consumer.kind == k::StageKind::Scan || consumer.kind == k::StageKind::Scatter) return false;
     bool single = uses_.stages[v] == 1;
-    if (!single && (c.arithmetic > kCheapOps || c.branches > 0 || c.data_index || follows_contraction(producer))) return false;
+    if (!single && (c.arithmetic > kCheapOps || c.branches > 0 || c.data_index || follows_contraction(producer)))
+      return false;
     // Nothing may be computed more often than it is now.
     Dim visits = numel(consumer.iters) * (consumer.kind == k::StageKind::Reduce ? numel(consumer.reds) : Dim(1));
-    return known_less_equal(visits, numel(producer.iters)) || (c.arithmetic <= kCheapOps && c.reads <= 1 && c.branches == 0);
+    return known_less_equal(visits, numel(producer.iters)) ||
+           (c.arithmetic <= kCheapOps && c.reads <= 1 && c.branches == 0);
   }
 
   // What follows a contraction costs nothing there, in registers.
@@ -193,7 +212,7 @@ class Inliner {
 
   k::Program& p_;
   Uses uses_;
-  std::vector<const k::Stage*> definitions_;      // maps, by value
+  std::vector<const k::Stage*> definitions_;  // maps, by value
   std::vector<const k::Stage*> all_definitions_;
   bool changed_ = false;
 };

@@ -9,12 +9,23 @@ namespace ingot {
 
 namespace {
 
-bool is_sub_byte(DType t) { return t == DType::I4 || t == DType::U4 || t == DType::I2 || t == DType::U2 || t == DType::F4E2M1; }
+bool is_sub_byte(DType t) {
+  return t == DType::I4 || t == DType::U4 || t == DType::I2 || t == DType::U2 || t == DType::F4E2M1;
+}
 DType whole(DType t) { return !is_sub_byte(t) ? t : t == DType::I4 || t == DType::I2 ? DType::I8 : DType::U8; }
 
-Expr shift_left(Expr e, int64_t n) { auto t = e.type(); return ex::binary(ScalarOp::Shl, std::move(e), ex::integer(t, n)); }
-Expr shift_right(Expr e, int64_t n) { auto t = e.type(); return ex::binary(ScalarOp::Shr, std::move(e), ex::integer(t, n)); }
-Expr mask(Expr e, int64_t m) { auto t = e.type(); return ex::binary(ScalarOp::And, std::move(e), ex::integer(t, m)); }
+Expr shift_left(Expr e, int64_t n) {
+  auto t = e.type();
+  return ex::binary(ScalarOp::Shl, std::move(e), ex::integer(t, n));
+}
+Expr shift_right(Expr e, int64_t n) {
+  auto t = e.type();
+  return ex::binary(ScalarOp::Shr, std::move(e), ex::integer(t, n));
+}
+Expr mask(Expr e, int64_t m) {
+  auto t = e.type();
+  return ex::binary(ScalarOp::And, std::move(e), ex::integer(t, m));
+}
 
 // The low bits of a byte as a value of the format, in a byte.
 Expr wrap(Expr byte, DType format) {
@@ -27,8 +38,9 @@ Expr wrap(Expr byte, DType format) {
 Expr decode_f4(const Expr& code) {
   Expr e = mask(shift_right(code, 1), 3);
   Expr m = ex::cast(mask(code, 1), DType::F32) * 0.5;
-  Expr scale = ex::select(eq(e, ex::integer(DType::U8, 3)), ex::number(DType::F32, 4),
-                          ex::select(eq(e, ex::integer(DType::U8, 2)), ex::number(DType::F32, 2), ex::number(DType::F32, 1)));
+  Expr scale =
+      ex::select(eq(e, ex::integer(DType::U8, 3)), ex::number(DType::F32, 4),
+                 ex::select(eq(e, ex::integer(DType::U8, 2)), ex::number(DType::F32, 2), ex::number(DType::F32, 1)));
   Expr magnitude = ex::select(eq(e, ex::integer(DType::U8, 0)), m, (m + 1.0) * scale);
   return ex::select(eq(mask(code, 8), ex::integer(DType::U8, 0)), magnitude, -magnitude);
 }
@@ -37,7 +49,10 @@ Expr decode_f4(const Expr& code) {
 Expr encode_f4(const Expr& value) {
   Expr x = ex::cast(value, DType::F32), a = abs(x);
   Expr code = ex::integer(DType::U8, 0);
-  struct Step { double at; bool tie_up; };
+  struct Step {
+    double at;
+    bool tie_up;
+  };
   for (Step s : {Step{0.25, false}, {0.75, true}, {1.25, false}, {1.75, true}, {2.5, false}, {3.5, true}, {5, false}}) {
     Expr limit = ex::number(DType::F32, s.at);
     code = code + ex::cast(s.tie_up ? a >= limit : a > limit, DType::U8);
@@ -190,7 +205,8 @@ class Expander {
         rest = floordiv(rest, type.dims[k]);
       }
       // Past the last element the first index is outside: the bits are 0.
-      Expr element = index.empty() ? ex::read(id, type.dtype, {}) : ex::read_or(id, type.dtype, index, ex::integer(type.dtype, 0));
+      Expr element =
+          index.empty() ? ex::read(id, type.dtype, {}) : ex::read_or(id, type.dtype, index, ex::integer(type.dtype, 0));
       Expr code = shift_left(mask(ex::cast(element, DType::U8), (1 << bits(format)) - 1), part * bits(format));
       if (index.empty() && part > 0) continue;
       packed = packed ? ex::binary(ScalarOp::Or, packed, code) : code;
@@ -211,8 +227,8 @@ class Expander {
   }
 
   k::Program& p_;
-  std::vector<DType> was_;                              // by value: the packed format; Invalid: none
-  std::vector<std::pair<Expr, DType>> formats_;         // of the expressions made in the current body
+  std::vector<DType> was_;  // by value: the packed format; Invalid: none
+  std::vector<std::pair<Expr, DType>> formats_;  // of the expressions made in the current body
 };
 
 }  // namespace

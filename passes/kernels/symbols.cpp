@@ -35,8 +35,9 @@ class Checker {
     for (auto& [id, symbol] : used) {
       if (known_.count(id)) continue;
       std::string node = s.node >= 0 ? p_.origins[static_cast<size_t>(s.node)] : "";
-      return unsupported("got an extent that depends on '{}', expected one that is known before the node runs\n  in node '{}'",
-                         symbol->name, node);
+      return unsupported(
+          "got an extent that depends on '{}', expected one that is known before the node runs\n  in node '{}'",
+          symbol->name, node);
     }
     return {};
   }

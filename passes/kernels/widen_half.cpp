@@ -40,7 +40,8 @@ class Widener {
       for (const k::Block& inner : s.blocks) find(inner);
       for (int id : s.results) made_by_[static_cast<size_t>(id)] = s.node;
       if (!is_plain(s) || is_model_cast(s)) continue;
-      for (int id : s.results) wide_[static_cast<size_t>(id)] = is_half(p_.values[static_cast<size_t>(id)].tensor().dtype);
+      for (int id : s.results)
+        wide_[static_cast<size_t>(id)] = is_half(p_.values[static_cast<size_t>(id)].tensor().dtype);
     }
   }
 
@@ -102,8 +103,8 @@ class Widener {
   }
 
   k::Program& p_;
-  std::vector<bool> wide_;     // by value: an f16 or bf16 that becomes f32
-  std::vector<int> made_by_;   // by value: origin of its stage
+  std::vector<bool> wide_;  // by value: an f16 or bf16 that becomes f32
+  std::vector<int> made_by_;  // by value: origin of its stage
 };
 
 bool has_bitcast(const k::Block& b) {
@@ -113,7 +114,9 @@ bool has_bitcast(const k::Block& b) {
     }
     for (const Expr& e : s.body) {
       bool found = false;
-      visit(e, [&](const ExprNode& n) { found |= n.op == ScalarOp::Bitcast && (is_half(n.type) || is_half(n.args[0].type())); });
+      visit(e, [&](const ExprNode& n) {
+        found |= n.op == ScalarOp::Bitcast && (is_half(n.type) || is_half(n.args[0].type()));
+      });
       if (found) return true;
     }
   }

@@ -81,7 +81,9 @@ inline V fma_exact(const V& a, const V& b, const V& c, bool has_fma) {
   V rest = al * bl - (((p - ah * bh) - al * bh) - ah * bl);
   return (p + c) + rest;
 }
-inline V select(const V& c, const V& a, const V& b) { return make(ScalarOp::Select, a.type(), a.lanes(), {c.e, a.e, b.e}); }
+inline V select(const V& c, const V& a, const V& b) {
+  return make(ScalarOp::Select, a.type(), a.lanes(), {c.e, a.e, b.e});
+}
 inline V select(const V& c, double a, const V& b) { return select(c, like(b, a), b); }
 inline V select(const V& c, const V& a, double b) { return select(c, a, like(a, b)); }
 inline V cast(const V& a, DType t) { return a.type() == t ? a : make(ScalarOp::Cast, t, a.lanes(), {a.e}); }

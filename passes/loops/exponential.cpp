@@ -27,8 +27,8 @@ double ln2_high(const V& x) { return wide(x) ? 6.93147180369123816490e-01 : 0.69
 double ln2_low(const V& x) { return wide(x) ? 1.90821492927058770002e-10 : -2.12194440054690583e-4; }
 
 struct Reduced {
-  V r;   // |r| <= ln2/2
-  V n;   // an integer, as int
+  V r;  // |r| <= ln2/2
+  V n;  // an integer, as int
 };
 Reduced reduce(const V& x) {
   V t = fma(x, kLog2e, like(x, magic_of(x)));
@@ -50,8 +50,8 @@ V q(const V& r) {
 }
 
 struct Split {
-  V f;       // m - 1
-  V n;       // the exponent, as float
+  V f;  // m - 1
+  V n;  // the exponent, as float
 };
 // x > 0, finite; denormals are scaled first. extra: added to the argument of the logarithm, relative to x's exponent.
 Split split(const V& x, const V* extra) {
@@ -86,9 +86,9 @@ V log_of(const Split& s) {
     V low = fma(t, half_square + r, s.n * ln2_low(f));
     return fma(s.n, ln2_high(f), f - (half_square - low));
   }
-  V p = poly(f, {0.33333331180030046, -0.24999996957950882, 0.20000715748892101, -0.16667802319501254,
-                 0.1424905764569748, -0.12425687331451106, 0.1168541992348674, -0.11479733846637635,
-                 0.069716114714511779});
+  V p =
+      poly(f, {0.33333331180030046, -0.24999996957950882, 0.20000715748892101, -0.16667802319501254, 0.1424905764569748,
+               -0.12425687331451106, 0.1168541992348674, -0.11479733846637635, 0.069716114714511779});
   V low = fma(f * f * f, p, s.n * ln2_low(f)) - half_square;
   return fma(s.n, ln2_high(f), f + low);
 }
@@ -217,11 +217,11 @@ V erf(const V& v) {
   V b = clamp(a, 1, 6.2);
   V t = (b - 2.5) / (b + 2.5);
   // e^(x*x) erfc(x)
-  V scaled = poly(t, {0.21080636406114359, -0.37173673394897339, 0.25171319321744928, -0.12503305237882378,
-                      0.039922539075585642, -0.0039937011662846029, -0.002642365964300101, 0.00087591546490290622,
-                      0.00022838037815709953, -0.00012887744294332978, -3.4182219463038439e-05, 1.8617294135018403e-05,
-                      7.5524064708619372e-06, -2.3149989508496808e-06, -1.8011340797288152e-06, 1.3114092686403511e-07,
-                      3.4265841577452851e-07});
+  V scaled = poly(
+      t, {0.21080636406114359, -0.37173673394897339, 0.25171319321744928, -0.12503305237882378, 0.039922539075585642,
+          -0.0039937011662846029, -0.002642365964300101, 0.00087591546490290622, 0.00022838037815709953,
+          -0.00012887744294332978, -3.4182219463038439e-05, 1.8617294135018403e-05, 7.5524064708619372e-06,
+          -2.3149989508496808e-06, -1.8011340797288152e-06, 1.3114092686403511e-07, 3.4265841577452851e-07});
   V far = 1 - exp(-(b * b)) * scaled;
   return with_sign_of(select(a < 1, near, far), v);
 }
@@ -231,10 +231,10 @@ namespace {
 // x^y for x > 0, in f64: e^(y (hi + lo)) with the logarithm in two parts.
 V power(const V& x, const V& y) {
   Split s = split(x, nullptr);
-  V high = s.n * ln2_high(x);                       // exact: the constant has 32 bits
+  V high = s.n * ln2_high(x);  // exact: the constant has 32 bits
   V low = log_of({s.f, like(x, 0)}) + s.n * ln2_low(x);
   V sum = high + low;
-  V rest = low - (sum - high);                      // |high| >= |low| or high is 0
+  V rest = low - (sum - high);  // |high| >= |low| or high is 0
   V product = y * sum;
   V error = fma(y, sum, -product) + y * rest;
   V e = exp(product);

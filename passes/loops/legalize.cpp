@@ -33,7 +33,8 @@ class Legalizer {
   // --- loads in the untaken side of a select get its condition as their mask ---
 
   static bool same_load(const ExprNode& a, const ExprNode& b) {
-    if (a.id != b.id || a.stride != b.stride || a.lanes != b.lanes || a.args.size() != b.args.size() || a.dim != b.dim) return false;
+    if (a.id != b.id || a.stride != b.stride || a.lanes != b.lanes || a.args.size() != b.args.size() || a.dim != b.dim)
+      return false;
     for (size_t i = 0; i < a.args.size(); ++i)
       if (!equal(a.args[i], b.args[i])) return false;
     return true;
@@ -96,7 +97,8 @@ class Legalizer {
     return r;
   }
 
-  static Expr mask_loads(const Expr& e, const std::vector<Expr>& loads, const std::vector<Expr>& safe, const V& condition) {
+  static Expr mask_loads(const Expr& e, const std::vector<Expr>& loads, const std::vector<Expr>& safe,
+                         const V& condition) {
     bool any = false;
     for (const Expr& l : loads) any |= !contains(safe, l);
     if (!any) return e;
@@ -362,7 +364,8 @@ class Legalizer {
       return done ? done : Expr(std::make_shared<const ExprNode>(std::move(rest)));
     }
     if (is_small_float(to)) {
-      if (from == DType::F32) return to == DType::F16 && options_.has_f16_convert ? Expr() : narrow(x, to, n.saturate).e;
+      if (from == DType::F32)
+        return to == DType::F16 && options_.has_f16_convert ? Expr() : narrow(x, to, n.saturate).e;
       V f = x;
       if (is_int(from) && bits(from) > 16) f = cast(x, DType::F64);
       if (f.type() == DType::F64) f = to == DType::F8E8M0 ? cast(f, DType::F32) : to_odd_f32(f);
@@ -375,7 +378,8 @@ class Legalizer {
       int width = bits(to);
       V v = x;
       if (native_float(from)) {
-        double low = is_signed_type ? -(1 << (width - 1)) : 0, high = is_signed_type ? (1 << (width - 1)) - 1 : (1 << width) - 1;
+        double low = is_signed_type ? -(1 << (width - 1)) : 0,
+               high = is_signed_type ? (1 << (width - 1)) - 1 : (1 << width) - 1;
         return cast(cast(clamp(v, low, high), byte), to).e;  // NaN: 0, as in the cast to a byte
       }
       v = cast(v, byte);

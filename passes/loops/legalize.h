@@ -13,7 +13,7 @@
 namespace ingot::l {
 
 struct LegalizeOptions {
-  bool has_fma = true;           // without it fma rounds twice
+  bool has_fma = true;  // without it fma rounds twice
   bool has_f16_convert = false;  // f16 <-> f32 casts are instructions
 };
 

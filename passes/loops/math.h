@@ -33,6 +33,7 @@ V erf(const V&);
 V sigmoid(const V&);
 V pow(const V& x, const V& y);
 V atan2(const V& y, const V& x);
-V fmod(const V& a, const V& b, bool has_fma);  // exact: all of f32; f64 for quotients below 2^250 (without fma: |a| < 2^995, too)
+V fmod(const V& a, const V& b,
+       bool has_fma);  // exact: all of f32; f64 for quotients below 2^250 (without fma: |a| < 2^995, too)
 
 }  // namespace ingot::l::math

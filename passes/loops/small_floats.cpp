@@ -70,7 +70,8 @@ V encode_small(const V& x, DType to, bool saturate) {
   V sign = shl(binary(ScalarOp::And, shr(bits, 31), i32(bits, 1)), sign_at);
   int shift = 23 - f.mantissa_bits;
   V odd = shr(magnitude, shift) & i32(bits, 1);
-  V code = shr(magnitude + (odd + i32(bits, (1 << (shift - 1)) - 1)), shift) - i32(bits, int64_t{127 - f.bias} << f.mantissa_bits);
+  V code = shr(magnitude + (odd + i32(bits, (1 << (shift - 1)) - 1)), shift) -
+           i32(bits, int64_t{127 - f.bias} << f.mantissa_bits);
   if (f.bias != 127) {
     // Below the smallest normal: adding a power of two whose last bit is the format's last bit rounds in hardware.
     double magic = std::ldexp(1.0, 1 - f.bias - f.mantissa_bits + 23);

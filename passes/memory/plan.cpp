@@ -17,7 +17,8 @@ Dim plan_memory(std::vector<PlannedBuffer>& buffers) {
   std::vector<size_t> fixed, symbolic;
   for (size_t k = 0; k < buffers.size(); ++k) (buffers[k].bytes.is_constant() ? fixed : symbolic).push_back(k);
   // Largest first, each at the lowest offset that is free during its life.
-  std::stable_sort(fixed.begin(), fixed.end(), [&](size_t a, size_t b) { return buffers[a].bytes.value() > buffers[b].bytes.value(); });
+  std::stable_sort(fixed.begin(), fixed.end(),
+                   [&](size_t a, size_t b) { return buffers[a].bytes.value() > buffers[b].bytes.value(); });
   int64_t total = 0;
   std::vector<size_t> placed;  // by offset
   for (size_t k : fixed) {
@@ -30,7 +31,8 @@ Dim plan_memory(std::vector<PlannedBuffer>& buffers) {
     }
     buffers[k].offset = at;
     total = std::max(total, at + size);
-    auto where = std::upper_bound(placed.begin(), placed.end(), at, [&](int64_t o, size_t p) { return o < buffers[p].offset.value(); });
+    auto where = std::upper_bound(placed.begin(), placed.end(), at,
+                                  [&](int64_t o, size_t p) { return o < buffers[p].offset.value(); });
     placed.insert(where, k);
   }
   // Symbolic sizes: slots in the order of execution.
@@ -38,14 +40,16 @@ Dim plan_memory(std::vector<PlannedBuffer>& buffers) {
     Dim bytes, offset;
     int free_after;
   };
-  std::stable_sort(symbolic.begin(), symbolic.end(), [&](size_t a, size_t b) { return buffers[a].first < buffers[b].first; });
+  std::stable_sort(symbolic.begin(), symbolic.end(),
+                   [&](size_t a, size_t b) { return buffers[a].first < buffers[b].first; });
   std::vector<Slot> slots;
   Dim end = total;
   for (size_t k : symbolic) {
     PlannedBuffer& b = buffers[k];
     Slot* best = nullptr;
     for (Slot& s : slots) {
-      if (s.free_after < b.first && known_less_equal(b.bytes, s.bytes) && (!best || known_less(s.bytes, best->bytes))) best = &s;
+      if (s.free_after < b.first && known_less_equal(b.bytes, s.bytes) && (!best || known_less(s.bytes, best->bytes)))
+        best = &s;
     }
     if (!best) {
       slots.push_back({b.bytes, end, 0});

@@ -21,13 +21,13 @@ namespace ingot {
 
 namespace {
 
-inline constexpr int64_t kUnroll = 2;             // steps of the innermost reduced loop
-inline constexpr int64_t kUnrolledWhole = 4;      // an innermost extent up to this is unrolled entirely
-inline constexpr int64_t kPrefetchSteps = 16;     // K steps ahead of the packed panel
-inline constexpr int64_t kHeavyEpilogue = 24;     // scalar operations; beyond, the epilogue is a loop over the tile
-inline constexpr int64_t kPanelUnit = 16;         // columns; packed panels are multiples of a 512-bit vector of f32
+inline constexpr int64_t kUnroll = 2;  // steps of the innermost reduced loop
+inline constexpr int64_t kUnrolledWhole = 4;  // an innermost extent up to this is unrolled entirely
+inline constexpr int64_t kPrefetchSteps = 16;  // K steps ahead of the packed panel
+inline constexpr int64_t kHeavyEpilogue = 24;  // scalar operations; beyond, the epilogue is a loop over the tile
+inline constexpr int64_t kPanelUnit = 16;  // columns; packed panels are multiples of a 512-bit vector of f32
 inline constexpr int64_t kWidestPanel = 32, kWidestFewRows = 64;  // columns of the tiles of AVX-512, see choose_tile
-inline constexpr double kGrainFlops = 2e6;        // of a work range that is worth a thread
+inline constexpr double kGrainFlops = 2e6;  // of a work range that is worth a thread
 
 Expr make(ExprNode n) { return Expr(std::make_shared<const ExprNode>(std::move(n))); }
 
@@ -39,7 +39,8 @@ struct Role {
 bool all_constant(const Expr& e, const k::Program& p) {
   bool constant = true;
   visit(e, [&](const ExprNode& n) {
-    if (n.op == ScalarOp::Read || n.op == ScalarOp::Load) constant &= p.values[static_cast<size_t>(n.id)].constant != nullptr;
+    if (n.op == ScalarOp::Read || n.op == ScalarOp::Load)
+      constant &= p.values[static_cast<size_t>(n.id)].constant != nullptr;
   });
   return constant;
 }
@@ -137,7 +138,8 @@ class Contraction {
     if (epilogue_) nest_.extra.push_back(substitute(flatten_epilogue(), to_reduce));
     // An iterator of extent 1 that the epilogue does not follow.
     for (const k::Iter& it : reduce_.iters) {
-      bool kept = std::any_of(nest_.iters.begin(), nest_.iters.end(), [&](const k::Iter& k) { return k.symbol->id == it.symbol->id; });
+      bool kept = std::any_of(nest_.iters.begin(), nest_.iters.end(),
+                              [&](const k::Iter& k) { return k.symbol->id == it.symbol->id; });
       if (!kept) substitute(nest_, {{it.symbol->id, Dim(0)}});
     }
     if (!only_load(nest_.body[0])) return false;
@@ -176,7 +178,8 @@ class Contraction {
             for (const Dim::Atom& a : t.atoms) {
               if (a.kind == Dim::AtomKind::Symbol) continue;
               auto s = a.a.as_symbol();
-              if ((a.kind == Dim::AtomKind::FloorDiv || a.kind == Dim::AtomKind::Mod) && s && (*s)->id == it.symbol->id && a.b.is_constant()) {
+              if ((a.kind == Dim::AtomKind::FloorDiv || a.kind == Dim::AtomKind::Mod) && s &&
+                  (*s)->id == it.symbol->id && a.b.is_constant()) {
                 int64_t v = a.b.value();
                 if (v > 1 && v < it.extent.value() && it.extent.value() % v == 0) divisor = std::max(divisor, v);
               }
@@ -205,7 +208,8 @@ class Contraction {
       int64_t c = f->coefficient.constant().value_or(kDimMax / 2);
       return c == 0 ? kDimMax - 1 : std::abs(c);
     };
-    std::stable_sort(nest_.reds.begin(), nest_.reds.end(), [&](const k::Iter& x, const k::Iter& y) { return step(x) > step(y); });
+    std::stable_sort(nest_.reds.begin(), nest_.reds.end(),
+                     [&](const k::Iter& x, const k::Iter& y) { return step(x) > step(y); });
   }
 
   // Neighbours that A (and a B that is not packed) walks as one become one: the filter's row and its channels. A packed B
@@ -240,7 +244,8 @@ class Contraction {
           if (is_b && !constant_b_) continue;
           visit(e, [&](const ExprNode& n) {
             if (n.op == ScalarOp::Load) check(n.dim);
-            if (is_b && n.op == ScalarOp::Index && (depends_on(n.dim, a.symbol) || depends_on(n.dim, b.symbol))) ok = false;
+            if (is_b && n.op == ScalarOp::Index && (depends_on(n.dim, a.symbol) || depends_on(n.dim, b.symbol)))
+              ok = false;
           });
           if (!is_b && epilogue_needs(e, a.symbol, b.symbol)) ok = false;
         }
@@ -251,7 +256,8 @@ class Contraction {
       }
       Dim extent = a.extent * b.extent;
       k::Iter merged{Dim::iterator(b.symbol->name, extent), extent};
-      substitute(nest_, {{a.symbol->id, floordiv(Dim(merged.symbol), b.extent)}, {b.symbol->id, mod(Dim(merged.symbol), b.extent)}});
+      substitute(nest_, {{a.symbol->id, floordiv(Dim(merged.symbol), b.extent)},
+                         {b.symbol->id, mod(Dim(merged.symbol), b.extent)}});
       list[k] = merged;
       list.erase(list.begin() + static_cast<long>(k) + 1);
       if (k > 0) --k;
@@ -436,7 +442,7 @@ class Contraction {
     Dim tiles = 1;
     std::vector<k::Iter> outer_rows;
     Variant big, small;
-    int64_t inner_big = 0;          // tiles of the larger kind come first
+    int64_t inner_big = 0;  // tiles of the larger kind come first
     enum class Split { None, Inner, Outer, Dynamic } split = Split::None;
     if (!rows_.empty()) {
       const k::Iter& inner = rows_.back();
@@ -491,15 +497,13 @@ class Contraction {
         emit_tile(v, (*extent + lanes_ - 1) / lanes_, *extent % lanes_ != 0);
       } else {
         int64_t last = extent ? (*extent % columns_per_panel_ + lanes_ - 1) / lanes_ : vectors_;
-        b.if_then(ex::binary(ScalarOp::Lt, ex::index(Dim(panel)), ex::index(floordiv(column_.extent, columns_per_panel_))),
-                  [&] { emit_tile(v, vectors_, false); },
-                  [&] { emit_tile(v, last, !extent || *extent % lanes_ != 0); });
+        b.if_then(
+            ex::binary(ScalarOp::Lt, ex::index(Dim(panel)), ex::index(floordiv(column_.extent, columns_per_panel_))),
+            [&] { emit_tile(v, vectors_, false); }, [&] { emit_tile(v, last, !extent || *extent % lanes_ != 0); });
       }
     };
     switch (split) {
-      case Split::None:
-        with_columns({1, 1});
-        break;
+      case Split::None: with_columns({1, 1}); break;
       case Split::Inner:
       case Split::Outer: {
         bool is_outer = split == Split::Outer;
@@ -510,8 +514,9 @@ class Contraction {
         if (inner_big == 0) {
           with_columns(small);
         } else {
-          b.if_then(ex::binary(ScalarOp::Lt, ex::index(Dim(tile)), ex::index(inner_big)), [&] { with_columns(big); },
-                    [&] { with_columns(small); });
+          b.if_then(
+              ex::binary(ScalarOp::Lt, ex::index(Dim(tile)), ex::index(inner_big)), [&] { with_columns(big); },
+              [&] { with_columns(small); });
         }
         break;
       }
@@ -520,38 +525,46 @@ class Contraction {
         Symbol row = Dim::symbol("row");
         Dim begin = Dim(tile) * tile_rows_;
         Expr full = ex::binary(ScalarOp::Le, ex::index(begin + tile_rows_), ex::index(it.extent));
-        b.if_then(full, [&] {
-          b.let(it.symbol, begin);
-          with_columns({1, tile_rows_});
-        }, [&] {
-          // The rest, in tiles of 8, 4, 2, 1 rows: one bit of the count each.
-          Dim left = it.extent - begin;
-          Dim done = 0;
-          for (int64_t size = 8; size >= 1; size /= 2) {
-            if (size >= tile_rows_) continue;
-            Dim times = mod(floordiv(left, size), 2);
-            Symbol once = Dim::symbol("part");
-            bool top = size * 2 >= tile_rows_;
-            Dim count = top ? floordiv(left, size) : times;
-            Dim start = top ? Dim(0) : floordiv(left, size * 2) * (size * 2);
-            b.loop(once, 0, count, 1, [&] {
-              b.let(it.symbol, begin + start + Dim(once) * size);
-              with_columns({1, size});
+        b.if_then(
+            full,
+            [&] {
+              b.let(it.symbol, begin);
+              with_columns({1, tile_rows_});
+            },
+            [&] {
+              // The rest, in tiles of 8, 4, 2, 1 rows: one bit of the count each.
+              Dim left = it.extent - begin;
+              Dim done = 0;
+              for (int64_t size = 8; size >= 1; size /= 2) {
+                if (size >= tile_rows_) continue;
+                Dim times = mod(floordiv(left, size), 2);
+                Symbol once = Dim::symbol("part");
+                bool top = size * 2 >= tile_rows_;
+                Dim count = top ? floordiv(left, size) : times;
+                Dim start = top ? Dim(0) : floordiv(left, size * 2) * (size * 2);
+                b.loop(once, 0, count, 1, [&] {
+                  b.let(it.symbol, begin + start + Dim(once) * size);
+                  with_columns({1, size});
+                });
+              }
             });
-          }
-        });
         break;
       }
     }
     std::string what = rows_.size() >= 2 || nest_.reds.size() >= 2 ? "conv" : "matmul";
-    Launch l = b.finish(fmt::format("{}{}_{}_{}x{}", what, epilogue_ ? "_fused" : "", name(type_), tile_rows_, columns_per_panel_), item, items);
+    Launch l = b.finish(
+        fmt::format("{}{}_{}_{}x{}", what, epilogue_ ? "_fused" : "", name(type_), tile_rows_, columns_per_panel_),
+        item, items);
     Dim flops = elements(nest_.iters) * k_total * 2;
     l.kernel.flops = flops;
-    double per_item = static_cast<double>(k_total.constant().value_or(256)) * 2.0 * static_cast<double>(tile_rows_ * columns_per_panel_);
+    double per_item = static_cast<double>(k_total.constant().value_or(256)) * 2.0 *
+                      static_cast<double>(tile_rows_ * columns_per_panel_);
     l.grain = std::max<int64_t>(1, static_cast<int64_t>(kGrainFlops / per_item));
-    l.kernel.schedule = fmt::format("contraction {}x{}, K {}, N {}, {} outer, B {}", tile_rows_, columns_per_panel_, k_total.str(),
-                                    column_.extent.str(), panel_outer ? "panels" : "rows",
-                                    constant_b_ ? "packed constant" : b_contiguous_ ? "in place" : "packed at run time");
+    l.kernel.schedule = fmt::format("contraction {}x{}, K {}, N {}, {} outer, B {}", tile_rows_, columns_per_panel_,
+                                    k_total.str(), column_.extent.str(), panel_outer ? "panels" : "rows",
+                                    constant_b_     ? "packed constant"
+                                    : b_contiguous_ ? "in place"
+                                                    : "packed at run time");
     return l;
   }
 
@@ -700,7 +713,8 @@ class Contraction {
     if (!heavy) {
       for (int64_t r = 0; r < rows; ++r) {
         for (int64_t j = 0; j < vectors; ++j) {
-          finish(row_at(r / v.inner, r % v.inner), j, KernelBuilder::local(acc[static_cast<size_t>(r * vectors + j)], type_, lanes_));
+          finish(row_at(r / v.inner, r % v.inner), j,
+                 KernelBuilder::local(acc[static_cast<size_t>(r * vectors + j)], type_, lanes_));
         }
       }
       return;
@@ -711,7 +725,8 @@ class Contraction {
     }
     Symbol row = Dim::iterator("r", Dim(rows));
     b.loop(row, 0, rows, 1, [&] {
-      Substitution at = row_at(v.outer > 1 ? floordiv(Dim(row), v.inner) : Dim(0), v.outer > 1 ? mod(Dim(row), v.inner) : Dim(row));
+      Substitution at =
+          row_at(v.outer > 1 ? floordiv(Dim(row), v.inner) : Dim(0), v.outer > 1 ? mod(Dim(row), v.inner) : Dim(row));
       for (int64_t j = 0; j < vectors; ++j) {
         finish(at, j, load(scratch, type_, Dim(row) * (vectors * lanes_) + j * lanes_, lanes_));
       }
@@ -731,7 +746,7 @@ class Contraction {
   const TargetFacts& facts_;
   DType type_ = DType::F32;
   int64_t lanes_ = 1;
-  Nest nest_;                      // body: {A, [B unless constant]}; extra: {B as reads, [epilogue]}
+  Nest nest_;  // body: {A, [B unless constant]}; extra: {B as reads, [epilogue]}
   int result_ = -1;
   bool constant_b_ = false, b_contiguous_ = false;
   Expr b_expr_;
@@ -781,8 +796,8 @@ bool can_be_epilogue(const k::Stage& map, const k::Stage& reduce) {
   return ok && found;
 }
 
-Result<std::optional<std::vector<Launch>>> schedule_contraction(const k::Stage& reduce, const k::Stage* epilogue, k::Program& p,
-                                                                Storages& s, const TargetFacts& f) {
+Result<std::optional<std::vector<Launch>>> schedule_contraction(const k::Stage& reduce, const k::Stage* epilogue,
+                                                                k::Program& p, Storages& s, const TargetFacts& f) {
   return Contraction(reduce, epilogue, p, s, f).run();
 }
 

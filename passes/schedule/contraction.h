@@ -10,7 +10,7 @@ namespace ingot {
 bool can_be_epilogue(const k::Stage& map, const k::Stage& reduce);
 
 // none: this stage has no such form, and takes the generic schedule. May add values (packed operands) to the program.
-Result<std::optional<std::vector<Launch>>> schedule_contraction(const k::Stage& reduce, const k::Stage* epilogue, k::Program&,
-                                                                Storages&, const TargetFacts&);
+Result<std::optional<std::vector<Launch>>> schedule_contraction(const k::Stage& reduce, const k::Stage* epilogue,
+                                                                k::Program&, Storages&, const TargetFacts&);
 
 }  // namespace ingot

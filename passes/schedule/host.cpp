@@ -14,7 +14,8 @@ namespace ingot {
 
 namespace {
 
-inline constexpr int64_t kSerialRowsCost = 400000;  // scalar operations; a chain of stages with fewer may be one work item
+inline constexpr int64_t kSerialRowsCost =
+    400000;  // scalar operations; a chain of stages with fewer may be one work item
 inline constexpr int64_t kWeightAlignment = 64;     // bytes
 
 class Host {
@@ -58,7 +59,8 @@ class Host {
     TRY(block(p_.body));
     give_objects();
     // Tables of strings are made before anything else: first uses may lie in branches and loops.
-    out_.host.insert(out_.host.begin(), std::make_move_iterator(tables_.begin()), std::make_move_iterator(tables_.end()));
+    out_.host.insert(out_.host.begin(), std::make_move_iterator(tables_.begin()),
+                     std::make_move_iterator(tables_.end()));
     place_in_arena();
     fill_weights();
     return std::move(out_);
@@ -73,7 +75,8 @@ class Host {
     std::set<int> taken(p_.inputs.begin(), p_.inputs.end());
     std::set<int> computed;
     for (const k::Stage& s : p_.body.stages) {
-      if (s.kind == k::StageKind::Map || s.kind == k::StageKind::Reduce) computed.insert(s.results.begin(), s.results.end());
+      if (s.kind == k::StageKind::Map || s.kind == k::StageKind::Reduce)
+        computed.insert(s.results.begin(), s.results.end());
     }
     for (int& id : p_.body.outputs) {
       if (!value(id).type.is_tensor()) continue;
@@ -123,12 +126,14 @@ class Host {
       return std::all_of(used.begin(), used.end(), [&](auto& entry) { return known.count(entry.first) > 0; });
     };
     auto too_long = [](const std::string& what) {
-      return unsupported("got a value '{}' whose size is too long an expression of the model's extents, expected a shorter one", what);
+      return unsupported(
+          "got a value '{}' whose size is too long an expression of the model's extents, expected a shorter one", what);
     };
     for (const k::Value& v : p_.values) {
       if (!v.type.is_tensor()) continue;
       const Storage& s = storage(v.id);
-      if (!all_known(s.elements) || !std::all_of(s.strides.begin(), s.strides.end(), all_known)) return too_long(v.name);
+      if (!all_known(s.elements) || !std::all_of(s.strides.begin(), s.strides.end(), all_known))
+        return too_long(v.name);
     }
     std::function<Result<void>(const k::Block&)> stages = [&](const k::Block& b) -> Result<void> {
       for (const k::Stage& s : b.stages) {
@@ -136,7 +141,8 @@ class Host {
         for (const auto* iters : {&s.iters, &s.reds}) {
           for (const k::Iter& it : *iters) collect_symbols(it.extent, known);
         }
-        if (!s.results.empty() && (!all_known(elements(s.iters)) || !all_known(elements(s.reds)))) return too_long(value(s.results[0]).name);
+        if (!s.results.empty() && (!all_known(elements(s.iters)) || !all_known(elements(s.reds))))
+          return too_long(value(s.results[0]).name);
       }
       return {};
     };
@@ -273,7 +279,8 @@ class Host {
       plan.push_back({bytes(id), life.first, life.last, {}});
     }
     out_.arena_bytes = plan_memory(plan);
-    for (size_t k = 0; k < arena_.size(); ++k) out_.buffers[static_cast<size_t>(buffers_.at(arena_[k]))].offset += plan[k].offset;
+    for (size_t k = 0; k < arena_.size(); ++k)
+      out_.buffers[static_cast<size_t>(buffers_.at(arena_[k]))].offset += plan[k].offset;
   }
 
   // --- statements ---------------------------------------------------------------------------------------------------
@@ -399,7 +406,8 @@ class Host {
         // Stages that hand each other rows run as one kernel.
         std::vector<const k::Stage*> group = {&s};
         size_t next = k + 1;
-        while (next < b.stages.size() && waits_for[next] < 0 && epilogue_of[next] < 0 && !is_contraction(b.stages[next])) {
+        while (next < b.stages.size() && waits_for[next] < 0 && epilogue_of[next] < 0 &&
+               !is_contraction(b.stages[next])) {
           group.push_back(&b.stages[next]);
           if (shared_prefix(group) == 0) {
             group.pop_back();
@@ -434,7 +442,8 @@ class Host {
     for (size_t g = 0; g < group.size(); ++g) {
       const k::Stage& s = *group[g];
       size_t same = 0;
-      while (same < prefix && known_equal(s.iters[order[g][same]].extent, last.iters[order.back()[same]].extent)) ++same;
+      while (same < prefix && known_equal(s.iters[order[g][same]].extent, last.iters[order.back()[same]].extent))
+        ++same;
       prefix = same;
       if (g + 1 == group.size()) break;
       for (int id : s.results) {
@@ -478,7 +487,8 @@ class Host {
     }
     for (const k::Stage* s : group) {
       node_ = s->node;
-      for (const k::Stage& piece : split_domain(*s, p_)) emit_launch(schedule_single(make_nest(piece, storages_), p_, storages_, facts_));
+      for (const k::Stage& piece : split_domain(*s, p_))
+        emit_launch(schedule_single(make_nest(piece, storages_), p_, storages_, facts_));
     }
   }
 
@@ -681,9 +691,11 @@ class Host {
     int64_t going = declare(DType::Bool, s.operands[1] >= 0 ? host_load(s.operands[1], 0) : ex::boolean(true));
     int64_t count = declare(DType::I64, ex::index(0));
     std::vector<int64_t> extents;
-    for (size_t k = 0; k < s.carried_symbols.size(); ++k) extents.push_back(declare(DType::I64, ex::index(s.symbol_init[k])));
+    for (size_t k = 0; k < s.carried_symbols.size(); ++k)
+      extents.push_back(declare(DType::I64, ex::index(s.symbol_init[k])));
     auto let_carried = [&] {
-      for (size_t k = 0; k < s.carried_symbols.size(); ++k) let(s.carried_symbols[k], KernelBuilder::local(extents[k], DType::I64, 1));
+      for (size_t k = 0; k < s.carried_symbols.size(); ++k)
+        let(s.carried_symbols[k], KernelBuilder::local(extents[k], DType::I64, 1));
     };
     let_carried();
     for (int id : {b.params[0], b.params[1]}) place(id);
@@ -759,7 +771,8 @@ class Host {
     for (size_t k = 0; k < s.results.size(); ++k) {
       if (k >= carried) touch(s.results[k]);
     }
-    for (size_t k = 0; k < s.carried_symbols.size(); ++k) let(s.symbols[k], KernelBuilder::local(extents[k], DType::I64, 1));
+    for (size_t k = 0; k < s.carried_symbols.size(); ++k)
+      let(s.symbols[k], KernelBuilder::local(extents[k], DType::I64, 1));
     if (unknown_count) let(s.symbols.back(), KernelBuilder::local(count, DType::I64, 1));
     let_carried();
     for (size_t k = 0; k < carried; ++k) {
@@ -774,13 +787,13 @@ class Host {
   Storages storages_;
   l::Program out_;
   std::vector<l::Stmt>* host_ = nullptr;
-  std::map<int, int> buffers_;             // value -> host buffer
-  std::map<int, int> outputs_;             // value -> output
+  std::map<int, int> buffers_;  // value -> host buffer
+  std::map<int, int> outputs_;  // value -> output
   std::map<int64_t, Symbol> entry_symbols_;
-  std::vector<int> arena_;                 // values
+  std::vector<int> arena_;  // values
   std::map<int, Life> lives_;
   std::set<int> bordered_;
-  std::vector<l::Stmt> tables_;            // make the constants of strings
+  std::vector<l::Stmt> tables_;  // make the constants of strings
   std::map<std::string, int64_t> small_weights_;
   std::vector<std::pair<int64_t, TensorRef>> weights_;  // (offset, contents)
   int64_t weight_bytes_ = 0;
@@ -791,6 +804,8 @@ class Host {
 
 }  // namespace
 
-Result<l::Program> schedule(k::Program program, const TargetFacts& facts) { return Host(std::move(program), facts).run(); }
+Result<l::Program> schedule(k::Program program, const TargetFacts& facts) {
+  return Host(std::move(program), facts).run();
+}
 
 }  // namespace ingot

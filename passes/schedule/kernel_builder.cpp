@@ -302,10 +302,13 @@ Expr ExprLowering::index(const Dim& d) {
         case Dim::AtomKind::Symbol: e = ramp(atom, 1, lanes_); break;
         case Dim::AtomKind::FloorDiv: {
           Expr x = index(a.a), y = index(a.b);
-          e = a.a.lower() >= 0 ? op(ScalarOp::Div, x, y) : op(ScalarOp::Div, op(ScalarOp::Sub, x, op(ScalarOp::FloorMod, x, y)), y);
+          e = a.a.lower() >= 0 ? op(ScalarOp::Div, x, y)
+                               : op(ScalarOp::Div, op(ScalarOp::Sub, x, op(ScalarOp::FloorMod, x, y)), y);
           break;
         }
-        case Dim::AtomKind::Mod: e = op(a.a.lower() >= 0 ? ScalarOp::Rem : ScalarOp::FloorMod, index(a.a), index(a.b)); break;
+        case Dim::AtomKind::Mod:
+          e = op(a.a.lower() >= 0 ? ScalarOp::Rem : ScalarOp::FloorMod, index(a.a), index(a.b));
+          break;
         case Dim::AtomKind::Min: e = op(ScalarOp::Min, index(a.a), index(a.b)); break;
         case Dim::AtomKind::Max: e = op(ScalarOp::Max, index(a.a), index(a.b)); break;
         case Dim::AtomKind::Less: e = compare(ScalarOp::Lt, a.a, a.b); break;
@@ -399,12 +402,15 @@ Expr ExprLowering::lower_read(const ExprNode& n, const Expr& guard) {
       offset += *d * s.strides[k];
       if (!n.checked) continue;
       int64_t before = border ? s.before[k] : 0, after = border ? s.after[k] : 0;
-      if (!known_less_equal(-before, *d)) inside = both(inside, op(ScalarOp::Ge, DType::Bool, index(*d), ex::index(-before)));
-      if (!known_less(*d, s.dims[k] + after)) inside = both(inside, op(ScalarOp::Lt, DType::Bool, index(*d), ex::index(s.dims[k] + after)));
+      if (!known_less_equal(-before, *d))
+        inside = both(inside, op(ScalarOp::Ge, DType::Bool, index(*d), ex::index(-before)));
+      if (!known_less(*d, s.dims[k] + after))
+        inside = both(inside, op(ScalarOp::Lt, DType::Bool, index(*d), ex::index(s.dims[k] + after)));
       continue;
     }
     Expr i = lower(n.args[k], guard);
-    Expr good = both(op(ScalarOp::Ge, DType::Bool, i, ex::index(0)), op(ScalarOp::Lt, DType::Bool, i, ex::index(s.dims[k])));
+    Expr good =
+        both(op(ScalarOp::Ge, DType::Bool, i, ex::index(0)), op(ScalarOp::Lt, DType::Bool, i, ex::index(s.dims[k])));
     if (n.checked) {
       inside = both(inside, good);
     } else {
@@ -465,7 +471,8 @@ Expr ExprLowering::lower_read(const ExprNode& n, const Expr& guard) {
   Expr result = make(std::move(load));
   if (n.checked && inside) {
     Expr otherwise = lower(fill, guard);
-    bool zero = otherwise.is(ScalarOp::Const) && otherwise->integer == 0 && otherwise->number == 0 && !std::signbit(otherwise->number);
+    bool zero = otherwise.is(ScalarOp::Const) && otherwise->integer == 0 && otherwise->number == 0 &&
+                !std::signbit(otherwise->number);
     if (!zero) {
       ExprNode pick{ScalarOp::Select, s.dtype};
       std::vector<Expr> args = {inside, result, otherwise};

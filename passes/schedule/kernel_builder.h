@@ -70,12 +70,12 @@ class ExprLowering {
 
   // Values that are held in registers: gives the expression for a read, with 1 or `lanes` lanes.
   std::map<int, std::function<Expr(const ExprNode& read)>> registers;
-  std::map<int64_t, Expr> states;                   // Walk: Local ids
+  std::map<int64_t, Expr> states;  // Walk: Local ids
 
-  Expr lower(const Expr& e) { return lower(e, {}); }      // 1 or `lanes` lanes
-  Expr wide(const Expr& e) { return splat(lower(e)); }    // `lanes` lanes
+  Expr lower(const Expr& e) { return lower(e, {}); }  // 1 or `lanes` lanes
+  Expr wide(const Expr& e) { return splat(lower(e)); }  // `lanes` lanes
   Expr splat(Expr e) const;
-  Expr index(const Dim&);                                 // the value of a Dim
+  Expr index(const Dim&);  // the value of a Dim
   bool varies(const Dim& d) const { return vector_ && lanes_ > 1 && depends_on(d, vector_); }
   int lanes() const { return lanes_; }
   const Expr& tail_mask() const { return tail_; }
@@ -86,10 +86,10 @@ class ExprLowering {
  private:
   Expr lower(const Expr& e, const Expr& guard);
   Expr lower_read(const ExprNode&, const Expr& guard);
-  Expr lower_load(const ExprNode&, const Expr& guard);    // a plain read: id is the value, dim the offset
+  Expr lower_load(const ExprNode&, const Expr& guard);  // a plain read: id is the value, dim the offset
   Expr lower_select(const ExprNode&, const Expr& guard);
   Expr with_args(const ExprNode&, std::vector<Expr> args) const;
-  Expr both(Expr a, Expr b) const;                        // conjunction; null is true
+  Expr both(Expr a, Expr b) const;  // conjunction; null is true
   Expr any(Expr condition) const;
   bool needs_guard(const Expr&) const;
   std::optional<std::pair<Dim, int64_t>> lane_stride(const Dim&) const;
@@ -98,7 +98,8 @@ class ExprLowering {
   Symbol vector_;
   int lanes_;
   Expr tail_;
-  std::map<std::pair<const ExprNode*, const ExprNode*>, std::pair<Expr, Expr>> memo_;  // looked up only; keeps keys alive
+  std::map<std::pair<const ExprNode*, const ExprNode*>, std::pair<Expr, Expr>>
+      memo_;  // looked up only; keeps keys alive
 };
 
 }  // namespace ingot

@@ -122,9 +122,16 @@ int64_t body_cost(const Nest& nest) {
   for (const Expr& e : nest.body) {
     visit(e, [&](const ExprNode& n) {
       switch (n.op) {
-        case ScalarOp::Exp: case ScalarOp::Log: case ScalarOp::Tanh: case ScalarOp::Erf: case ScalarOp::Sigmoid:
-        case ScalarOp::Pow: case ScalarOp::Sin: case ScalarOp::Cos: cost += 10; break;
-        case ScalarOp::Index: case ScalarOp::Const: break;
+        case ScalarOp::Exp:
+        case ScalarOp::Log:
+        case ScalarOp::Tanh:
+        case ScalarOp::Erf:
+        case ScalarOp::Sigmoid:
+        case ScalarOp::Pow:
+        case ScalarOp::Sin:
+        case ScalarOp::Cos: cost += 10; break;
+        case ScalarOp::Index:
+        case ScalarOp::Const: break;
         default: ++cost;
       }
     });
@@ -219,11 +226,16 @@ std::vector<k::Stage> split_domain(const k::Stage& s, const k::Program& program)
 
 Expr neutral(Combiner c, DType t) {
   switch (c) {
-    case Combiner::Sum: case Combiner::Or: return ex::number(t, 0);
+    case Combiner::Sum:
+    case Combiner::Or: return ex::number(t, 0);
     case Combiner::Prod: return ex::number(t, 1);
     case Combiner::And: return t == DType::Bool ? ex::boolean(true) : ex::integer(t, -1);
-    case Combiner::Max: case Combiner::ArgMaxFirst: case Combiner::ArgMaxLast: return ex::lowest(t);
-    case Combiner::Min: case Combiner::ArgMinFirst: case Combiner::ArgMinLast: return ex::highest(t);
+    case Combiner::Max:
+    case Combiner::ArgMaxFirst:
+    case Combiner::ArgMaxLast: return ex::lowest(t);
+    case Combiner::Min:
+    case Combiner::ArgMinFirst:
+    case Combiner::ArgMinLast: return ex::highest(t);
     case Combiner::Assign: break;
   }
   return ex::number(t, 0);

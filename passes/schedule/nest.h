@@ -21,9 +21,8 @@ struct Nest {
     Dim offset;
   };
   std::vector<Result> results;
-  std::vector<Expr> extra;     // follows every change of the iterators, and forbids none
+  std::vector<Expr> extra;  // follows every change of the iterators, and forbids none
   int node = -1;
-
 };
 
 Nest make_nest(const k::Stage&, const Storages&);

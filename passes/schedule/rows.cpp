@@ -15,12 +15,12 @@ namespace ingot {
 
 namespace {
 
-inline constexpr int64_t kChunk = 4096;            // elements of a flat map per work item
-inline constexpr int64_t kGrainCost = 40000;       // scalar operations that are worth a thread
-inline constexpr int64_t kGuessedExtent = 128;     // of a symbolic dim, for costs
+inline constexpr int64_t kChunk = 4096;  // elements of a flat map per work item
+inline constexpr int64_t kGrainCost = 40000;  // scalar operations that are worth a thread
+inline constexpr int64_t kGuessedExtent = 128;  // of a symbolic dim, for costs
 inline constexpr int64_t kUnrolledReduction = 49;  // reduced elements that are unrolled: windows up to 7x7
-inline constexpr int kRowAccumulators = 4;         // partial results of a row reduction, to hide the latency of an add
-inline constexpr int kWindowTile = 6;              // outputs of a window reduction that share the loads of weights
+inline constexpr int kRowAccumulators = 4;  // partial results of a row reduction, to hide the latency of an add
+inline constexpr int kWindowTile = 6;  // outputs of a window reduction that share the loads of weights
 
 int64_t guess(const Dim& d) { return d.constant().value_or(kGuessedExtent); }
 
@@ -63,9 +63,8 @@ class Rows {
   // A map over [begin, end) of its last iterator.
   void map_range(const Nest& n, const Dim& begin, const Dim& end) {
     b_.node = n.node;
-    vector_loop(n.iters.back().symbol, begin, end, lanes_for(n, facts_), [&](const Symbol& v, int lanes, Expr mask) {
-      store_all(n, v, lanes, mask);
-    });
+    vector_loop(n.iters.back().symbol, begin, end, lanes_for(n, facts_),
+                [&](const Symbol& v, int lanes, Expr mask) { store_all(n, v, lanes, mask); });
   }
 
  private:
@@ -137,7 +136,8 @@ class Rows {
   void map(const Nest& n) {
     const k::Iter& last = n.iters.back();
     int lanes = contiguous_store(n, last.symbol) ? lanes_for(n, facts_) : 1;
-    vector_loop(last.symbol, 0, last.extent, lanes, [&](const Symbol& v, int l, Expr mask) { store_all(n, v, l, mask); });
+    vector_loop(last.symbol, 0, last.extent, lanes,
+                [&](const Symbol& v, int l, Expr mask) { store_all(n, v, l, mask); });
   }
 
   // How many plain loads the iterator walks by 0 or 1, less those it walks otherwise.
@@ -199,7 +199,8 @@ class Rows {
   // Lanes along the last output iterator; a few neighbours of the one before share what they load.
   void reduce_across(const Nest& n, size_t first, int lanes) {
     size_t last = n.iters.size() - 1;
-    bool tiled = last > first && n.body.size() == 1 && elements(n.reds).constant().value_or(1 << 20) <= kUnrolledReduction;
+    bool tiled =
+        last > first && n.body.size() == 1 && elements(n.reds).constant().value_or(1 << 20) <= kUnrolledReduction;
     auto inner = [&](const std::vector<Dim>& shifts) {
       vector_loop(n.iters[last].symbol, 0, n.iters[last].extent, lanes,
                   [&](const Symbol& v, int l, Expr mask) { reduce_lanes(n, v, l, mask, shifts); });
@@ -274,7 +275,9 @@ class Rows {
       if (!shifts[k].is(0)) substitute(shifted, {{tile_symbol_->id, Dim(tile_symbol_) + shifts[k]}});
       ExprLowering x(b_, v, lanes, mask);
       x.store_at(shifted.results[0].value, shifted.results[0].offset, KernelBuilder::local(acc[k], t, lanes));
-      if (pair) x.store_at(shifted.results[1].value, shifted.results[1].offset, KernelBuilder::local(position[k], DType::I64, lanes));
+      if (pair)
+        x.store_at(shifted.results[1].value, shifted.results[1].offset,
+                   KernelBuilder::local(position[k], DType::I64, lanes));
     }
   }
 
@@ -330,7 +333,8 @@ class Rows {
     std::vector<int64_t> acc;
     int64_t step = lanes * kRowAccumulators;
     bool many = !last.extent.is_constant() || last.extent.value() >= 2 * step;
-    for (int k = 0; k < (many ? kRowAccumulators : 1); ++k) acc.push_back(b_.declare(t, lanes, plain.splat(neutral(n.combiner, t))));
+    for (int k = 0; k < (many ? kRowAccumulators : 1); ++k)
+      acc.push_back(b_.declare(t, lanes, plain.splat(neutral(n.combiner, t))));
     int64_t rest = b_.declare(t, 1, neutral(n.combiner, t));
     auto add = [&](int64_t into, const Dim& shift, int l, const Expr& mask) {
       Nest at = n;
@@ -365,7 +369,8 @@ class Rows {
           add(rest, 0, 1, {});
         } else {  // what is left may be narrower than the accumulators
           ExprLowering x(b_, last.symbol, l);
-          b_.set(rest, combine(n.combiner, KernelBuilder::local(rest, t, 1), horizontal(n.combiner, x.wide(n.body[0]))));
+          b_.set(rest,
+                 combine(n.combiner, KernelBuilder::local(rest, t, 1), horizontal(n.combiner, x.wide(n.body[0]))));
         }
       });
     };
@@ -381,8 +386,10 @@ class Rows {
     ExprNode n{ScalarOp::LaneSum, v.type()};
     switch (c) {
       case Combiner::Prod: n.op = ScalarOp::LaneProd; break;
-      case Combiner::Max: case Combiner::Or: n.op = ScalarOp::LaneMax; break;
-      case Combiner::Min: case Combiner::And: n.op = ScalarOp::LaneMin; break;
+      case Combiner::Max:
+      case Combiner::Or: n.op = ScalarOp::LaneMax; break;
+      case Combiner::Min:
+      case Combiner::And: n.op = ScalarOp::LaneMin; break;
       default: break;
     }
     if (v.type() != DType::Bool) {
@@ -465,7 +472,8 @@ Launch schedule_rows(const std::vector<Nest>& nests, size_t prefix, const k::Pro
     Nest own = n;
     Substitution unify;
     for (size_t k = 0; k < prefix; ++k) {
-      if (own.iters[k].symbol->id != shared[k].symbol->id) unify.emplace(own.iters[k].symbol->id, Dim(shared[k].symbol));
+      if (own.iters[k].symbol->id != shared[k].symbol->id)
+        unify.emplace(own.iters[k].symbol->id, Dim(shared[k].symbol));
     }
     substitute(own, unify);
     if (facts.device == TargetFacts::Device::Cpu) collapse(own, prefix);
@@ -487,7 +495,9 @@ Launch schedule_single(Nest n, const k::Program& p, const Storages& storages, co
     Symbol item = Dim::iterator("item", items);
     Dim begin = Dim(item) * kChunk;
     bool one = it.extent.is_constant() && it.extent.value() <= kChunk;
-    Dim end = one ? it.extent : it.extent.is_constant() && it.extent.value() % kChunk == 0 ? begin + kChunk : min(it.extent, begin + kChunk);
+    Dim end = one                                                          ? it.extent
+              : it.extent.is_constant() && it.extent.value() % kChunk == 0 ? begin + kChunk
+                                                                           : min(it.extent, begin + kChunk);
     if (one) begin = 0;
     rows.map_range(n, begin, end);
     Launch launch = rows.builder().finish(kernel_name({n}), item, items);

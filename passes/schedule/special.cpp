@@ -70,7 +70,8 @@ Launch schedule_scatter(const k::Stage& s, const k::Program& p, const Storages& 
         continue;
       }
       Expr at = x.lower(s.targets[d]);
-      Expr good = ex::binary(ScalarOp::And, ex::binary(ScalarOp::Ge, at, ex::index(0)), ex::binary(ScalarOp::Lt, at, ex::index(out.dims[d])));
+      Expr good = ex::binary(ScalarOp::And, ex::binary(ScalarOp::Ge, at, ex::index(0)),
+                             ex::binary(ScalarOp::Lt, at, ex::index(out.dims[d])));
       if (s.skip_outside) {
         inside = inside ? ex::binary(ScalarOp::And, inside, good) : good;
       } else {
@@ -124,7 +125,8 @@ Launch schedule_walk(const k::Stage& s, const k::Program& p, const Storages& sto
   b.while_loop(going_on, [&] {
     ExprLowering x(b);
     x.states = locals;
-    Expr more = ex::binary(ScalarOp::And, x.lower(s.condition), ex::binary(ScalarOp::Lt, KernelBuilder::local(steps, DType::I64, 1), ex::index(s.limit)));
+    Expr more = ex::binary(ScalarOp::And, x.lower(s.condition),
+                           ex::binary(ScalarOp::Lt, KernelBuilder::local(steps, DType::I64, 1), ex::index(s.limit)));
     b.set(going, more);
     b.if_then(going_on, [&] {
       std::vector<int64_t> next;
@@ -141,7 +143,8 @@ Launch schedule_walk(const k::Stage& s, const k::Program& p, const Storages& sto
   for (const k::Iter& it : s.iters) index.push_back(Dim(it.symbol));
   for (size_t k = 0; k < s.results.size(); ++k) {
     ExprLowering x(b);
-    x.store_at(s.results[k], storages[static_cast<size_t>(s.results[k])].offset(index), locals[static_cast<int64_t>(k)]);
+    x.store_at(s.results[k], storages[static_cast<size_t>(s.results[k])].offset(index),
+               locals[static_cast<int64_t>(k)]);
   }
   Launch l = b.finish(fmt::format("walk_{}", name(s.init[0].type())), item, items);
   l.grain = 64;

@@ -10,8 +10,11 @@ namespace ingot {
 
 DType storage_dtype(DType t) {
   switch (t) {
-    case DType::I4: case DType::I2: return DType::I8;
-    case DType::U4: case DType::U2: case DType::F4E2M1: return DType::U8;
+    case DType::I4:
+    case DType::I2: return DType::I8;
+    case DType::U4:
+    case DType::U2:
+    case DType::F4E2M1: return DType::U8;
     default: return t;
   }
 }
@@ -30,8 +33,8 @@ bool Storage::row_major() const {
   return true;
 }
 
-Storage make_storage(const TensorType& t, std::vector<int> order, std::vector<int64_t> before, std::vector<int64_t> after,
-                     Expr fill) {
+Storage make_storage(const TensorType& t, std::vector<int> order, std::vector<int64_t> before,
+                     std::vector<int64_t> after, Expr fill) {
   Storage s;
   s.dtype = storage_dtype(t.dtype);
   s.dims = t.dims;
@@ -154,7 +157,8 @@ class Chooser {
       if (id < last_.size() && last_[id]) order = channels_last(static_cast<int>(rank));
       std::vector<int64_t> before(rank, 0), after(rank, 0);
       Expr fill;
-      if (auto it = borders_.find(v.id); it != borders_.end()) before = it->second.before, after = it->second.after, fill = it->second.fill;
+      if (auto it = borders_.find(v.id); it != borders_.end())
+        before = it->second.before, after = it->second.after, fill = it->second.fill;
       result[id] = make_storage(v.tensor(), order, before, after, fill);
     }
     take_back_copies(p_.body, result);
@@ -203,7 +207,9 @@ class Chooser {
         id = from;
       }
       for (int id : s.results) {
-        if (spatial) windowed_.resize(std::max(windowed_.size(), static_cast<size_t>(id) + 1), false), windowed_[static_cast<size_t>(id)] = true;
+        if (spatial)
+          windowed_.resize(std::max(windowed_.size(), static_cast<size_t>(id) + 1), false),
+              windowed_[static_cast<size_t>(id)] = true;
       }
       stages.push_back(std::move(s));
       for (k::Stage& c : copies) stages.push_back(std::move(c));
@@ -223,7 +229,8 @@ class Chooser {
     std::erase_if(block.stages, [&](const k::Stage& s) {
       if (s.kind != k::StageKind::Map || !s.body[0].is(ScalarOp::Read)) return false;
       auto it = copied_to_.find(static_cast<int>(s.body[0]->id));
-      return it != copied_to_.end() && s.results[0] == it->second && storages[static_cast<size_t>(it->first)].row_major();
+      return it != copied_to_.end() && s.results[0] == it->second &&
+             storages[static_cast<size_t>(it->first)].row_major();
     });
   }
 
@@ -236,7 +243,8 @@ class Chooser {
   }
 
   int find(int x) {
-    while (parent_[static_cast<size_t>(x)] != x) x = parent_[static_cast<size_t>(x)] = parent_[static_cast<size_t>(parent_[static_cast<size_t>(x)])];
+    while (parent_[static_cast<size_t>(x)] != x)
+      x = parent_[static_cast<size_t>(x)] = parent_[static_cast<size_t>(parent_[static_cast<size_t>(x)])];
     return x;
   }
 
@@ -248,7 +256,8 @@ class Chooser {
     std::iota(parent_.begin(), parent_.end(), 0);
     std::vector<bool> wanted(n, false), fixed(n, false);
     Uses uses = count_uses(p_);
-    for (const k::Value& v : p_.values) fixed[static_cast<size_t>(v.id)] = v.constant != nullptr || uses.escapes[static_cast<size_t>(v.id)];
+    for (const k::Value& v : p_.values)
+      fixed[static_cast<size_t>(v.id)] = v.constant != nullptr || uses.escapes[static_cast<size_t>(v.id)];
     for (int id : p_.inputs) fixed[static_cast<size_t>(id)] = true;
     std::function<void(const k::Block&)> fix_params = [&](const k::Block& b) {
       for (int id : b.params) fixed[static_cast<size_t>(id)] = true;
@@ -270,7 +279,9 @@ class Chooser {
         bool conv = is_contraction(s);
         for (const Expr& body : s.body) {
           visit(body, [&](const ExprNode& r) {
-            if (r.op != ScalarOp::Read || type(static_cast<int>(r.id)).rank() != rank || fixed[static_cast<size_t>(r.id)]) return;
+            if (r.op != ScalarOp::Read || type(static_cast<int>(r.id)).rank() != rank ||
+                fixed[static_cast<size_t>(r.id)])
+              return;
             if (conv ? !spatial_read(r, s) : !aligned_read(r, s)) return;
             parent_[static_cast<size_t>(find(static_cast<int>(r.id)))] = find(result);
           });
@@ -285,7 +296,8 @@ class Chooser {
     }
     last_.assign(n, false);
     for (size_t k = 0; k < n; ++k) {
-      last_[k] = !fixed[k] && p_.values[k].type.is_tensor() && p_.values[k].tensor().rank() >= 3 && group[static_cast<size_t>(find(static_cast<int>(k)))];
+      last_[k] = !fixed[k] && p_.values[k].type.is_tensor() && p_.values[k].tensor().rank() >= 3 &&
+                 group[static_cast<size_t>(find(static_cast<int>(k)))];
     }
   }
 
@@ -356,7 +368,8 @@ class Chooser {
             int id = static_cast<int>(r.id);
             auto b = border_for(r, type(id).dims, s);
             if (!b || is_empty(*b)) return same;
-            bool ours = static_cast<size_t>(id) < made_here.size() && made_here[static_cast<size_t>(id)] && !uses.escapes[static_cast<size_t>(id)];
+            bool ours = static_cast<size_t>(id) < made_here.size() && made_here[static_cast<size_t>(id)] &&
+                        !uses.escapes[static_cast<size_t>(id)];
             auto known = borders_.find(id);
             if (ours && known == borders_.end()) {
               borders_[id] = *b;
@@ -373,9 +386,11 @@ class Chooser {
               padded.name += ".padded";
               padded.constant = nullptr;
               it->second = p_.add(std::move(padded));
-              bool spatial = type(id).rank() >= 3 && s.iters.size() == static_cast<size_t>(type(id).rank()) && aligned_or_window(r, s);
+              bool spatial = type(id).rank() >= 3 && s.iters.size() == static_cast<size_t>(type(id).rank()) &&
+                             aligned_or_window(r, s);
               last_.resize(p_.values.size(), false);
-              last_[static_cast<size_t>(it->second)] = spatial && (last_[static_cast<size_t>(id)] || last_[static_cast<size_t>(s.results[0])]);
+              last_[static_cast<size_t>(it->second)] =
+                  spatial && (last_[static_cast<size_t>(id)] || last_[static_cast<size_t>(s.results[0])]);
               stages.push_back(copy_stage(id, it->second, s.node));
               borders_[it->second] = *b;
             } else {
@@ -395,7 +410,9 @@ class Chooser {
     block.stages = std::move(stages);
   }
 
-  bool aligned_or_window(const ExprNode& r, const k::Stage& s) const { return spatial_read(r, s) || aligned_read(r, s); }
+  bool aligned_or_window(const ExprNode& r, const k::Stage& s) const {
+    return spatial_read(r, s) || aligned_read(r, s);
+  }
 
   static void widen(Border& a, const Border& b) {
     for (size_t k = 0; k < a.before.size(); ++k) {

@@ -30,7 +30,8 @@ struct Storage {
 };
 
 DType storage_dtype(DType);
-Storage make_storage(const TensorType&, std::vector<int> order, std::vector<int64_t> before, std::vector<int64_t> after, Expr fill);
+Storage make_storage(const TensorType&, std::vector<int> order, std::vector<int64_t> before, std::vector<int64_t> after,
+                     Expr fill);
 Storage row_major(const TensorType&);
 
 // Whether a checked read never leaves the value and its border, and the border holds the read's fill.

@@ -76,7 +76,8 @@ static DLTensor read_npy(const char* path, const ingot_port* port) {
   } else if (start[6] != 1) {
     fail("%s: got .npy version %d, expected 1 or 2", path, start[6]);
   }
-  if (length > kMaxHeaderBytes) fail("%s: got a header of %zu bytes, expected at most %d", path, length, kMaxHeaderBytes);
+  if (length > kMaxHeaderBytes)
+    fail("%s: got a header of %zu bytes, expected at most %d", path, length, kMaxHeaderBytes);
   char header[kMaxHeaderBytes + 1];
   if (fread(header, 1, length, file) != length) fail("%s: the header is cut short", path);
   header[length] = 0;
@@ -88,8 +89,10 @@ static DLTensor read_npy(const char* path, const ingot_port* port) {
   const char* type = field(header, "descr", path);
   if (type[0] != '\'' || (type[1] != '<' && type[1] != '|')) fail("%s: expected little endian numbers", path);
   const int bits = type[2] == 'b' ? 8 : atoi(type + 3) * 8;
-  static const struct { uint8_t code; char letter; } kLetters[] = {
-      {kDLInt, 'i'}, {kDLUInt, 'u'}, {kDLFloat, 'f'}, {kDLComplex, 'c'}, {kDLBool, 'b'}};
+  static const struct {
+    uint8_t code;
+    char letter;
+  } kLetters[] = {{kDLInt, 'i'}, {kDLUInt, 'u'}, {kDLFloat, 'f'}, {kDLComplex, 'c'}, {kDLBool, 'b'}};
   char letter = 'u';
   for (size_t i = 0; i < sizeof kLetters / sizeof *kLetters; ++i)
     if (kLetters[i].code == t.dtype.code) letter = kLetters[i].letter;
@@ -116,16 +119,19 @@ static void write_npy(const char* path, const DLTensor* t) {
     default: break;
   }
   const int item = (t->dtype.bits + 7) / 8;
-  int n = snprintf(header, sizeof header, "{'descr': '%c%c%d', 'fortran_order': False, 'shape': (", item > 1 ? '<' : '|', letter, item);
+  int n = snprintf(header, sizeof header, "{'descr': '%c%c%d', 'fortran_order': False, 'shape': (",
+                   item > 1 ? '<' : '|', letter, item);
   for (int32_t d = 0; d < t->ndim; ++d)
     n += snprintf(header + n, sizeof header - (size_t)n, "%lld, ", (long long)t->shape[d]);
   n += snprintf(header + n, sizeof header - (size_t)n, "), }");
   while ((10 + n + 1) % 64 != 0) header[n++] = ' ';
   header[n++] = '\n';
-  const unsigned char start[10] = {0x93, 'N', 'U', 'M', 'P', 'Y', 1, 0, (unsigned char)(n & 255), (unsigned char)(n >> 8)};
+  const unsigned char start[10] = {
+      0x93, 'N', 'U', 'M', 'P', 'Y', 1, 0, (unsigned char)(n & 255), (unsigned char)(n >> 8)};
   FILE* file = fopen(path, "wb");
   const size_t bytes = tensor_bytes(t, path);
-  const int good = file && fwrite(start, 1, sizeof start, file) == sizeof start && fwrite(header, 1, (size_t)n, file) == (size_t)n &&
+  const int good = file && fwrite(start, 1, sizeof start, file) == sizeof start &&
+                   fwrite(header, 1, (size_t)n, file) == (size_t)n &&
                    fwrite((const char*)t->data + t->byte_offset, 1, bytes, file) == bytes;
   if ((file && fclose(file) != 0) || !good) fail("cannot write %s", path);
 }
@@ -151,7 +157,8 @@ int main(int argc, char** argv) {
   ingot_model* model = NULL;
   ingot_session* session = NULL;
   if (ingot_model_load(model_path, NULL, &model) != INGOT_OK) fail("%s", ingot_last_error());
-  if (count != ingot_model_input_count(model)) fail("got %d inputs, expected %d", count, ingot_model_input_count(model));
+  if (count != ingot_model_input_count(model))
+    fail("got %d inputs, expected %d", count, ingot_model_input_count(model));
   if (ingot_session_create(model, NULL, &session) != INGOT_OK) fail("%s", ingot_last_error());
   for (int32_t i = 0; i < count; ++i) {
     if (strcmp(inputs[i], "-") == 0) continue;

@@ -43,16 +43,21 @@ int main(int argc, char** argv) {
 )";
 
 TEST(AArch64, RunsUnderQemu) {
-  if (std::system("command -v qemu-aarch64 >/dev/null && command -v aarch64-linux-gnu-gcc >/dev/null")) GTEST_SKIP() << "no qemu-aarch64 or no cross compiler";
+  if (std::system("command -v qemu-aarch64 >/dev/null && command -v aarch64-linux-gnu-gcc >/dev/null"))
+    GTEST_SKIP() << "no qemu-aarch64 or no cross compiler";
   std::string pattern = (std::filesystem::temp_directory_path() / "ingot-test-XXXXXX").string();
   ASSERT_NE(mkdtemp(pattern.data()), nullptr);
   auto path = [&](const char* f) { return pattern + "/" + f; };
   std::ofstream(path("runner.c")) << kRunner;
-  ASSERT_EQ(std::system(("aarch64-linux-gnu-gcc -O1 -I" INGOT_SOURCE_DIR " -o " + path("runner") + " " + path("runner.c")).c_str()), 0);
+  ASSERT_EQ(
+      std::system(
+          ("aarch64-linux-gnu-gcc -O1 -I" INGOT_SOURCE_DIR " -o " + path("runner") + " " + path("runner.c")).c_str()),
+      0);
   std::vector<float> x;
   for (int i = 0; i < 1003; ++i) x.push_back(static_cast<float>(i - 500) * 0.031f);
   x[7] = NAN;
-  std::ofstream(path("in"), std::ios::binary).write(reinterpret_cast<char*>(x.data()), static_cast<std::streamsize>(x.size() * 4));
+  std::ofstream(path("in"), std::ios::binary)
+      .write(reinterpret_cast<char*>(x.data()), static_cast<std::streamsize>(x.size() * 4));
   struct Case {
     ScalarOp op;
     long double (*exact)(long double);
@@ -70,14 +75,24 @@ TEST(AArch64, RunsUnderQemu) {
       l::Program p = single_kernel(k, {{"x", DType::F32, {Dim(n)}}}, {"y", DType::F32, {Dim(n)}}, ceildiv(Dim(n), 8));
       p.host.back().scalars = {Dim(n)};
       Image image = build(p, target);
-      std::ofstream(path("image.so"), std::ios::binary).write(reinterpret_cast<char*>(image.elf.data()), static_cast<std::streamsize>(image.elf.size()));
-      ASSERT_EQ(std::system(("qemu-aarch64 -L /usr/aarch64-linux-gnu " + path("runner") + " " + path("image.so") + " " + path("in") + " " + path("out")).c_str()), 0) << target;
+      std::ofstream(path("image.so"), std::ios::binary)
+          .write(reinterpret_cast<char*>(image.elf.data()), static_cast<std::streamsize>(image.elf.size()));
+      ASSERT_EQ(std::system(("qemu-aarch64 -L /usr/aarch64-linux-gnu " + path("runner") + " " + path("image.so") + " " +
+                             path("in") + " " + path("out"))
+                                .c_str()),
+                0)
+          << target;
       std::vector<float> y(x.size());
-      std::ifstream(path("out"), std::ios::binary).read(reinterpret_cast<char*>(y.data()), static_cast<std::streamsize>(y.size() * 4));
+      std::ifstream(path("out"), std::ios::binary)
+          .read(reinterpret_cast<char*>(y.data()), static_cast<std::streamsize>(y.size() * 4));
       for (size_t i = 0; i < x.size(); ++i) {
         auto want = static_cast<float>(c.exact(x[i]));
-        if (std::isnan(want)) { EXPECT_TRUE(std::isnan(y[i])); }
-        else { EXPECT_NEAR(y[i], want, 1e-6 * std::max(1e-3f, std::fabs(want))) << target << " " << name(c.op) << " " << x[i]; }
+        if (std::isnan(want)) {
+          EXPECT_TRUE(std::isnan(y[i]));
+        } else {
+          EXPECT_NEAR(y[i], want, 1e-6 * std::max(1e-3f, std::fabs(want)))
+              << target << " " << name(c.op) << " " << x[i];
+        }
       }
     }
   std::filesystem::remove_all(pattern);

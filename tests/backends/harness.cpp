@@ -32,7 +32,8 @@ Stmt set(int64_t id, Expr e) {
 }
 Stmt store(int64_t buffer, const Dim& offset, Expr e, Expr mask, Expr index, int64_t stride) {
   Stmt r{StmtKind::Store};
-  r.id = buffer, r.offset = offset, r.expr = std::move(e), r.mask = std::move(mask), r.index = std::move(index), r.stride = stride;
+  r.id = buffer, r.offset = offset, r.expr = std::move(e), r.mask = std::move(mask), r.index = std::move(index),
+  r.stride = stride;
   return r;
 }
 Stmt launch(int64_t kernel, std::vector<int> buffers, std::vector<Dim> scalars, const Dim& grid, int64_t grain) {
@@ -97,7 +98,8 @@ int32_t Loaded::run(const std::vector<Input>& inputs, const std::vector<uint8_t>
   c.inputs = views.data();
   c.weights = align(aligned_weights_);
   c.cancel = &cancel;
-  c.parallel_for = [](const ingot_context* x, ingot_kernel_fn f, void* const* b, const int64_t* s, int64_t count, int64_t grain) {
+  c.parallel_for = [](const ingot_context* x, ingot_kernel_fn f, void* const* b, const int64_t* s, int64_t count,
+                      int64_t grain) {
     auto* self = static_cast<Loaded*>(x->runtime);
     ++self->parallel_calls;
     int64_t step = std::max<int64_t>(grain, (count + 2) / 3);
@@ -158,7 +160,9 @@ Image build(const l::Program& p, const std::string& target, bool legalise) {
   if (std::string text = l::str(p); text.size() < 200000) {
     auto again = l::parse(text);
     EXPECT_TRUE(again) << "round trip: " << again.error().message;
-    if (again) { EXPECT_EQ(l::str(*again), text); }
+    if (again) {
+      EXPECT_EQ(l::str(*again), text);
+    }
   }
   EXPECT_TRUE(checked) << (checked ? "" : checked.error().message);
   if (legalise) {
@@ -178,13 +182,15 @@ l::Program single_kernel(l::Kernel k, std::vector<l::Port> inputs, l::Port outpu
   std::vector<int> ids;
   for (size_t i = 0; i < inputs.size(); ++i) {
     l::HostBuffer b;
-    b.kind = l::HostBuffer::Kind::Input, b.name = inputs[i].name, b.dtype = inputs[i].dtype, b.index = static_cast<int>(i);
+    b.kind = l::HostBuffer::Kind::Input, b.name = inputs[i].name, b.dtype = inputs[i].dtype,
+    b.index = static_cast<int>(i);
     b.dims = inputs[i].dims;
     ids.push_back(static_cast<int>(p.buffers.size()));
     p.buffers.push_back(b);
   }
   l::HostBuffer out;
-  out.kind = l::HostBuffer::Kind::Output, out.name = output.name, out.dtype = output.dtype, out.index = 0, out.dims = output.dims;
+  out.kind = l::HostBuffer::Kind::Output, out.name = output.name, out.dtype = output.dtype, out.index = 0,
+  out.dims = output.dims;
   ids.push_back(static_cast<int>(p.buffers.size()));
   p.buffers.push_back(out);
   p.inputs = std::move(inputs);

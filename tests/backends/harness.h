@@ -11,7 +11,8 @@
 namespace ingot::test {
 
 // Builders for statements.
-l::Stmt for_(const Symbol& s, const Dim& begin, const Dim& end, std::vector<l::Stmt> body, int64_t step = 1, bool unroll = false);
+l::Stmt for_(const Symbol& s, const Dim& begin, const Dim& end, std::vector<l::Stmt> body, int64_t step = 1,
+             bool unroll = false);
 l::Stmt declare(int64_t id, DType t, int lanes, Expr init = {});
 l::Stmt set(int64_t id, Expr e);
 l::Stmt store(int64_t buffer, const Dim& offset, Expr e, Expr mask = {}, Expr index = {}, int64_t stride = 1);
@@ -40,7 +41,10 @@ class Loaded {
   struct Output {
     std::vector<uint8_t> bytes;
     std::vector<int64_t> shape;
-    template <class T> const T* as() const { return reinterpret_cast<const T*>(bytes.data()); }
+    template <class T>
+    const T* as() const {
+      return reinterpret_cast<const T*>(bytes.data());
+    }
   };
   struct Report {
     int32_t node, code;

@@ -43,14 +43,16 @@ l::Stmt fail(int32_t code, int node, std::vector<Expr> args) {
 
 // While x[0] < 100 the kernel doubles x in the arena; If picks the sign of the output.
 l::Program loop_program() {
-  Symbol n = Dim::symbol("N"), t = Dim::symbol("t"), t2 = Dim::symbol("t"), size = Dim::symbol("size"), steps = Dim::symbol("steps");
+  Symbol n = Dim::symbol("N"), t = Dim::symbol("t"), t2 = Dim::symbol("t"), size = Dim::symbol("size"),
+         steps = Dim::symbol("steps");
   l::Program p;
   p.name = "loop";
   p.inputs = {{"x", F32, {Dim(n)}}, {"negate", DType::Bool, {}}};
   p.outputs = {{"y", F32, {Dim(n)}}, {"steps", I64, {}}};
   using K = l::HostBuffer::Kind;
-  p.buffers = {host_buffer(K::Input, F32, 0, {Dim(n)}), host_buffer(K::Input, DType::Bool, 1), host_buffer(K::Arena, F32, -1),
-               host_buffer(K::Output, F32, 0, {Dim(n)}), host_buffer(K::Output, I64, 1)};
+  p.buffers = {host_buffer(K::Input, F32, 0, {Dim(n)}), host_buffer(K::Input, DType::Bool, 1),
+               host_buffer(K::Arena, F32, -1), host_buffer(K::Output, F32, 0, {Dim(n)}),
+               host_buffer(K::Output, I64, 1)};
   p.buffers[2].size = Dim(n) * 4;
   p.arena_bytes = Dim(n) * 4;
   auto kernel = [&](const char* name, const Symbol& item, double factor) {
@@ -70,9 +72,14 @@ l::Program loop_program() {
   twice.body = {store(0, t3, load(0, F32, 1, t3) * 2.0)};
   p.kernels.push_back(twice);
   Expr below = node(ScalarOp::Lt, DType::Bool, 1, {load(2, F32, 1, 0), ex::number(F32, 100)});
-  p.host = {place(2), place(3), place(4), launch(0, {0, 2}, {}, n), declare(7, I64, 1, ex::integer(I64, 0)),
+  p.host = {place(2),
+            place(3),
+            place(4),
+            launch(0, {0, 2}, {}, n),
+            declare(7, I64, 1, ex::integer(I64, 0)),
             while_(below, {launch(2, {2}, {}, n), set(7, local(7, I64, 1) + ex::integer(I64, 1))}),
-            let(steps, local(7, I64, 1)), store(4, 0, ex::index(Dim(steps) * 1)),
+            let(steps, local(7, I64, 1)),
+            store(4, 0, ex::index(Dim(steps) * 1)),
             if_(load(1, DType::Bool, 1, 0), {launch(1, {2, 3}, {}, n, 8)}, {launch(0, {2, 3}, {}, n, 8)})};
   (void)size;
   return p;
@@ -162,8 +169,11 @@ TEST(Memory, StridesMasksGathers) {
   Symbol t = Dim::symbol("t");
   for (DType d : {F32, DType::I8, DType::I16, DType::F64}) {
     std::vector<Expr> loads;
-    for (int64_t stride : {0, 1, 2, 3, 4, 5, -1}) loads.push_back(load(0, d, kLanes, stride < 0 ? kLanes - 1 : 0, {}, stride));
-    Expr mask = node(ScalarOp::Eq, DType::Bool, kLanes, {node(ScalarOp::And, I64, kLanes, {ramp(0, kLanes), splat(ex::integer(I64, 3), kLanes)}), splat(ex::integer(I64, 1), kLanes)});
+    for (int64_t stride : {0, 1, 2, 3, 4, 5, -1})
+      loads.push_back(load(0, d, kLanes, stride < 0 ? kLanes - 1 : 0, {}, stride));
+    Expr mask = node(ScalarOp::Eq, DType::Bool, kLanes,
+                     {node(ScalarOp::And, I64, kLanes, {ramp(0, kLanes), splat(ex::integer(I64, 3), kLanes)}),
+                      splat(ex::integer(I64, 1), kLanes)});
     loads.push_back(load(0, d, kLanes, 0, {mask}));
     loads.push_back(load(0, d, kLanes, 0, {mask}, 3));
     loads.push_back(load(0, d, kLanes, 1, {ramp(2, kLanes, 3)}));
@@ -192,13 +202,18 @@ TEST(Memory, StridesMasksGathers) {
       if (find_target(target)->needs & ~host_cpu_features()) continue;
       Loaded image(build(p, target));
       ASSERT_EQ(image.run({{in.data(), {kSize}, code}}), 0);
-      auto got = [&](int64_t i) { return std::vector<uint8_t>(image.outputs[0].bytes.begin() + i * bytes, image.outputs[0].bytes.begin() + (i + 1) * bytes); };
+      auto got = [&](int64_t i) {
+        return std::vector<uint8_t>(image.outputs[0].bytes.begin() + i * bytes,
+                                    image.outputs[0].bytes.begin() + (i + 1) * bytes);
+      };
       auto want = [&](int64_t i) { return std::vector<uint8_t>(in.begin() + i * bytes, in.begin() + (i + 1) * bytes); };
       std::vector<uint8_t> zero(static_cast<size_t>(bytes), 0), untouched(static_cast<size_t>(bytes), 0xAA);
       for (int64_t lane = 0; lane < kLanes; ++lane) {
         bool on = (lane & 3) == 1;
         int64_t row = 0;
-        for (int64_t stride : {0, 1, 2, 3, 4, 5, -1}) EXPECT_EQ(got(row++ * kLanes + lane), want(stride < 0 ? kLanes - 1 - lane : lane * stride)) << target << name(d) << stride << " " << lane;
+        for (int64_t stride : {0, 1, 2, 3, 4, 5, -1})
+          EXPECT_EQ(got(row++ * kLanes + lane), want(stride < 0 ? kLanes - 1 - lane : lane * stride))
+              << target << name(d) << stride << " " << lane;
         EXPECT_EQ(got(row++ * kLanes + lane), on ? want(lane) : zero) << target;
         EXPECT_EQ(got(row++ * kLanes + lane), on ? want(lane * 3) : zero) << target;
         EXPECT_EQ(got(row++ * kLanes + lane), want(3 + 3 * lane)) << target;
@@ -221,9 +236,16 @@ TEST(Memory, SelectGuardsLoads) {
     k.name = "guarded";
     k.buffers = {{0, "x", F32}, {1, "y", F32, true}};
     k.item = t;
-    Expr inside = node(ScalarOp::Lt, DType::Bool, lanes, {lanes == 1 ? ex::index(t) : ramp(t, lanes), splat(ex::integer(I64, 4), lanes)});
-    Expr far = node(ScalarOp::Select, I64, 1, {node(ScalarOp::Lt, DType::Bool, 1, {ex::index(t), ex::integer(I64, 1)}), ex::integer(I64, 0), ex::integer(I64, int64_t{1} << 44)});
-    Expr value = node(ScalarOp::Select, F32, lanes, {inside, load(0, F32, lanes, lanes == 1 ? Dim(0) : Dim(t), lanes == 1 ? std::vector<Expr>{far} : std::vector<Expr>{}), splat(ex::number(F32, -1), lanes)});
+    Expr inside = node(ScalarOp::Lt, DType::Bool, lanes,
+                       {lanes == 1 ? ex::index(t) : ramp(t, lanes), splat(ex::integer(I64, 4), lanes)});
+    Expr far = node(ScalarOp::Select, I64, 1,
+                    {node(ScalarOp::Lt, DType::Bool, 1, {ex::index(t), ex::integer(I64, 1)}), ex::integer(I64, 0),
+                     ex::integer(I64, int64_t{1} << 44)});
+    Expr value = node(
+        ScalarOp::Select, F32, lanes,
+        {inside,
+         load(0, F32, lanes, lanes == 1 ? Dim(0) : Dim(t), lanes == 1 ? std::vector<Expr>{far} : std::vector<Expr>{}),
+         splat(ex::number(F32, -1), lanes)});
     if (lanes == 1) inside = node(ScalarOp::Lt, DType::Bool, 1, {ex::index(t), ex::integer(I64, 1)});
     if (lanes == 1) value = node(ScalarOp::Select, F32, 1, {inside, value->args[1], value->args[2]});
     k.body = {store(1, Dim(t) * lanes, value)};
@@ -232,8 +254,11 @@ TEST(Memory, SelectGuardsLoads) {
     float x[4] = {5, 6, 7, 8};
     ASSERT_EQ(image.run({{x, {4}, INGOT_F32}}), 0);
     EXPECT_EQ(image.outputs[0].as<float>()[0], 5);
-    if (lanes == 1) { EXPECT_EQ(image.outputs[0].as<float>()[1], -1); }
-    else { EXPECT_EQ(image.outputs[0].as<float>()[4], -1); }
+    if (lanes == 1) {
+      EXPECT_EQ(image.outputs[0].as<float>()[1], -1);
+    } else {
+      EXPECT_EQ(image.outputs[0].as<float>()[4], -1);
+    }
   }
 }
 
@@ -263,7 +288,8 @@ TEST(Memory, Dot4AndReductions) {
     int32_t sum = 0, most = INT32_MIN, least = INT32_MAX;
     for (int i = 0; i < kLanes; ++i) {
       int32_t want = i * 1000;
-      for (int j = 0; j < 4; ++j) want += int32_t{a[static_cast<size_t>(4 * i + j)]} * b[static_cast<size_t>(4 * i + j)];
+      for (int j = 0; j < 4; ++j)
+        want += int32_t{a[static_cast<size_t>(4 * i + j)]} * b[static_cast<size_t>(4 * i + j)];
       EXPECT_EQ(y[i], want) << target << " " << i;
       sum += want, most = std::max(most, want), least = std::min(least, want);
     }
@@ -306,7 +332,8 @@ TEST(Image, RefusesWhatItCannotPrint) {
   l::Program p = single_kernel(k, {{"x", F32, {4}}}, {"y", F32, {4}}, 4);
   auto image = compile(p, {&host_target()});
   ASSERT_FALSE(image);
-  EXPECT_EQ(image.error().message, "expression 'exp' of f32 reached the printer; it should have been legalised\n  in kernel 'raw'");
+  EXPECT_EQ(image.error().message,
+            "expression 'exp' of f32 reached the printer; it should have been legalised\n  in kernel 'raw'");
   l::Stmt call{l::StmtKind::Call};
   call.name = "no_such_thing";
   p.kernels.clear();
@@ -319,11 +346,11 @@ TEST(Image, RefusesWhatItCannotPrint) {
 // Every algorithm links into an image of every family without undefined symbols.
 TEST(Algorithms, AllLink) {
   l::Program p;
-#define ALGORITHM(algorithm)              \
-  {                                       \
-    l::Stmt call{l::StmtKind::Call};      \
-    call.name = #algorithm;               \
-    p.host.push_back(call);               \
+#define ALGORITHM(algorithm)         \
+  {                                  \
+    l::Stmt call{l::StmtKind::Call}; \
+    call.name = #algorithm;          \
+    p.host.push_back(call);          \
   }
 #include "ir/ops/algorithms/algorithms.def"
 #undef ALGORITHM

@@ -82,7 +82,8 @@ l::Program matmul(int64_t m, int64_t n, int64_t k, int64_t rows, int lanes) {
     for (int j = 0; j < 2; ++j) kernel.body.push_back(declare(i * 2 + j, F32, lanes, splat(ex::number(F32, 0), lanes)));
   std::vector<l::Stmt> inner;
   for (int j = 0; j < 2; ++j)
-    inner.push_back(declare(100 + j, F32, lanes, load(1, F32, lanes, Dim(col) * (panel * k) + Dim(ku) * panel + j * lanes)));
+    inner.push_back(
+        declare(100 + j, F32, lanes, load(1, F32, lanes, Dim(col) * (panel * k) + Dim(ku) * panel + j * lanes)));
   l::Stmt prefetch{l::StmtKind::Prefetch};
   prefetch.id = 1, prefetch.offset = Dim(col) * (panel * k) + Dim(ku) * panel + 16 * panel;
   inner.push_back(prefetch);
@@ -94,8 +95,10 @@ l::Program matmul(int64_t m, int64_t n, int64_t k, int64_t rows, int lanes) {
   kernel.body.push_back(for_(kk, 0, k, {for_(ku, kk, Dim(kk) + 2, inner, 1, true)}, 2));
   for (int64_t i = 0; i < rows; ++i)
     for (int j = 0; j < 2; ++j)
-      kernel.body.push_back(store(2, (Dim(first) + Dim(i)) * n + Dim(col) * panel + j * lanes, local(i * 2 + j, F32, lanes)));
-  return single_kernel(kernel, {{"a", F32, {m, k}}, {"w", F32, {panels, k, panel}}}, {"c", F32, {m, n}}, panels * tiles);
+      kernel.body.push_back(
+          store(2, (Dim(first) + Dim(i)) * n + Dim(col) * panel + j * lanes, local(i * 2 + j, F32, lanes)));
+  return single_kernel(kernel, {{"a", F32, {m, k}}, {"w", F32, {panels, k, panel}}}, {"c", F32, {m, n}},
+                       panels * tiles);
 }
 
 TEST(Llvm, MatmulTile) {

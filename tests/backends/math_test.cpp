@@ -42,8 +42,9 @@ struct Case {
 };
 
 // y[i] = body(x0[i], x1[i], ...) for each body: bytes of y. Each x has `n` elements of its dtype, n a multiple of lanes.
-std::vector<std::vector<uint8_t>> apply_all(const std::vector<Case>& cases, std::vector<std::pair<DType, const void*>> x,
-                                            int64_t n, const std::string& target = "host", int lanes = kLanes) {
+std::vector<std::vector<uint8_t>> apply_all(const std::vector<Case>& cases,
+                                            std::vector<std::pair<DType, const void*>> x, int64_t n,
+                                            const std::string& target = "host", int lanes = kLanes) {
   Symbol size = Dim::symbol("N");
   l::Program p;
   std::vector<Loaded::Input> inputs;
@@ -99,11 +100,14 @@ Body op1(ScalarOp op) {
   return [op](std::vector<Expr> a) { return node(op, a[0].type(), a[0].lanes(), {a[0]}); };
 }
 Body op2(ScalarOp op, bool compare = false) {
-  return [op, compare](std::vector<Expr> a) { return node(op, compare ? DType::Bool : a[0].type(), a[0].lanes(), {a[0], a[1]}); };
+  return [op, compare](std::vector<Expr> a) {
+    return node(op, compare ? DType::Bool : a[0].type(), a[0].lanes(), {a[0], a[1]});
+  };
 }
 
 std::vector<float> all_floats(uint32_t step) {
-  std::vector<float> v = {0.0f, -0.0f, INFINITY, -INFINITY, NAN, 1, -1, 0.5f, -0.5f, 0x1p-149f, -0x1p-149f, 0x1p-126f, 3.4e38f};
+  std::vector<float> v = {0.0f, -0.0f, INFINITY,  -INFINITY,  NAN,       1,      -1,
+                          0.5f, -0.5f, 0x1p-149f, -0x1p-149f, 0x1p-126f, 3.4e38f};
   for (uint64_t b = 0; b < (uint64_t{1} << 32); b += step) v.push_back(std::bit_cast<float>(static_cast<uint32_t>(b)));
   while (v.size() % kLanes) v.push_back(0.25f);
   return v;
@@ -127,17 +131,17 @@ double ulps(float got, long double want) {
 struct Function {
   ScalarOp op;
   long double (*exact)(long double);
-  double bound32;      // ulp
+  double bound32;  // ulp
   double bound64 = 1e-13;
 };
 long double sigmoid_l(long double x) { return 1 / (1 + std::exp(-x)); }
 const Function kFunctions[] = {
-    {ScalarOp::Exp, std::exp, 1.5},     {ScalarOp::Expm1, std::expm1, 2},   {ScalarOp::Log, std::log, 1.5},
-    {ScalarOp::Log1p, std::log1p, 2},   {ScalarOp::Sin, std::sin, 1.5},     {ScalarOp::Cos, std::cos, 1.5},
-    {ScalarOp::Tan, std::tan, 3},       {ScalarOp::Asin, std::asin, 1},     {ScalarOp::Acos, std::acos, 1},
-    {ScalarOp::Atan, std::atan, 1},     {ScalarOp::Sinh, std::sinh, 1},     {ScalarOp::Cosh, std::cosh, 1},
-    {ScalarOp::Tanh, std::tanh, 6},     {ScalarOp::Asinh, std::asinh, 1},   {ScalarOp::Acosh, std::acosh, 1},
-    {ScalarOp::Atanh, std::atanh, 1},   {ScalarOp::Erf, std::erf, 6},       {ScalarOp::Sigmoid, sigmoid_l, 3},
+    {ScalarOp::Exp, std::exp, 1.5},         {ScalarOp::Expm1, std::expm1, 2}, {ScalarOp::Log, std::log, 1.5},
+    {ScalarOp::Log1p, std::log1p, 2},       {ScalarOp::Sin, std::sin, 1.5},   {ScalarOp::Cos, std::cos, 1.5},
+    {ScalarOp::Tan, std::tan, 3},           {ScalarOp::Asin, std::asin, 1},   {ScalarOp::Acos, std::acos, 1},
+    {ScalarOp::Atan, std::atan, 1},         {ScalarOp::Sinh, std::sinh, 1},   {ScalarOp::Cosh, std::cosh, 1},
+    {ScalarOp::Tanh, std::tanh, 6},         {ScalarOp::Asinh, std::asinh, 1}, {ScalarOp::Acosh, std::acosh, 1},
+    {ScalarOp::Atanh, std::atanh, 1},       {ScalarOp::Erf, std::erf, 6},     {ScalarOp::Sigmoid, sigmoid_l, 3},
     {ScalarOp::Sqrt, std::sqrt, 0.5000001},
 };
 
@@ -147,19 +151,20 @@ TEST(Math, F32) {
   for (int i = -60000; i <= 60000; ++i) x.push_back(static_cast<float>(i) * 0.002f);
   while (x.size() % kLanes) x.push_back(1);
   for (const char* target : {"host", "x86-64-v2"})
-  for (const Function& f : kFunctions) {
-    auto bytes = apply(op1(f.op), {{DType::F32, x.data()}}, DType::F32, static_cast<int64_t>(x.size()), target);
-    ASSERT_FALSE(bytes.empty());
-    const float* y = reinterpret_cast<const float*>(bytes.data());
-    double worst = 0;
-    float where = 0, got = 0;
-    for (size_t i = 0; i < x.size(); ++i) {
-      double u = ulps(y[i], f.exact(x[i]));
-      if (u > worst) worst = u, where = x[i], got = y[i];
+    for (const Function& f : kFunctions) {
+      auto bytes = apply(op1(f.op), {{DType::F32, x.data()}}, DType::F32, static_cast<int64_t>(x.size()), target);
+      ASSERT_FALSE(bytes.empty());
+      const float* y = reinterpret_cast<const float*>(bytes.data());
+      double worst = 0;
+      float where = 0, got = 0;
+      for (size_t i = 0; i < x.size(); ++i) {
+        double u = ulps(y[i], f.exact(x[i]));
+        if (u > worst) worst = u, where = x[i], got = y[i];
+      }
+      printf("%s %-8s f32 %.3f ulp at %a\n", target, std::string(name(f.op)).c_str(), worst, where);
+      EXPECT_LE(worst, f.bound32) << name(f.op) << " at " << where << " got " << got << " want "
+                                  << static_cast<double>(f.exact(where));
     }
-    printf("%s %-8s f32 %.3f ulp at %a\n", target, std::string(name(f.op)).c_str(), worst, where);
-    EXPECT_LE(worst, f.bound32) << name(f.op) << " at " << where << " got " << got << " want " << static_cast<double>(f.exact(where));
-  }
 }
 
 std::vector<double> doubles() {
@@ -191,28 +196,32 @@ double relative(double got, long double want) {
 TEST(Math, F64) {
   std::vector<double> x = doubles();
   for (const char* target : {"host", "x86-64-v2"})
-  for (const Function& f : kFunctions) {
-    bool periodic = f.op == ScalarOp::Sin || f.op == ScalarOp::Cos || f.op == ScalarOp::Tan;
-    auto bytes = apply(op1(f.op), {{DType::F64, x.data()}}, DType::F64, static_cast<int64_t>(x.size()), target);
-    ASSERT_FALSE(bytes.empty());
-    const double* y = reinterpret_cast<const double*>(bytes.data());
-    double worst = 0, where = 0;
-    for (size_t i = 0; i < x.size(); ++i) {
-      if (periodic && std::isfinite(x[i]) && std::fabs(x[i]) > 1e9) {
-        if (f.op != ScalarOp::Tan) { EXPECT_LE(std::fabs(y[i]), 1.0000001) << x[i]; }
-        continue;
+    for (const Function& f : kFunctions) {
+      bool periodic = f.op == ScalarOp::Sin || f.op == ScalarOp::Cos || f.op == ScalarOp::Tan;
+      auto bytes = apply(op1(f.op), {{DType::F64, x.data()}}, DType::F64, static_cast<int64_t>(x.size()), target);
+      ASSERT_FALSE(bytes.empty());
+      const double* y = reinterpret_cast<const double*>(bytes.data());
+      double worst = 0, where = 0;
+      for (size_t i = 0; i < x.size(); ++i) {
+        if (periodic && std::isfinite(x[i]) && std::fabs(x[i]) > 1e9) {
+          if (f.op != ScalarOp::Tan) {
+            EXPECT_LE(std::fabs(y[i]), 1.0000001) << x[i];
+          }
+          continue;
+        }
+        double u = relative(y[i], f.exact(x[i]));
+        if (u > worst) worst = u, where = x[i];
       }
-      double u = relative(y[i], f.exact(x[i]));
-      if (u > worst) worst = u, where = x[i];
+      printf("%s %-8s f64 %.2e at %a\n", target, std::string(name(f.op)).c_str(), worst, where);
+      EXPECT_LE(worst, f.bound64) << name(f.op) << " at " << where;
     }
-    printf("%s %-8s f64 %.2e at %a\n", target, std::string(name(f.op)).c_str(), worst, where);
-    EXPECT_LE(worst, f.bound64) << name(f.op) << " at " << where;
-  }
 }
 
 TEST(Math, Pow) {
-  std::vector<float> base = {0.0f, -0.0f, 1, -1, 2, -2, 0.5f, 3, 10, -10, INFINITY, -INFINITY, NAN, 1e-40f, 1e30f, 1.0001f, 0.9999f, -1.5f, 7, 1e-20f};
-  std::vector<float> power = {0.0f, -0.0f, 1, -1, 2, -2, 3, 0.5f, -0.5f, 1.5f, 10, 31, -31, INFINITY, -INFINITY, NAN, 1e10f, 1000, -1000, 0.333f, 126.5f, -149};
+  std::vector<float> base = {0.0f,     -0.0f,     1,   -1,     2,     -2,      0.5f,    3,     10, -10,
+                             INFINITY, -INFINITY, NAN, 1e-40f, 1e30f, 1.0001f, 0.9999f, -1.5f, 7,  1e-20f};
+  std::vector<float> power = {0.0f, -0.0f, 1,        -1,        2,   -2,    3,    0.5f,  -0.5f,  1.5f,   10,
+                              31,   -31,   INFINITY, -INFINITY, NAN, 1e10f, 1000, -1000, 0.333f, 126.5f, -149};
   std::vector<float> x, y;
   for (float a : base)
     for (float b : power) x.push_back(a), y.push_back(b);
@@ -223,36 +232,45 @@ TEST(Math, Pow) {
     y.push_back((static_cast<float>((state * 2654435761u) >> 9) * 0x1p-23f - 0.5f) * 20);
   }
   while (x.size() % kLanes) x.push_back(1), y.push_back(1);
-  auto bytes = apply(op2(ScalarOp::Pow), {{DType::F32, x.data()}, {DType::F32, y.data()}}, DType::F32, static_cast<int64_t>(x.size()));
+  auto bytes = apply(op2(ScalarOp::Pow), {{DType::F32, x.data()}, {DType::F32, y.data()}}, DType::F32,
+                     static_cast<int64_t>(x.size()));
   const float* r = reinterpret_cast<const float*>(bytes.data());
   for (size_t i = 0; i < x.size(); ++i)
-    ASSERT_LE(ulps(r[i], std::pow(static_cast<long double>(x[i]), static_cast<long double>(y[i]))), 1) << x[i] << " ^ " << y[i] << " = " << r[i];
+    ASSERT_LE(ulps(r[i], std::pow(static_cast<long double>(x[i]), static_cast<long double>(y[i]))), 1)
+        << x[i] << " ^ " << y[i] << " = " << r[i];
   std::vector<double> dx(x.begin(), x.end()), dy(y.begin(), y.end());
   for (size_t i = 1000; i < dx.size(); ++i) dy[i] *= 6;
-  bytes = apply(op2(ScalarOp::Pow), {{DType::F64, dx.data()}, {DType::F64, dy.data()}}, DType::F64, static_cast<int64_t>(x.size()));
+  bytes = apply(op2(ScalarOp::Pow), {{DType::F64, dx.data()}, {DType::F64, dy.data()}}, DType::F64,
+                static_cast<int64_t>(x.size()));
   const double* d = reinterpret_cast<const double*>(bytes.data());
   for (size_t i = 0; i < x.size(); ++i)
-    ASSERT_LE(relative(d[i], std::pow(static_cast<long double>(dx[i]), static_cast<long double>(dy[i]))), 3e-13) << dx[i] << " ^ " << dy[i] << " = " << d[i];
+    ASSERT_LE(relative(d[i], std::pow(static_cast<long double>(dx[i]), static_cast<long double>(dy[i]))), 3e-13)
+        << dx[i] << " ^ " << dy[i] << " = " << d[i];
 }
 
 TEST(Math, Atan2AndRemainders) {
-  std::vector<float> v = {0.0f, -0.0f, 1, -1, 2.5f, -2.5f, INFINITY, -INFINITY, NAN, 1e-40f, 1e38f, -3, 7, 0.1f, 1e20f, -1e-30f};
+  std::vector<float> v = {0.0f, -0.0f,  1,     -1, 2.5f, -2.5f, INFINITY, -INFINITY,
+                          NAN,  1e-40f, 1e38f, -3, 7,    0.1f,  1e20f,    -1e-30f};
   std::vector<float> x, y;
   for (float a : v)
     for (float b : v) x.push_back(a), y.push_back(b);
   for (const char* target : {"host", "x86-64-v2"}) {
-  auto run = [&](ScalarOp op) {
-    return apply(op2(op), {{DType::F32, x.data()}, {DType::F32, y.data()}}, DType::F32, static_cast<int64_t>(x.size()), target);
-  };
-  auto a = run(ScalarOp::Atan2), m = run(ScalarOp::Rem), f = run(ScalarOp::FloorMod);
-  for (size_t i = 0; i < x.size(); ++i) {
-    EXPECT_LE(ulps(reinterpret_cast<float*>(a.data())[i], std::atan2(static_cast<long double>(x[i]), static_cast<long double>(y[i]))), 1) << x[i] << " " << y[i];
-    EXPECT_LE(ulps(reinterpret_cast<float*>(m.data())[i], std::fmod(x[i], y[i])), 0) << x[i] << " % " << y[i];
-    float want = std::fmod(x[i], y[i]);
-    if (want != 0 && (want < 0) != (y[i] < 0)) want += y[i];
-    else if (want == 0) want = std::copysign(0.0f, y[i]);
-    EXPECT_LE(ulps(reinterpret_cast<float*>(f.data())[i], want), 0) << x[i] << " floormod " << y[i];
-  }
+    auto run = [&](ScalarOp op) {
+      return apply(op2(op), {{DType::F32, x.data()}, {DType::F32, y.data()}}, DType::F32,
+                   static_cast<int64_t>(x.size()), target);
+    };
+    auto a = run(ScalarOp::Atan2), m = run(ScalarOp::Rem), f = run(ScalarOp::FloorMod);
+    for (size_t i = 0; i < x.size(); ++i) {
+      EXPECT_LE(ulps(reinterpret_cast<float*>(a.data())[i],
+                     std::atan2(static_cast<long double>(x[i]), static_cast<long double>(y[i]))),
+                1)
+          << x[i] << " " << y[i];
+      EXPECT_LE(ulps(reinterpret_cast<float*>(m.data())[i], std::fmod(x[i], y[i])), 0) << x[i] << " % " << y[i];
+      float want = std::fmod(x[i], y[i]);
+      if (want != 0 && (want < 0) != (y[i] < 0)) want += y[i];
+      else if (want == 0) want = std::copysign(0.0f, y[i]);
+      EXPECT_LE(ulps(reinterpret_cast<float*>(f.data())[i], want), 0) << x[i] << " floormod " << y[i];
+    }
   }
 }
 
@@ -261,12 +279,16 @@ TEST(Math, RemainderF64) {
   uint64_t state = 5;
   for (int i = 0; i < 4096; ++i) {
     state = state * 6364136223846793005u + 1442695040888963407u;
-    x.push_back(std::ldexp(static_cast<double>(static_cast<int64_t>(state)), static_cast<int>(state >> 20 & 127) - 100));
-    y.push_back(std::ldexp(static_cast<double>(state * 0x9E3779B97F4A7C15u >> 11), static_cast<int>(state >> 40 & 127) - 100));
+    x.push_back(
+        std::ldexp(static_cast<double>(static_cast<int64_t>(state)), static_cast<int>(state >> 20 & 127) - 100));
+    y.push_back(
+        std::ldexp(static_cast<double>(state * 0x9E3779B97F4A7C15u >> 11), static_cast<int>(state >> 40 & 127) - 100));
   }
   for (const char* target : {"host", "x86-64-v2"}) {
     auto bytes = apply(op2(ScalarOp::Rem), {{DType::F64, x.data()}, {DType::F64, y.data()}}, DType::F64, 4096, target);
-    for (size_t i = 0; i < x.size(); ++i) ASSERT_EQ(reinterpret_cast<double*>(bytes.data())[i], std::fmod(x[i], y[i])) << target << " " << x[i] << " % " << y[i];
+    for (size_t i = 0; i < x.size(); ++i)
+      ASSERT_EQ(reinterpret_cast<double*>(bytes.data())[i], std::fmod(x[i], y[i]))
+          << target << " " << x[i] << " % " << y[i];
   }
 }
 
@@ -296,7 +318,9 @@ std::vector<uint8_t> samples(DType t, int64_t& n) {
     uint64_t state = 3;
     for (int64_t i = 0; i < count; ++i) {
       state = state * 6364136223846793005u + 1442695040888963407u;
-      uint64_t v = bytes <= 2 ? static_cast<uint64_t>(i) : i < 64 ? (uint64_t{1} << i) - (i & 1) : static_cast<uint64_t>(static_cast<int64_t>(state) >> (i % 60));
+      uint64_t v = bytes <= 2 ? static_cast<uint64_t>(i)
+                   : i < 64   ? (uint64_t{1} << i) - (i & 1)
+                              : static_cast<uint64_t>(static_cast<int64_t>(state) >> (i % 60));
       if (t == DType::Bool) v &= 1;
       if (t == DType::I4) v = static_cast<uint64_t>(static_cast<int64_t>(v << 60) >> 60);
       for (int b = 0; b < bytes; ++b) out.push_back(static_cast<uint8_t>(v >> (8 * b)));
@@ -308,9 +332,10 @@ std::vector<uint8_t> samples(DType t, int64_t& n) {
 
 // Every pair of types, against ir/numeric.h.
 TEST(Casts, AllPairs) {
-  const DType kTypes[] = {DType::Bool, DType::I4, DType::U4, DType::I8, DType::U8, DType::I16, DType::U16, DType::I32, DType::U32, DType::I64, DType::U64,
-                          DType::F16, DType::BF16, DType::F32, DType::F64, DType::F8E4M3FN, DType::F8E4M3FNUZ,
-                          DType::F8E5M2, DType::F8E5M2FNUZ, DType::F8E8M0, DType::F4E2M1};
+  const DType kTypes[] = {
+      DType::Bool, DType::I4,       DType::U4,         DType::I8,     DType::U8,         DType::I16,    DType::U16,
+      DType::I32,  DType::U32,      DType::I64,        DType::U64,    DType::F16,        DType::BF16,   DType::F32,
+      DType::F64,  DType::F8E4M3FN, DType::F8E4M3FNUZ, DType::F8E5M2, DType::F8E5M2FNUZ, DType::F8E8M0, DType::F4E2M1};
   auto held = [](DType t) { return t == DType::I4 ? DType::I8 : t == DType::U4 ? DType::U8 : t; };
   for (const char* target : {"host", "x86-64-v2"})
     for (DType from : kTypes) {
@@ -324,62 +349,85 @@ TEST(Casts, AllPairs) {
           if (from == to || (!saturate && !small)) continue;
           what.push_back({to, saturate});
           cases.push_back({[to, saturate](std::vector<Expr> a) {
-            ExprNode c{ScalarOp::Cast, to, a[0].lanes(), {a[0]}, Dim(0)};
-            c.saturate = saturate;
-            return Expr(std::make_shared<const ExprNode>(std::move(c)));
-          }, to});
+                             ExprNode c{ScalarOp::Cast, to, a[0].lanes(), {a[0]}, Dim(0)};
+                             c.saturate = saturate;
+                             return Expr(std::make_shared<const ExprNode>(std::move(c)));
+                           },
+                           to});
         }
       auto results = apply_all(cases, {{from, in.data()}}, n, target);
       for (size_t c = 0; c < what.size(); ++c) {
-          auto [to, saturate] = what[c];
-          const std::vector<uint8_t>& out = results[c];
-          ASSERT_FALSE(out.empty());
-          int bad = 0;
-          for (int64_t i = 0; i < n && bad < 3; ++i) {
-            bool f4_in = from == DType::F4E2M1, f4_out = to == DType::F4E2M1;
-            // One code per byte here; numeric.h packs two.
-            uint8_t packed = f4_in ? in[static_cast<size_t>(i)] & 15 : 0;
-            const uint8_t* source = f4_in ? &packed : in.data();
-            int64_t at = f4_in ? 0 : i;
-            uint8_t want[8] = {}, got[8] = {};
-            int size = std::max(1, bits(held(to)) / 8);
-            if (is_float(to)) {
-              double v = is_float(from) ? load_number(from, source, at)
-                         : from == DType::U64 ? static_cast<double>(static_cast<uint64_t>(load_integer(from, source, at)))
-                                              : static_cast<double>(load_integer(held(from), source, at));
-              if (to == DType::F32 && !is_float(from)) {
-                float f = from == DType::U64 ? static_cast<float>(static_cast<uint64_t>(load_integer(from, source, at)))
-                                             : static_cast<float>(load_integer(held(from), source, at));
-                std::memcpy(want, &f, 4);
-              } else {
-                store_number(to, want, 0, v, saturate);
-              }
+        auto [to, saturate] = what[c];
+        const std::vector<uint8_t>& out = results[c];
+        ASSERT_FALSE(out.empty());
+        int bad = 0;
+        for (int64_t i = 0; i < n && bad < 3; ++i) {
+          bool f4_in = from == DType::F4E2M1, f4_out = to == DType::F4E2M1;
+          // One code per byte here; numeric.h packs two.
+          uint8_t packed = f4_in ? in[static_cast<size_t>(i)] & 15 : 0;
+          const uint8_t* source = f4_in ? &packed : in.data();
+          int64_t at = f4_in ? 0 : i;
+          uint8_t want[8] = {}, got[8] = {};
+          int size = std::max(1, bits(held(to)) / 8);
+          if (is_float(to)) {
+            double v = is_float(from)       ? load_number(from, source, at)
+                       : from == DType::U64 ? static_cast<double>(static_cast<uint64_t>(load_integer(from, source, at)))
+                                            : static_cast<double>(load_integer(held(from), source, at));
+            if (to == DType::F32 && !is_float(from)) {
+              float f = from == DType::U64 ? static_cast<float>(static_cast<uint64_t>(load_integer(from, source, at)))
+                                           : static_cast<float>(load_integer(held(from), source, at));
+              std::memcpy(want, &f, 4);
             } else {
-              int64_t v = is_float(from) ? truncate_to(to, load_number(from, source, at)) : wrap_to(to, load_integer(held(from), source, at));
-              store_integer(held(to), want, 0, v);
+              store_number(to, want, 0, v, saturate);
             }
-            std::memcpy(got, out.data() + i * size, static_cast<size_t>(size));
-            if (f4_out) want[0] &= 15;
-            bool both_nan = is_float(to) && bits(to) >= 32 && std::isnan(load_number(to, want, 0)) && std::isnan(load_number(to, got, 0));
-            // A NaN's sign and payload are kept by hardware and not by the reference.
-            if (to == DType::F16 && std::isnan(load_number(to, want, 0)) && std::isnan(load_number(to, got, 0))) both_nan = true;
-            if (is_float(to) && bits(to) <= 16 && is_float(from) && std::isnan(load_number(to, want, 0)) && std::isnan(load_number(to, got, 0))) both_nan = true;
-            if (!both_nan && std::memcmp(want, got, static_cast<size_t>(size)) != 0) {
-              ++bad;
-              uint64_t w = 0, g = 0;
-              std::memcpy(&w, want, 8), std::memcpy(&g, got, 8);
-              ADD_FAILURE() << target << " " << name(from) << " -> " << name(to) << (saturate ? "" : " (no saturation)") << " item " << i
-                            << " from " << (is_float(from) ? load_number(from, source, at) : static_cast<double>(load_integer(held(from), source, at)))
-                            << ": got " << std::hex << g << ", expected " << w;
-            }
+          } else {
+            int64_t v = is_float(from) ? truncate_to(to, load_number(from, source, at))
+                                       : wrap_to(to, load_integer(held(from), source, at));
+            store_integer(held(to), want, 0, v);
+          }
+          std::memcpy(got, out.data() + i * size, static_cast<size_t>(size));
+          if (f4_out) want[0] &= 15;
+          bool both_nan = is_float(to) && bits(to) >= 32 && std::isnan(load_number(to, want, 0)) &&
+                          std::isnan(load_number(to, got, 0));
+          // A NaN's sign and payload are kept by hardware and not by the reference.
+          if (to == DType::F16 && std::isnan(load_number(to, want, 0)) && std::isnan(load_number(to, got, 0)))
+            both_nan = true;
+          if (is_float(to) && bits(to) <= 16 && is_float(from) && std::isnan(load_number(to, want, 0)) &&
+              std::isnan(load_number(to, got, 0)))
+            both_nan = true;
+          if (!both_nan && std::memcmp(want, got, static_cast<size_t>(size)) != 0) {
+            ++bad;
+            uint64_t w = 0, g = 0;
+            std::memcpy(&w, want, 8), std::memcpy(&g, got, 8);
+            ADD_FAILURE() << target << " " << name(from) << " -> " << name(to) << (saturate ? "" : " (no saturation)")
+                          << " item " << i << " from "
+                          << (is_float(from) ? load_number(from, source, at)
+                                             : static_cast<double>(load_integer(held(from), source, at)))
+                          << ": got " << std::hex << g << ", expected " << w;
           }
         }
+      }
     }
 }
 
 template <class T>
 void integers(DType t) {
-  std::vector<T> v = {0, 1, 2, 3, static_cast<T>(-1), static_cast<T>(-2), std::numeric_limits<T>::min(), std::numeric_limits<T>::max(), 5, 7, 100, 8, 15, 31, 33, 63};
+  std::vector<T> v = {0,
+                      1,
+                      2,
+                      3,
+                      static_cast<T>(-1),
+                      static_cast<T>(-2),
+                      std::numeric_limits<T>::min(),
+                      std::numeric_limits<T>::max(),
+                      5,
+                      7,
+                      100,
+                      8,
+                      15,
+                      31,
+                      33,
+                      63};
   std::vector<T> x, y;
   for (T a : v)
     for (T b : v) x.push_back(a), y.push_back(b);
@@ -391,7 +439,8 @@ void integers(DType t) {
   };
   using U = std::make_unsigned_t<T>;
   using Wide = __int128;
-  auto div = run(ScalarOp::Div), rem = run(ScalarOp::Rem), fmod = run(ScalarOp::FloorMod), shl = run(ScalarOp::Shl), shr = run(ScalarOp::Shr), max = run(ScalarOp::Max);
+  auto div = run(ScalarOp::Div), rem = run(ScalarOp::Rem), fmod = run(ScalarOp::FloorMod), shl = run(ScalarOp::Shl),
+       shr = run(ScalarOp::Shr), max = run(ScalarOp::Max);
   for (size_t i = 0; i < x.size(); ++i) {
     Wide a = x[i], b = y[i];
     EXPECT_EQ(div[i], b == 0 ? T(0) : static_cast<T>(a / b)) << name(t) << " " << i;
@@ -425,11 +474,16 @@ TEST(Floats, MinMaxNaN) {
       auto bytes = apply(op2(op), {{DType::F32, x.data()}, {DType::F32, y.data()}}, DType::F32, 64, target);
       for (size_t i = 0; i < 64; ++i) {
         float r = reinterpret_cast<float*>(bytes.data())[i];
-        float want = std::isnan(x[i]) || std::isnan(y[i]) ? NAN : op == ScalarOp::Min ? std::min(x[i], y[i]) : std::max(x[i], y[i]);
+        float want = std::isnan(x[i]) || std::isnan(y[i]) ? NAN
+                     : op == ScalarOp::Min                ? std::min(x[i], y[i])
+                                                          : std::max(x[i], y[i]);
         EXPECT_LE(ulps(r, want), 0) << x[i] << " " << y[i] << " " << r;
       }
-      bytes = apply([&](std::vector<Expr> a) { return node(op, DType::F32, kLanes, {a[0], splat(ex::number(DType::F32, 0.5), kLanes)}); },
-                    {{DType::F32, x.data()}}, DType::F32, 64, target);
+      bytes = apply(
+          [&](std::vector<Expr> a) {
+            return node(op, DType::F32, kLanes, {a[0], splat(ex::number(DType::F32, 0.5), kLanes)});
+          },
+          {{DType::F32, x.data()}}, DType::F32, 64, target);
       for (size_t i = 0; i < 64; ++i) {
         float want = std::isnan(x[i]) ? NAN : op == ScalarOp::Min ? std::min(x[i], 0.5f) : std::max(x[i], 0.5f);
         EXPECT_LE(ulps(reinterpret_cast<float*>(bytes.data())[i], want), 0);
@@ -443,23 +497,31 @@ TEST(Floats, HalfArithmetic) {
     for (DType t : {DType::F16, DType::BF16}) {
       int64_t n = 65536;
       std::vector<uint16_t> x(65536), y(65536);
-      for (uint32_t i = 0; i < 65536; ++i) x[i] = static_cast<uint16_t>(i), y[i] = static_cast<uint16_t>(i * 40503 + 77);
+      for (uint32_t i = 0; i < 65536; ++i)
+        x[i] = static_cast<uint16_t>(i), y[i] = static_cast<uint16_t>(i * 40503 + 77);
       for (ScalarOp op : {ScalarOp::Add, ScalarOp::Mul, ScalarOp::Div, ScalarOp::Max}) {
         auto bytes = apply(op2(op), {{t, x.data()}, {t, y.data()}}, t, n, target);
         int bad = 0;
         for (int64_t i = 0; i < n && bad < 3; ++i) {
-          auto a = static_cast<float>(load_number(t, reinterpret_cast<uint8_t*>(x.data()), i)), b = static_cast<float>(load_number(t, reinterpret_cast<uint8_t*>(y.data()), i));
-          float r = op == ScalarOp::Add ? a + b : op == ScalarOp::Mul ? a * b : op == ScalarOp::Div ? a / b : std::isnan(a) || std::isnan(b) ? NAN : std::max(a, b);
+          auto a = static_cast<float>(load_number(t, reinterpret_cast<uint8_t*>(x.data()), i)),
+               b = static_cast<float>(load_number(t, reinterpret_cast<uint8_t*>(y.data()), i));
+          float r = op == ScalarOp::Add              ? a + b
+                    : op == ScalarOp::Mul            ? a * b
+                    : op == ScalarOp::Div            ? a / b
+                    : std::isnan(a) || std::isnan(b) ? NAN
+                                                     : std::max(a, b);
           double want = round_to(t, r), got = load_number(t, bytes.data(), i);
           if (!(want == got || (std::isnan(want) && std::isnan(got)))) {
             ++bad;
-            ADD_FAILURE() << target << " " << name(t) << " " << name(op) << " " << a << " " << b << ": got " << got << ", expected " << want;
+            ADD_FAILURE() << target << " " << name(t) << " " << name(op) << " " << a << " " << b << ": got " << got
+                          << ", expected " << want;
           }
         }
       }
       auto less = apply(op2(ScalarOp::Lt, true), {{t, x.data()}, {t, y.data()}}, DType::Bool, n, target);
       for (int64_t i = 0; i < n; i += 13)
-        EXPECT_EQ(less[static_cast<size_t>(i)], load_number(t, reinterpret_cast<uint8_t*>(x.data()), i) < load_number(t, reinterpret_cast<uint8_t*>(y.data()), i));
+        EXPECT_EQ(less[static_cast<size_t>(i)], load_number(t, reinterpret_cast<uint8_t*>(x.data()), i) <
+                                                    load_number(t, reinterpret_cast<uint8_t*>(y.data()), i));
     }
 }
 

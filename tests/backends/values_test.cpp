@@ -54,7 +54,8 @@ struct Strings {
 
 std::vector<std::string> texts(const Loaded::Output& o, size_t n) {
   std::vector<std::string> v;
-  for (size_t i = 0; i < n; ++i) v.emplace_back(o.as<ingot_string>()[i].data, static_cast<size_t>(o.as<ingot_string>()[i].size));
+  for (size_t i = 0; i < n; ++i)
+    v.emplace_back(o.as<ingot_string>()[i].data, static_cast<size_t>(o.as<ingot_string>()[i].size));
   return v;
 }
 
@@ -85,7 +86,10 @@ TEST(Objects, ThroughIfAndLoop) {
   const float x[] = {1, -1};
   for (bool flag : {false, true}) {
     for (int64_t trips : {0, 1, 3}) {
-      ASSERT_EQ(image.run({{&s.object, {}, INGOT_OBJECT}, {x, {2}, INGOT_F32}, {&flag, {}, INGOT_BOOL}, {&trips, {}, INGOT_I64}}), 0);
+      ASSERT_EQ(
+          image.run(
+              {{&s.object, {}, INGOT_OBJECT}, {x, {2}, INGOT_F32}, {&flag, {}, INGOT_BOOL}, {&trips, {}, INGOT_I64}}),
+          0);
       std::vector<float> want(static_cast<size_t>(trips), 1);
       want.insert(want.end(), {5, 6});
       if (flag) want.push_back(1);
@@ -97,7 +101,8 @@ TEST(Objects, ThroughIfAndLoop) {
   const float wrong[] = {1, 2};
   const bool flag = false;
   const int64_t trips = 0;
-  EXPECT_EQ(image.run({{wrong, {2}, INGOT_F32}, {x, {2}, INGOT_F32}, {&flag, {}, INGOT_BOOL}, {&trips, {}, INGOT_I64}}), INGOT_RUN_INPUT_DIM);
+  EXPECT_EQ(image.run({{wrong, {2}, INGOT_F32}, {x, {2}, INGOT_F32}, {&flag, {}, INGOT_BOOL}, {&trips, {}, INGOT_I64}}),
+            INGOT_RUN_INPUT_DIM);
 }
 
 // Two carried sequences trade places in every iteration.
@@ -198,13 +203,15 @@ TEST(Objects, VerifierNamesMisuse) {
   p.host = {s};
   auto checked = l::verify(p);
   ASSERT_FALSE(checked);
-  EXPECT_NE(checked.error().message.find("assign with buffer 1 of f32, expected an object"), std::string::npos) << checked.error().message;
+  EXPECT_NE(checked.error().message.find("assign with buffer 1 of f32, expected an object"), std::string::npos)
+      << checked.error().message;
   p.buffers[1].dtype = DType::Invalid;
   EXPECT_TRUE(l::verify(p));
   p.buffers[0].kind = l::HostBuffer::Kind::Arena;
   checked = l::verify(p);
   ASSERT_FALSE(checked);
-  EXPECT_NE(checked.error().message.find("host buffer 0 is an object in fixed memory"), std::string::npos) << checked.error().message;
+  EXPECT_NE(checked.error().message.find("host buffer 0 is an object in fixed memory"), std::string::npos)
+      << checked.error().message;
 }
 
 // A constant (with an empty string, and one beyond ASCII), gathered by data, moved and compared.
@@ -226,9 +233,12 @@ kernels strings {
     Strings x({"a", "", "Grüßf", "a longer text", "a"});
     const int64_t at[] = {1, 0, 2, 3, 3};
     ASSERT_EQ(image.run({{x.entries.data(), {5}, INGOT_STRING}, {at, {5}, INGOT_I64}}, p.weights), 0);
-    EXPECT_EQ(texts(image.outputs[0], 5), (std::vector<std::string>{"a", "", "Grüße", "a longer text", "a longer text"}));
-    EXPECT_EQ(std::vector<uint8_t>(image.outputs[1].bytes.begin(), image.outputs[1].bytes.begin() + 5), (std::vector<uint8_t>{1, 1, 0, 1, 0}));
-    EXPECT_EQ(texts(image.outputs[2], 5), (std::vector<std::string>{"a longer text", "a longer text", "Grüßf", "", "a longer text"}));
+    EXPECT_EQ(texts(image.outputs[0], 5),
+              (std::vector<std::string>{"a", "", "Grüße", "a longer text", "a longer text"}));
+    EXPECT_EQ(std::vector<uint8_t>(image.outputs[1].bytes.begin(), image.outputs[1].bytes.begin() + 5),
+              (std::vector<uint8_t>{1, 1, 0, 1, 0}));
+    EXPECT_EQ(texts(image.outputs[2], 5),
+              (std::vector<std::string>{"a longer text", "a longer text", "Grüßf", "", "a longer text"}));
   }
 }
 
@@ -278,7 +288,8 @@ TEST(Casts, DoubleToHalfRoundsAsWritten) {
   %once: f16[4] = map (i0): f16(%x[i0])
   output %twice, %once
 }
-)"), target));
+)"),
+                       target));
     ASSERT_TRUE(image);
     // 1 + 2^-11 lies between two halves; 2^-40 more rounds up, but is lost in f32.
     const double half = std::ldexp(1.0, -11), bit = std::ldexp(1.0, -40);

@@ -32,12 +32,9 @@ inline std::string summary(const TensorData& t) {
   std::string s = TensorType(t.type()).str() + "{";
   for (int64_t i = 0; i < t.elements() && i < 12; ++i) {
     if (i) s += ", ";
-    if (t.dtype == DType::String)
-      s += t.strings[static_cast<size_t>(i)];
-    else if (is_float(t.dtype))
-      s += fmt::format("{}", static_cast<float>(t.number(i)));
-    else
-      s += fmt::format("{}", t.integer(i));
+    if (t.dtype == DType::String) s += t.strings[static_cast<size_t>(i)];
+    else if (is_float(t.dtype)) s += fmt::format("{}", static_cast<float>(t.number(i)));
+    else s += fmt::format("{}", t.integer(i));
   }
   return s + "}";
 }

@@ -19,10 +19,8 @@ TEST_P(Malformed, GivesItsMessage) {
   std::string folder = (fs::temp_directory_path() / "ingot_malformed_XXXXXX").string();
   ASSERT_TRUE(mkdtemp(folder.data()));
   for (const auto& [path, contents] : m.files) {
-    if (path.back() == '@')
-      fs::create_symlink(contents, fs::path(folder) / path.substr(0, path.size() - 1));
-    else
-      std::ofstream(fs::path(folder) / path, std::ios::binary) << contents;
+    if (path.back() == '@') fs::create_symlink(contents, fs::path(folder) / path.substr(0, path.size() - 1));
+    else std::ofstream(fs::path(folder) / path, std::ios::binary) << contents;
   }
   std::string file = folder + "/" + m.name + ".onnx";
   std::ofstream(file, std::ios::binary) << m.bytes;

@@ -161,8 +161,7 @@ TEST(Tensor, WrittenTensorsReadBack) {
   for (int code = 1; code <= 26; ++code) {
     DType dtype = dtype_of(code);
     auto t = TensorData::make(dtype, {2, 3});
-    if (dtype == DType::String)
-      t->strings = {"a", "b", "c", "", "e", "f"};
+    if (dtype == DType::String) t->strings = {"a", "b", "c", "", "e", "f"};
     else
       for (int64_t i = 0; i < t->size_bytes; ++i)
         t->mutable_bytes()[i] = dtype == DType::Bool ? i & 1 : static_cast<uint8_t>(i * 37 + 1);

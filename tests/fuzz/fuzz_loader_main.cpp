@@ -4,9 +4,8 @@
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace ingot::test;
-  static const std::vector<std::vector<uint8_t>> files = {*ingot::ingot_bytes(static_add()),
-                                                          *ingot::ingot_bytes(strings()),
-                                                          *ingot::ingot_bytes(sequence())};
+  static const std::vector<std::vector<uint8_t>> files = {
+      *ingot::ingot_bytes(static_add()), *ingot::ingot_bytes(strings()), *ingot::ingot_bytes(sequence())};
   fuzz_one({data, size}, files);
   return 0;
 }

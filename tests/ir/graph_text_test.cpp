@@ -131,7 +131,8 @@ TEST(GraphText, ContentsRoundTrip) {
     for (int64_t n : {0, 1, 7, 64, 65}) {
       auto t = static_cast<DType>(k);
       auto d = TensorData::make(t, {n});
-      for (int64_t i = 0; i < d->size_bytes; ++i) d->mutable_bytes()[i] = static_cast<uint8_t>(t == DType::Bool ? rng() % 2 : rng());
+      for (int64_t i = 0; i < d->size_bytes; ++i)
+        d->mutable_bytes()[i] = static_cast<uint8_t>(t == DType::Bool ? rng() % 2 : rng());
       std::string text = str_contents(*d, false);
       Lexer lexer(text);
       auto back = parse_contents(lexer, d->type());
@@ -165,9 +166,11 @@ TEST(GraphText, ErrorsNameThePlace) {
   expect_error("graph g() -> (%y) {\n}", "1:15: got %y, expected a value that is defined before");
   expect_error("graph g() -> () {\n  %y = cnv\n}", "2:8: got the unknown operator 'cnv', the nearest is 'conv'");
   expect_error("graph g(%x: f32[1], %x: f32[1]) -> () {}", "1:21: got a second definition of %x");
-  expect_error("graph g() -> () {\n  %w = constant i8[2] dense<[1, 300]>\n}", "2:33: got 300, expected a number in the range of i8");
+  expect_error("graph g() -> () {\n  %w = constant i8[2] dense<[1, 300]>\n}",
+               "2:33: got 300, expected a number in the range of i8");
   expect_error("graph g() -> () {\n  %w = constant f32[3] dense<[1, 2]>\n}", "2:35: got ']', expected ','");
-  expect_error("graph g() -> () {\n  %w = constant f32[2] hex<\"00\">\n}", "2:28: got 2 hexadecimal digits, expected 8 bytes for f32[2]");
+  expect_error("graph g() -> () {\n  %w = constant f32[2] hex<\"00\">\n}",
+               "2:28: got 2 hexadecimal digits, expected 8 bytes for f32[2]");
   expect_error("graph g() -> () { %y = neg {axis = 1, axis = 2} }", "1:39: got the attribute \"axis\" twice");
   expect_error("graph g() -> () {} x", "1:20: got 'x', expected the end of the text");
   expect_error("graph \"g", "1:7: got the end of the text, expected '\"'");
@@ -254,7 +257,8 @@ TEST(GraphVerify, FindsWhatBreaksPasses) {
 }
 
 TEST(GraphWalk, NodesComeBeforeTheirRegions) {
-  Graph g = parsed("graph g(%c: bool[], %x: f32[]) -> () {\n  %a = neg %x\n  %y = if %c region() -> (%b) { %b = abs %x }\n  %z = exp %x\n}");
+  Graph g = parsed(
+      "graph g(%c: bool[], %x: f32[]) -> () {\n  %a = neg %x\n  %y = if %c region() -> (%b) { %b = abs %x }\n  %z = exp %x\n}");
   std::string order;
   for_each_node(g.body, [&](Node& n) { order += std::string(n.op()) + " "; });
   EXPECT_EQ(order, "neg if abs exp ");
@@ -262,8 +266,9 @@ TEST(GraphWalk, NodesComeBeforeTheirRegions) {
 
 TEST(DimText, ParsesWhatItPrints) {
   SymbolNames names;
-  for (std::string text : {"batch*2 + 1", "(a + b) div 4", "a mod 3", "min(a, b)", "(a < b)*2", "-a + 3", "a*b*(c div 2)",
-                           "max(a, -b + 1)", "\"a b\"*2", "(a == b)", "0", "-7", "((a + 1) div 2) mod 5", "a div (b*2)"}) {
+  for (std::string text :
+       {"batch*2 + 1", "(a + b) div 4", "a mod 3", "min(a, b)", "(a < b)*2", "-a + 3", "a*b*(c div 2)",
+        "max(a, -b + 1)", "\"a b\"*2", "(a == b)", "0", "-7", "((a + 1) div 2) mod 5", "a div (b*2)"}) {
     auto d = parse_dim(text, names);
     ASSERT_TRUE(d) << d.error().message;
     EXPECT_EQ(d->str(), text);

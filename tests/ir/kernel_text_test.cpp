@@ -102,7 +102,8 @@ TEST(KernelText, SharedSubexpressionsAreNamed) {
 }
 
 TEST(KernelText, ErrorsNameThePlace) {
-  fails("kernels a {\n  input %x: f32[2]\n  %y: f32[2] = map (i0): %z[i0]\n}\n", "3:26: got %z, expected a value that is defined before");
+  fails("kernels a {\n  input %x: f32[2]\n  %y: f32[2] = map (i0): %z[i0]\n}\n",
+        "3:26: got %z, expected a value that is defined before");
   fails("kernels a { input %x: f32[2] %y: f32[2] = map (i0, i1): %x[i0] }", "got more than 1 iterators");
   fails("kernels a { input %x: f32[2] %y: f64[2] = map (i0): %x[i0] }", "got an expression of f32, expected f64");
   fails("kernels a { input %x: f32[2] %x: f32[2] = map (i0): %x[i0] }", "got a second definition of x");
@@ -118,7 +119,8 @@ TEST(KernelText, ErrorsNameThePlace) {
 
 // Every prefix of a text is an error and nothing worse.
 TEST(KernelText, PrefixesAreErrors) {
-  const std::string text = R"(symbols n kernels a { input %x: f32[n] %y: f32[n] = map (i0) let t.0: f32 = exp(%x[i0]): t.0 + t.0
+  const std::string text =
+      R"(symbols n kernels a { input %x: f32[n] %y: f32[n] = map (i0) let t.0: f32 = exp(%x[i0]): t.0 + t.0
   %o: f32[n] = loop _, _ carry %x (%i: i64[], %c: bool[], %v: f32[n]) { yield %c, %v } output %y })";
   ASSERT_TRUE(parse_program(text)) << parse_program(text).error().message;
   for (size_t n = 0; n < text.size(); ++n) EXPECT_FALSE(parse_program(std::string_view(text).substr(0, n))) << n;

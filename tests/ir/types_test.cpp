@@ -98,7 +98,7 @@ TEST(SmallFloat, CodesRoundTripAndTiesGoToEven) {
   struct Case {
     const char* name;
     FloatFormat f;
-  } cases[] = {{"f16", kF16},     {"bf16", kBF16},         {"e4m3fn", kF8E4M3FN}, {"e4m3fnuz", kF8E4M3FNUZ},
+  } cases[] = {{"f16", kF16},     {"bf16", kBF16},           {"e4m3fn", kF8E4M3FN}, {"e4m3fnuz", kF8E4M3FNUZ},
                {"e5m2", kF8E5M2}, {"e5m2fnuz", kF8E5M2FNUZ}, {"e2m1", kF4E2M1}};
   for (const Case& c : cases) {
     uint32_t sign = 1u << (c.f.exponent_bits + c.f.mantissa_bits);

@@ -1,7 +1,8 @@
 // What is printed for kernels written by hand in L's text form.
+#include "backends/opencl/print.h"
+
 #include <gtest/gtest.h>
 
-#include "backends/opencl/print.h"
 #include "passes/loops/legalize.h"
 
 namespace ingot {
@@ -25,7 +26,9 @@ std::string kernel_text(std::string_view kernel) {
 }
 
 TEST(OpenClPrint, KernelWithLoopRegisterAndFailure) {
-  EXPECT_EQ(kernel_text(R"(kernel "gather sum"(0 "x": f32, 1 "at": i64, 2 "y": f32 out; n:[0,100]) item item:[0,99] node 0 flops 0 bytes 0 schedule "" {
+  EXPECT_EQ(
+      kernel_text(
+          R"(kernel "gather sum"(0 "x": f32, 1 "at": i64, 2 "y": f32 out; n:[0,100]) item item:[0,99] node 0 flops 0 bytes 0 schedule "" {
   var 0: f32 = const.f32(0.5)
   for k:[0,63] in 0..n step 2 {
     if lt(load.i64(1; k; 1), const.i64(0)) {
@@ -36,7 +39,7 @@ TEST(OpenClPrint, KernelWithLoopRegisterAndFailure) {
   store 2[item + 1] = local.f32(0)
 }
 )"),
-            R"(__kernel void k0_gather_sum(__global const float* restrict b0, __global const long* restrict b1, __global float* restrict b2, const long n_1, const long items, __global int* status) {
+      R"(__kernel void k0_gather_sum(__global const float* restrict b0, __global const long* restrict b1, __global float* restrict b2, const long n_1, const long items, __global int* status) {
   const long item_2 = get_global_id(0);
   if (item_2 >= items) return;
   float r0_f32 = 0.5f;
@@ -53,7 +56,8 @@ TEST(OpenClPrint, KernelWithLoopRegisterAndFailure) {
 }
 
 TEST(OpenClPrint, KernelsThatMeanTheSameShareAFunction) {
-  const std::string kernel = R"(kernel "copy"(0 "x": f32, 1 "y": f32 out;) item item:[0,99] node 0 flops 0 bytes 0 schedule "" {
+  const std::string kernel =
+      R"(kernel "copy"(0 "x": f32, 1 "y": f32 out;) item item:[0,99] node 0 flops 0 bytes 0 schedule "" {
   store 1[item] = load.f32(0; item; 1)
 }
 )";
@@ -87,7 +91,8 @@ TEST(OpenClPrint, RefusesLanesAndWhatIsNotLegal) {
   EXPECT_EQ(printed(R"(kernel "k"(0 "x": f32, 1 "y": f32 out;) item item:[0,99] node 0 flops 0 bytes 0 schedule "" {
   store 1[item] = exp(load.f32(0; item; 1))
 }
-)", false),
+)",
+                    false),
             "error: expression 'exp' of f32 reached the printer; it should have been legalised\n  in kernel 'k'");
   l::Kernel k;
   k.name = "wide";

@@ -1,11 +1,10 @@
 // Models on the OpenCL device of this machine, against the interpreter; skipped where there is none. Run twice: the
 // second run treats memory as coarse-grained (tests/CMakeLists.txt).
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <cmath>
 #include <cstring>
-
-#include <fmt/format.h>
 
 #include "ir/ops/def.h"
 #include "runtime/abi.h"
@@ -40,7 +39,8 @@ class OpenCl : public testing::Test {
   }
 
   // Both runs of the same executable must agree with the interpreter.
-  static void expect_as_interpreted(std::string_view text, const std::vector<HostValue>& inputs, double tolerance = 1e-5) {
+  static void expect_as_interpreted(std::string_view text, const std::vector<HostValue>& inputs,
+                                    double tolerance = 1e-5) {
     auto wanted = executable(text, Backend::Interpreter);
     auto device = executable(text, Backend::OpenCl);
     ASSERT_TRUE(wanted && device);
@@ -57,7 +57,9 @@ class OpenCl : public testing::Test {
         for (int64_t i = 0; i < e.elements(); ++i) {
           const double a = g.number(i), b = e.number(i);
           if (std::isnan(b)) EXPECT_TRUE(std::isnan(a)) << i;
-          else EXPECT_LE(a == b ? 0 : std::abs(a - b), tolerance * std::max(1.0, std::abs(b))) << "output " << o << ", element " << i << ": " << a << ", expected " << b;
+          else
+            EXPECT_LE(a == b ? 0 : std::abs(a - b), tolerance * std::max(1.0, std::abs(b)))
+                << "output " << o << ", element " << i << ": " << a << ", expected " << b;
         }
       }
     }
@@ -66,7 +68,8 @@ class OpenCl : public testing::Test {
 
 HostValue floats(std::vector<int64_t> dims, double scale = 1) {
   auto t = TensorData::make(DType::F32, std::move(dims));
-  for (int64_t i = 0; i < t->elements(); ++i) t->mutable_as<float>()[i] = static_cast<float>(scale * std::sin(static_cast<double>(i) * 0.7 + 0.1));
+  for (int64_t i = 0; i < t->elements(); ++i)
+    t->mutable_as<float>()[i] = static_cast<float>(scale * std::sin(static_cast<double>(i) * 0.7 + 0.1));
   return HostValue::of(TensorRef(std::move(t)));
 }
 HostValue integers(std::vector<int64_t> dims, const std::vector<int64_t>& values) {
@@ -90,7 +93,8 @@ TEST_F(OpenCl, PlacementNamesTheDeviceAndTheWorkItems) {
   auto e = executable(R"(graph g(%x: f32[5, 7]) -> (%y) {
   %y = relu %x
 }
-)", Backend::OpenCl, true);
+)",
+                      Backend::OpenCl, true);
   ASSERT_TRUE(e);
   ASSERT_TRUE(e->call({floats({5, 7})}));
   const auto placement = e->placement();
@@ -107,12 +111,16 @@ TEST_F(OpenCl, HostReadsWhatKernelsWrote) {
   %f = relu %y
   %z = non_zero %f
 }
-)", {floats({4, 4}), integers({2}, {4, 1})});
+)",
+                        {floats({4, 4}), integers({2}, {4, 1})});
 }
 
 TEST_F(OpenCl, CastsSaturateAndSmallFloatsRound) {
-  for (int to : {INGOT_I8, INGOT_U8, INGOT_I16, INGOT_I32, INGOT_I64, INGOT_U64, INGOT_F16, INGOT_BF16, INGOT_F64, INGOT_BOOL}) {
-    const std::string text = fmt::format("graph g(%x: f32[6]) -> (%z) {{\n  %y = cast %x {{saturate = 1, to = {}}}\n  %z = cast %y {{saturate = 1, to = 1}}\n}}\n", to);
+  for (int to :
+       {INGOT_I8, INGOT_U8, INGOT_I16, INGOT_I32, INGOT_I64, INGOT_U64, INGOT_F16, INGOT_BF16, INGOT_F64, INGOT_BOOL}) {
+    const std::string text = fmt::format(
+        "graph g(%x: f32[6]) -> (%z) {{\n  %y = cast %x {{saturate = 1, to = {}}}\n  %z = cast %y {{saturate = 1, to = 1}}\n}}\n",
+        to);
     auto t = TensorData::make(DType::F32, {6});
     const float values[] = {1.9f, -2.5f, 3e9f, -3e9f, std::nanf(""), 0.1f};
     std::memcpy(t->mutable_bytes(), values, sizeof values);
@@ -125,11 +133,13 @@ TEST_F(OpenCl, IndexOutOfRangeNamesTheNode) {
   auto e = executable(R"(graph g(%x: f32[5], %i: i64[3]) -> (%y) {
   %y = gather %x, %i {axis = 0} @"pick"
 }
-)", Backend::OpenCl);
+)",
+                      Backend::OpenCl);
   ASSERT_TRUE(e);
   auto r = e->call({floats({5}), integers({3}, {0, 9, 1})});
   ASSERT_FALSE(r);
-  EXPECT_NE(r.error().message.find("got index 9, expected less than 5\n  in node 'pick'"), std::string::npos) << r.error().message;
+  EXPECT_NE(r.error().message.find("got index 9, expected less than 5\n  in node 'pick'"), std::string::npos)
+      << r.error().message;
   EXPECT_TRUE(e->call({floats({5}), integers({3}, {0, 4, 1})}));  // the next run is not affected
 }
 

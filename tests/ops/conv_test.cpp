@@ -44,7 +44,8 @@ double at_or(const TensorRef& x, const Shape& i, double outside) {
   return number_at(x, i);
 }
 
-double conv_at(const TensorRef& x, const TensorRef& w, const Geometry& g, const Shape& y, double xz = 0, double wz = 0) {
+double conv_at(const TensorRef& x, const TensorRef& w, const Geometry& g, const Shape& y, double xz = 0,
+               double wz = 0) {
   Shape taps(g.w.begin() + 1, g.w.end());
   int64_t first = y[1] / (g.w[0] / g.group) * g.w[1];
   double sum = 0;
@@ -74,7 +75,8 @@ TEST(Conv, Float) {
     auto x = floats(g.x), w = floats(g.w), b = floats({g.w[0]});
     Shape dims = output_shape(g);
     expect_is(run1("conv", {x, w}, attrs_of(g)), dims, [&](const Shape& i) { return conv_at(x, w, g, i); });
-    expect_is(run1("conv", {x, constant(w), constant(b)}, attrs_of(g)), dims, [&](const Shape& i) { return conv_at(x, w, g, i) + b->number(i[1]); });
+    expect_is(run1("conv", {x, constant(w), constant(b)}, attrs_of(g)), dims,
+              [&](const Shape& i) { return conv_at(x, w, g, i) + b->number(i[1]); });
   }
 }
 
@@ -119,21 +121,31 @@ TEST(Conv, Integers) {
     EXPECT_EQ(y->dtype, DType::I32);
     expect_is(y, output_shape(g), [&](const Shape& i) { return conv_at(x, w, g, i, 131, -3); }, 0);
     auto s = [](float v) { return constant(tensor<float>({}, {v})); };
-    auto q = run1("qlinear_conv", {TensorRef(x), s(0.02f), constant(xz), TensorRef(w), s(0.03f), constant(wz), s(7.5f), constant(tensor<uint8_t>({}, {120}))}, attrs_of(g));
+    auto q = run1("qlinear_conv",
+                  {TensorRef(x), s(0.02f), constant(xz), TensorRef(w), s(0.03f), constant(wz), s(7.5f),
+                   constant(tensor<uint8_t>({}, {120}))},
+                  attrs_of(g));
     EXPECT_EQ(q->dtype, DType::U8);
-    expect_is(q, output_shape(g), [&](const Shape& i) {
-      float scale = 0.02f * 0.03f / 7.5f;
-      float v = static_cast<float>(conv_at(x, w, g, i, 131, -3)) * scale;
-      return std::min(std::max(std::nearbyint(v) + 120.0, 0.0), 255.0);
-    }, 0);
+    expect_is(
+        q, output_shape(g),
+        [&](const Shape& i) {
+          float scale = 0.02f * 0.03f / 7.5f;
+          float v = static_cast<float>(conv_at(x, w, g, i, 131, -3)) * scale;
+          return std::min(std::max(std::nearbyint(v) + 120.0, 0.0), 255.0);
+        },
+        0);
   }
 }
 
 TEST(Conv, Refuses) {
   auto message = error_of("conv", {floats({1, 64, 5, 5}), floats({8, 64, 3, 3})}, {{"group", int64_t{2}}});
-  EXPECT_NE(message.find("input has 64 channels, expected 128 (weight channels 64 x groups 2)"), std::string::npos) << message;
-  EXPECT_NE(error_of("conv", {floats({1, 2, 2, 2}), floats({1, 2, 3, 3})}).find("the window has extent 3"), std::string::npos);
-  EXPECT_NE(error_of("conv", {floats({1, 2, 5, 5}), floats({1, 2, 3, 3})}, {{"strides", std::vector<int64_t>{0, 1}}}).find("strides contains 0"), std::string::npos);
+  EXPECT_NE(message.find("input has 64 channels, expected 128 (weight channels 64 x groups 2)"), std::string::npos)
+      << message;
+  EXPECT_NE(error_of("conv", {floats({1, 2, 2, 2}), floats({1, 2, 3, 3})}).find("the window has extent 3"),
+            std::string::npos);
+  EXPECT_NE(error_of("conv", {floats({1, 2, 5, 5}), floats({1, 2, 3, 3})}, {{"strides", std::vector<int64_t>{0, 1}}})
+                .find("strides contains 0"),
+            std::string::npos);
 }
 
 // Each input element adds to the outputs that its taps reach.
@@ -142,20 +154,21 @@ TEST(ConvTranspose, AgainstScatter) {
     Geometry g;                       // w: [C, K/group, R...]
     std::vector<int64_t> extra;
   };
-  for (const Case& c : std::vector<Case>{
-           {{{1, 1, 1}, {1, 1, 1}, {1}, {1}, {0}, {0}}, {0}},
-           {{{2, 3, 7}, {3, 2, 3}, {2}, {1}, {1}, {1}}, {1}},
-           {{{1, 2, 5, 4}, {2, 3, 3, 4}, {2, 3}, {1, 1}, {1, 0}, {0, 2}}, {1, 2}},
-           {{{1, 4, 3, 5}, {4, 3, 2, 3}, {1, 2}, {3, 1}, {0, 1}, {1, 0}, 2}, {0, 0}},
-           {{{1, 2, 4}, {2, 2, 3}, {2}, {3}, {2}, {1}}, {1}},   // stride and dilation share no factor
-           {{{1, 2, 4}, {2, 2, 3}, {4}, {2}, {0}, {0}}, {3}},
-           {{{1, 3, 4, 5}, {3, 2, 2, 3}, {2, 3}, {1, 1}, {0, 0}, {0, 0}}, {0, 0}},   // taps do not overlap
-           {{{1, 2, 3, 2, 3}, {2, 1, 2, 2, 3}, {2, 1, 3}, {1, 1, 1}, {0, 0, 1}, {0, 0, 1}}, {0, 0, 0}}}) {
+  for (const Case& c :
+       std::vector<Case>{{{{1, 1, 1}, {1, 1, 1}, {1}, {1}, {0}, {0}}, {0}},
+                         {{{2, 3, 7}, {3, 2, 3}, {2}, {1}, {1}, {1}}, {1}},
+                         {{{1, 2, 5, 4}, {2, 3, 3, 4}, {2, 3}, {1, 1}, {1, 0}, {0, 2}}, {1, 2}},
+                         {{{1, 4, 3, 5}, {4, 3, 2, 3}, {1, 2}, {3, 1}, {0, 1}, {1, 0}, 2}, {0, 0}},
+                         {{{1, 2, 4}, {2, 2, 3}, {2}, {3}, {2}, {1}}, {1}},   // stride and dilation share no factor
+                         {{{1, 2, 4}, {2, 2, 3}, {4}, {2}, {0}, {0}}, {3}},
+                         {{{1, 3, 4, 5}, {3, 2, 2, 3}, {2, 3}, {1, 1}, {0, 0}, {0, 0}}, {0, 0}},  // taps do not overlap
+                         {{{1, 2, 3, 2, 3}, {2, 1, 2, 2, 3}, {2, 1, 3}, {1, 1, 1}, {0, 0, 1}, {0, 0, 1}}, {0, 0, 0}}}) {
     const Geometry& g = c.g;
     auto x = floats(g.x), w = floats(g.w), b = floats({g.w[1] * g.group});
     Shape dims{g.x[0], g.w[1] * g.group};
     for (size_t k = 0; k + 2 < g.x.size(); ++k) {
-      dims.push_back(g.stride[k] * (g.x[2 + k] - 1) + c.extra[k] + (g.w[2 + k] - 1) * g.dilation[k] + 1 - g.begin[k] - g.end[k]);
+      dims.push_back(g.stride[k] * (g.x[2 + k] - 1) + c.extra[k] + (g.w[2 + k] - 1) * g.dilation[k] + 1 - g.begin[k] -
+                     g.end[k]);
     }
     std::map<Shape, double> y;
     each(g.x, [&](const Shape& xi) {
@@ -181,15 +194,19 @@ TEST(DeformConv, ZeroAndWholeOffsets) {
   auto x = floats(g.x), w = floats(g.w);
   Shape dims = output_shape(g);
   auto offset = TensorData::make(DType::F32, {1, 18, dims[2], dims[3]});
-  expect_is(run1("deform_conv", {x, w, TensorRef(offset)}, attrs_of(g)), dims, [&](const Shape& i) { return conv_at(x, w, g, i); });
+  expect_is(run1("deform_conv", {x, w, TensorRef(offset)}, attrs_of(g)), dims,
+            [&](const Shape& i) { return conv_at(x, w, g, i); });
   auto shifted = TensorData::make(DType::F32, {1, 18, dims[2], dims[3]});
-  for (int64_t k = 0; k < shifted->elements(); ++k) shifted->mutable_as<float>()[k] = (k / (dims[2] * dims[3])) % 2 == 0 ? 1 : -1;
+  for (int64_t k = 0; k < shifted->elements(); ++k)
+    shifted->mutable_as<float>()[k] = (k / (dims[2] * dims[3])) % 2 == 0 ? 1 : -1;
   Geometry moved = g;
   moved.begin = {0, 2};
-  expect_is(run1("deform_conv", {x, w, TensorRef(shifted)}, attrs_of(g)), dims, [&](const Shape& i) { return conv_at(x, w, moved, i); });
+  expect_is(run1("deform_conv", {x, w, TensorRef(shifted)}, attrs_of(g)), dims,
+            [&](const Shape& i) { return conv_at(x, w, moved, i); });
   auto half = TensorData::make(DType::F32, {1, 9, dims[2], dims[3]});
   for (int64_t k = 0; k < half->elements(); ++k) half->mutable_as<float>()[k] = 0.5f;
-  expect_is(run1("deform_conv", {x, w, TensorRef(offset), {}, TensorRef(half)}, attrs_of(g)), dims, [&](const Shape& i) { return conv_at(x, w, g, i) / 2; });
+  expect_is(run1("deform_conv", {x, w, TensorRef(offset), {}, TensorRef(half)}, attrs_of(g)), dims,
+            [&](const Shape& i) { return conv_at(x, w, g, i) / 2; });
 }
 
 TEST(CausalConv, StateGoesOn) {

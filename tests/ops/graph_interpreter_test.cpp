@@ -72,7 +72,8 @@ TEST(GraphInterpreter, SequencesAreBuiltAndTakenApart) {
     %stacked = concat_from_sequence %u {axis = -1, new_axis = 1} : none
   })";
   EXPECT_EQ(run(text, {floats({3, 2}, {1, 2, 3, 4, 5, 6}), floats({1, 2}, {8, 9}), integer(1)}),
-            (Strings{"i64[] {4}", "f32[4, 2] {1, 2, 8, 9, 3, 4, 5, 6}", "f32[1, 2] {8, 9}", "f32[1, 2, 3] {1, 8, 3, 2, 9, 4}"}));
+            (Strings{"i64[] {4}", "f32[4, 2] {1, 2, 8, 9, 3, 4, 5, 6}", "f32[1, 2] {8, 9}",
+                     "f32[1, 2, 3] {1, 8, 3, 2, 9, 4}"}));
   const auto bad = run(text, {floats({3, 2}, {1, 2, 3, 4, 5, 6}), floats({1, 2}, {8, 9}), integer(9)});
   ASSERT_EQ(bad.size(), 1u);
   EXPECT_NE(bad[0].find("index 9 out of range [0, 4)"), std::string::npos) << bad[0];
@@ -85,7 +86,9 @@ TEST(GraphInterpreter, SequenceMapRunsItsBodyPerItem) {
       region(%a: none, %b: none) -> (%c) {
         %c = add %a, %b : none
       }
-  })", {floats({2, 2}, {1, 2, 3, 4}), floats({}, {10})}), Strings{"sequence(f32[2] {11, 12}, f32[2] {13, 14})"});
+  })",
+                {floats({2, 2}, {1, 2, 3, 4}), floats({}, {10})}),
+            Strings{"sequence(f32[2] {11, 12}, f32[2] {13, 14})"});
 }
 
 TEST(GraphInterpreter, Optionals) {
@@ -95,19 +98,25 @@ TEST(GraphInterpreter, Optionals) {
     %has = optional_has_element %o : none
     %none = optional_has_element %e : none
     %y = optional_get_element %o : none
-  })", {floats({2}, {1, 2})}), (Strings{"bool[] {1}", "bool[] {0}", "f32[2] {1, 2}"}));
+  })",
+                {floats({2}, {1, 2})}),
+            (Strings{"bool[] {1}", "bool[] {0}", "f32[2] {1, 2}"}));
 }
 
 TEST(GraphInterpreter, TheHookSeesTheModelsValues) {
   Strings seen;
   InterpreterOptions options;
-  options.on_value = [&](std::string_view name, const HostValue& v) { seen.push_back(std::string(name) + " = " + str(v)); };
+  options.on_value = [&](std::string_view name, const HostValue& v) {
+    seen.push_back(std::string(name) + " = " + str(v));
+  };
   run("graph g(%x: f32[2]) -> (%b) {\n %a = neg %x : none\n %b = abs %a : none\n}", {floats({2}, {1, -2})}, options);
   EXPECT_EQ(seen, (Strings{"a = f32[2] {-1, 2}", "b = f32[2] {1, 2}"}));
 }
 
 TEST(GraphInterpreter, ErrorsNameTheNode) {
-  const auto r = run("graph g(%x: f32[2], %y: f32[3]) -> (%z) {\n %z = add %x, %y : none @\"sum\" from \"Add, opset 14\"\n}", {floats({2}, {1, 2}), floats({3}, {1, 2, 3})});
+  const auto r =
+      run("graph g(%x: f32[2], %y: f32[3]) -> (%z) {\n %z = add %x, %y : none @\"sum\" from \"Add, opset 14\"\n}",
+          {floats({2}, {1, 2}), floats({3}, {1, 2, 3})});
   ASSERT_EQ(r.size(), 1u);
   EXPECT_NE(r[0].find("in node 'sum' (Add, opset 14) with inputs f32[2], f32[3]"), std::string::npos) << r[0];
 }
@@ -120,7 +129,8 @@ TEST(GraphInterpreter, LoopsEnd) {
       region(%i: i64[], %go: bool[], %v: f32[1]) -> (%go, %w) {
         %w = neg %v : none
       }
-  })", {floats({1}, {2})}, options);
+  })",
+                     {floats({1}, {2})}, options);
   ASSERT_EQ(r.size(), 1u);
   EXPECT_NE(r[0].find("a loop exceeds 1000 iterations"), std::string::npos) << r[0];
 }

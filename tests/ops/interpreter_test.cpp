@@ -32,7 +32,8 @@ struct Builder {
   }
   static std::vector<k::Iter> iters(const std::vector<Dim>& dims, const std::string& prefix) {
     std::vector<k::Iter> out;
-    for (size_t i = 0; i < dims.size(); ++i) out.push_back({Dim::iterator(prefix + std::to_string(i), dims[i]), dims[i]});
+    for (size_t i = 0; i < dims.size(); ++i)
+      out.push_back({Dim::iterator(prefix + std::to_string(i), dims[i]), dims[i]});
     return out;
   }
   static std::vector<Dim> symbols(const std::vector<k::Iter>& iters) {
@@ -54,7 +55,8 @@ struct Builder {
   int map(const std::vector<Dim>& dims, const std::function<Expr(const std::vector<Dim>&)>& body) {
     return stage(StageKind::Map, dims, {}, [&](auto& i, auto&) { return std::vector<Expr>{body(i)}; }).results[0];
   }
-  int reduce(Combiner c, const std::vector<Dim>& dims, const std::vector<Dim>& reds, const std::function<Expr(const std::vector<Dim>&, const std::vector<Dim>&)>& body) {
+  int reduce(Combiner c, const std::vector<Dim>& dims, const std::vector<Dim>& reds,
+             const std::function<Expr(const std::vector<Dim>&, const std::vector<Dim>&)>& body) {
     auto& s = stage(StageKind::Reduce, dims, reds, [&](auto& i, auto& r) { return std::vector<Expr>{body(i, r)}; });
     s.combiner = c;
     return s.results[0];
@@ -110,10 +112,12 @@ void check_conv(int64_t n, int64_t c, int64_t h, int64_t w, int64_t k, int64_t s
   Builder b;
   const int x = b.input(DType::F32, {n, c, h, w}), f = b.input(DType::F32, {k, c, 3, 3});
   const int acc = b.reduce(Combiner::Sum, {n, k, oh, ow}, {c, 3, 3}, [&](auto& i, auto& r) {
-    return rd_or(x, DType::F32, {i[0], r[0], i[2] * st + r[1] - 1, i[3] * st + r[2] - 1}, ex::number(DType::F32, 0)) * rd(f, DType::F32, {i[1], r[0], r[1], r[2]});
+    return rd_or(x, DType::F32, {i[0], r[0], i[2] * st + r[1] - 1, i[3] * st + r[2] - 1}, ex::number(DType::F32, 0)) *
+           rd(f, DType::F32, {i[1], r[0], r[1], r[2]});
   });
   const int y = b.map({n, k, oh, ow}, [&](auto& i) { return max(rd(acc, DType::F32, i), 0); });
-  const auto xs = random_floats(static_cast<size_t>(n * c * h * w), 1), ws = random_floats(static_cast<size_t>(k * c * 9), 2);
+  const auto xs = random_floats(static_cast<size_t>(n * c * h * w), 1),
+             ws = random_floats(static_cast<size_t>(k * c * 9), 2);
   const auto out = b.run({y}, {tensor(DType::F32, {n, c, h, w}, xs), tensor(DType::F32, {k, c, 3, 3}, ws)});
   std::vector<float> want;
   for (int64_t in = 0; in < n; ++in)
@@ -126,7 +130,8 @@ void check_conv(int64_t n, int64_t c, int64_t h, int64_t w, int64_t k, int64_t s
               for (int64_t t = 0; t < 3; ++t) {
                 const int64_t yy = p * st + r - 1, xx = q * st + t - 1;
                 if (yy >= 0 && yy < h && xx >= 0 && xx < w)
-                  s += static_cast<double>(xs[static_cast<size_t>(((in * c + ic) * h + yy) * w + xx)] * ws[static_cast<size_t>(((ik * c + ic) * 3 + r) * 3 + t)]);
+                  s += static_cast<double>(xs[static_cast<size_t>(((in * c + ic) * h + yy) * w + xx)] *
+                                           ws[static_cast<size_t>(((ik * c + ic) * 3 + r) * 3 + t)]);
               }
           want.push_back(std::max(static_cast<float>(s), 0.0f));
         }
@@ -148,14 +153,19 @@ TEST(Interpreter, SoftmaxOverTheLastAndTheFirstAxis) {
     const Dim kept = last ? m : n, reduced = last ? n : m;
     auto xi = [&](const Dim& i, const Dim& r) { return last ? rd(x, DType::F32, {i, r}) : rd(x, DType::F32, {r, i}); };
     const int mx = b.reduce(Combiner::Max, {kept}, {reduced}, [&](auto& i, auto& r) { return xi(i[0], r[0]); });
-    const int e = b.map({m, n}, [&](auto& i) { return exp(rd(x, DType::F32, i) - rd(mx, DType::F32, {last ? i[0] : i[1]})); });
-    const int s = b.reduce(Combiner::Sum, {kept}, {reduced}, [&](auto& i, auto& r) { return last ? rd(e, DType::F32, {i[0], r[0]}) : rd(e, DType::F32, {r[0], i[0]}); });
-    const int y = b.map({m, n}, [&](auto& i) { return rd(e, DType::F32, i) / rd(s, DType::F32, {last ? i[0] : i[1]}); });
+    const int e =
+        b.map({m, n}, [&](auto& i) { return exp(rd(x, DType::F32, i) - rd(mx, DType::F32, {last ? i[0] : i[1]})); });
+    const int s = b.reduce(Combiner::Sum, {kept}, {reduced}, [&](auto& i, auto& r) {
+      return last ? rd(e, DType::F32, {i[0], r[0]}) : rd(e, DType::F32, {r[0], i[0]});
+    });
+    const int y =
+        b.map({m, n}, [&](auto& i) { return rd(e, DType::F32, i) / rd(s, DType::F32, {last ? i[0] : i[1]}); });
     const auto xs = random_floats(static_cast<size_t>(m * n), 3);
     const auto got = contents<float>(b.run({y}, {tensor(DType::F32, {m, n}, xs)})[0]);
     for (int64_t i = 0; i < (last ? m : n); ++i) {
       double total = 0;
-      for (int64_t j = 0; j < (last ? n : m); ++j) total += std::exp(static_cast<double>(xs[static_cast<size_t>(last ? i * n + j : j * n + i)]));
+      for (int64_t j = 0; j < (last ? n : m); ++j)
+        total += std::exp(static_cast<double>(xs[static_cast<size_t>(last ? i * n + j : j * n + i)]));
       for (int64_t j = 0; j < (last ? n : m); ++j) {
         const size_t at_ = static_cast<size_t>(last ? i * n + j : j * n + i);
         ASSERT_NEAR(got[at_], std::exp(static_cast<double>(xs[at_])) / total, 1e-7);
@@ -166,16 +176,20 @@ TEST(Interpreter, SoftmaxOverTheLastAndTheFirstAxis) {
 
 TEST(Interpreter, ArgMaxTiesAndNaN) {
   const std::vector<float> xs = {1, 3, 3, 2, NAN, 5, NAN, 0, -1, -1, -1, -1};
-  const std::vector<std::pair<Combiner, std::vector<int64_t>>> cases = {
-      {Combiner::ArgMaxFirst, {1, 0, 0}}, {Combiner::ArgMaxLast, {2, 2, 3}}, {Combiner::ArgMinFirst, {0, 0, 0}}, {Combiner::ArgMinLast, {0, 2, 3}}};
+  const std::vector<std::pair<Combiner, std::vector<int64_t>>> cases = {{Combiner::ArgMaxFirst, {1, 0, 0}},
+                                                                        {Combiner::ArgMaxLast, {2, 2, 3}},
+                                                                        {Combiner::ArgMinFirst, {0, 0, 0}},
+                                                                        {Combiner::ArgMinLast, {0, 2, 3}}};
   for (const auto& [c, want] : cases) {
     Builder b;
     const int x = b.input(DType::F32, {3, 4});
-    auto& s = b.stage(StageKind::Reduce, {3}, {4}, [&](auto& i, auto& r) { return std::vector<Expr>{rd(x, DType::F32, {i[0], r[0]}), ex::index(r[0])}; });
+    auto& s = b.stage(StageKind::Reduce, {3}, {4}, [&](auto& i, auto& r) {
+      return std::vector<Expr>{rd(x, DType::F32, {i[0], r[0]}), ex::index(r[0])};
+    });
     s.combiner = c;
     const int index = s.results[1];
     EXPECT_EQ(contents<int64_t>(b.run({index}, {tensor(DType::F32, {3, 4}, xs)})[0]), want) << k::name(c);
-    }
+  }
 }
 
 TEST(Interpreter, ArgMaxOverALongAxisKeepsTheFirst) {
@@ -183,7 +197,8 @@ TEST(Interpreter, ArgMaxOverALongAxisKeepsTheFirst) {
   xs[1700] = xs[2900] = 9;
   Builder b;
   const int x = b.input(DType::I32, {3000});
-  auto& s = b.stage(StageKind::Reduce, {}, {3000}, [&](auto&, auto& r) { return std::vector<Expr>{rd(x, DType::I32, {r[0]}), ex::index(r[0])}; });
+  auto& s = b.stage(StageKind::Reduce, {}, {3000},
+                    [&](auto&, auto& r) { return std::vector<Expr>{rd(x, DType::I32, {r[0]}), ex::index(r[0])}; });
   s.combiner = Combiner::ArgMaxFirst;
   const int index = s.results[1];
   EXPECT_EQ(contents<int64_t>(b.run({index}, {tensor(DType::I32, {3000}, xs)})[0])[0], 1700);
@@ -191,12 +206,17 @@ TEST(Interpreter, ArgMaxOverALongAxisKeepsTheFirst) {
 
 TEST(Interpreter, CumulativeSumInEveryDirection) {
   const std::vector<int32_t> xs = {1, 2, 3, 4, 5, 6};
-  struct Case { int axis; bool exclusive, reverse; std::vector<int32_t> want; };
-  for (const Case& c : {Case{1, false, false, {1, 3, 6, 4, 9, 15}}, Case{1, true, false, {0, 1, 3, 0, 4, 9}}, Case{1, false, true, {6, 5, 3, 15, 11, 6}},
-                        Case{0, true, true, {4, 5, 6, 0, 0, 0}}}) {
+  struct Case {
+    int axis;
+    bool exclusive, reverse;
+    std::vector<int32_t> want;
+  };
+  for (const Case& c : {Case{1, false, false, {1, 3, 6, 4, 9, 15}}, Case{1, true, false, {0, 1, 3, 0, 4, 9}},
+                        Case{1, false, true, {6, 5, 3, 15, 11, 6}}, Case{0, true, true, {4, 5, 6, 0, 0, 0}}}) {
     Builder b;
     const int x = b.input(DType::I32, {2, 3});
-    auto& s = b.stage(StageKind::Scan, {2, 3}, {}, [&](auto& i, auto&) { return std::vector<Expr>{rd(x, DType::I32, i)}; });
+    auto& s =
+        b.stage(StageKind::Scan, {2, 3}, {}, [&](auto& i, auto&) { return std::vector<Expr>{rd(x, DType::I32, i)}; });
     s.axis = c.axis;
     s.exclusive = c.exclusive;
     s.reverse = c.reverse;
@@ -224,7 +244,9 @@ TEST(Interpreter, ScatterInOrderAndWithACombiner) {
     Builder b;
     const int base = b.input(DType::F32, {4}), index = b.input(DType::I64, {3}), update = b.input(DType::F32, {3});
     const int y = scatter(b, c, base, index, update, 3, 4).results[0];
-    const auto got = contents<float>(b.run({y}, {tensor<float>(DType::F32, {4}, {1, 2, 3, 4}), tensor<int64_t>(DType::I64, {3}, {2, 0, 2}), tensor<float>(DType::F32, {3}, {10, 20, 5})})[0]);
+    const auto got = contents<float>(
+        b.run({y}, {tensor<float>(DType::F32, {4}, {1, 2, 3, 4}), tensor<int64_t>(DType::I64, {3}, {2, 0, 2}),
+                    tensor<float>(DType::F32, {3}, {10, 20, 5})})[0]);
     if (c == Combiner::Assign) {
       EXPECT_EQ(got, (std::vector<float>{20, 2, 5, 4}));
     }
@@ -244,12 +266,12 @@ TEST(Interpreter, ScatterOutsideFailsOrIsSkipped) {
     auto& s = scatter(b, Combiner::Assign, base, index, update, 2, 4);
     s.skip_outside = skip;
     b.p.body.outputs = {s.results[0]};
-    auto r = run_program(b.p, {tensor<float>(DType::F32, {4}, {1, 2, 3, 4}), tensor<int64_t>(DType::I64, {2}, {4, 1}), tensor<float>(DType::F32, {2}, {10, 20})});
+    auto r = run_program(b.p, {tensor<float>(DType::F32, {4}, {1, 2, 3, 4}), tensor<int64_t>(DType::I64, {2}, {4, 1}),
+                               tensor<float>(DType::F32, {2}, {10, 20})});
     ASSERT_EQ(static_cast<bool>(r), skip);
     if (skip) {
       EXPECT_EQ(contents<float>((*r)[0]), (std::vector<float>{1, 20, 3, 4}));
-    }
-    else {
+    } else {
       EXPECT_EQ(r.error().message, "index 4 out of range [0, 4)");
     }
   }
@@ -258,11 +280,13 @@ TEST(Interpreter, ScatterOutsideFailsOrIsSkipped) {
 TEST(Interpreter, GatherChecksItsIndices) {
   Builder b;
   const int x = b.input(DType::F32, {5, 3}), index = b.input(DType::I64, {4});
-  const int y = b.map({4, 3}, [&](auto& i) { return ex::read(x, DType::F32, {rd(index, DType::I64, {i[0]}), at(i, 1)}); });
+  const int y =
+      b.map({4, 3}, [&](auto& i) { return ex::read(x, DType::F32, {rd(index, DType::I64, {i[0]}), at(i, 1)}); });
   std::vector<float> xs(15);
   std::iota(xs.begin(), xs.end(), 0.0f);
-  EXPECT_EQ(contents<float>(b.run({y}, {tensor(DType::F32, {5, 3}, xs), tensor<int64_t>(DType::I64, {4}, {4, 0, 2, 2})})[0]),
-            (std::vector<float>{12, 13, 14, 0, 1, 2, 6, 7, 8, 6, 7, 8}));
+  EXPECT_EQ(
+      contents<float>(b.run({y}, {tensor(DType::F32, {5, 3}, xs), tensor<int64_t>(DType::I64, {4}, {4, 0, 2, 2})})[0]),
+      (std::vector<float>{12, 13, 14, 0, 1, 2, 6, 7, 8, 6, 7, 8}));
   auto bad = run_program(b.p, {tensor(DType::F32, {5, 3}, xs), tensor<int64_t>(DType::I64, {4}, {4, 0, -1, 2})});
   ASSERT_FALSE(bad);
   EXPECT_EQ(bad.error().message, "index -1 out of range [0, 5)");
@@ -275,13 +299,16 @@ TEST(Interpreter, SelectGuardsItsReads) {
   const int x = b.input(DType::I64, {n}), y = b.input(DType::I64, {n});
   auto joined = [&](const std::vector<Dim>& i) {
     const Expr c = at(i, 0) < ex::integer(DType::I64, n);
-    return ex::select(c, ex::read(x, DType::I64, {at(i, 0)}), ex::read(y, DType::I64, {at(i, 0) - ex::integer(DType::I64, n)}));
+    return ex::select(c, ex::read(x, DType::I64, {at(i, 0)}),
+                      ex::read(y, DType::I64, {at(i, 0) - ex::integer(DType::I64, n)}));
   };
   const int z = b.map({2 * n}, joined);
-  const int filled = b.map({2 * n}, [&](auto& i) { return rd_or(x, DType::I64, {i[0]}, rd(y, DType::I64, {i[0] - n})); });
+  const int filled =
+      b.map({2 * n}, [&](auto& i) { return rd_or(x, DType::I64, {i[0]}, rd(y, DType::I64, {i[0] - n})); });
   const int odd = b.map({n}, [&](auto& i) {
     const Expr v = rd(x, DType::I64, {i[0]});
-    return ex::select(eq(ex::binary(ScalarOp::Rem, v, ex::integer(DType::I64, 2)), ex::integer(DType::I64, 1)), ex::read(y, DType::I64, {v - ex::integer(DType::I64, 1)}), ex::integer(DType::I64, -7));
+    return ex::select(eq(ex::binary(ScalarOp::Rem, v, ex::integer(DType::I64, 2)), ex::integer(DType::I64, 1)),
+                      ex::read(y, DType::I64, {v - ex::integer(DType::I64, 1)}), ex::integer(DType::I64, -7));
   });
   std::vector<int64_t> xs(n), ys(n);
   for (int64_t i = 0; i < n; ++i) xs[static_cast<size_t>(i)] = i, ys[static_cast<size_t>(i)] = 1000 + i;
@@ -312,7 +339,9 @@ TEST(Interpreter, WalkFollowsATreePerRow) {
   const Expr one = ex::integer(DType::I64, 1), two = ex::integer(DType::I64, 2);
   s.init = {rd(x, DType::I64, {Dim(s.iters[0].symbol)}), ex::integer(DType::I64, 0)};
   s.condition = ex::binary(ScalarOp::Ne, local(0), one);
-  s.body = {ex::select(eq(ex::binary(ScalarOp::Rem, local(0), two), one), local(0) * ex::integer(DType::I64, 3) + one, local(0) / two), local(1) + one};
+  s.body = {ex::select(eq(ex::binary(ScalarOp::Rem, local(0), two), one), local(0) * ex::integer(DType::I64, 3) + one,
+                       local(0) / two),
+            local(1) + one};
   s.results = {b.value(DType::I64, {600}), b.value(DType::I64, {600})};
   const int steps = s.results[1];
   b.p.body.stages.push_back(std::move(s));
@@ -333,7 +362,8 @@ TEST(Interpreter, SymbolicExtentsAndReshape) {
   // Transposed, then reshaped to one dimension: index i is [i mod n, i div n] of x.
   const Dim total = Dim(n) * Dim(m);
   const int y = b.map({total}, [&](auto& i) { return rd(x, DType::I32, {mod(i[0], Dim(n)), floordiv(i[0], Dim(n))}); });
-  EXPECT_EQ(contents<int32_t>(b.run({y}, {tensor<int32_t>(DType::I32, {2, 3}, {1, 2, 3, 4, 5, 6})})[0]), (std::vector<int32_t>{1, 4, 2, 5, 3, 6}));
+  EXPECT_EQ(contents<int32_t>(b.run({y}, {tensor<int32_t>(DType::I32, {2, 3}, {1, 2, 3, 4, 5, 6})})[0]),
+            (std::vector<int32_t>{1, 4, 2, 5, 3, 6}));
 }
 
 TEST(Interpreter, LoopWithScannedOutputAndGrowingState) {
@@ -348,11 +378,13 @@ TEST(Interpreter, LoopWithScannedOutputAndGrowingState) {
   loop.carried_symbols = {k_in};
   loop.symbol_init = {Dim(1)};
   k::Block body;
-  const int iteration = b.value(DType::I64, {}), condition = b.value(DType::Bool, {}), s = b.value(DType::I64, {Dim(k_in)});
+  const int iteration = b.value(DType::I64, {}), condition = b.value(DType::Bool, {}),
+            s = b.value(DType::I64, {Dim(k_in)});
   body.params = {iteration, condition, s};
   std::vector<k::Stage> outer;
   std::swap(outer, b.p.body.stages);
-  const int grown = b.map({Dim(k_in) + 1}, [&](auto& i) { return rd_or(s, DType::I64, {i[0]}, rd(iteration, DType::I64, {})); });
+  const int grown =
+      b.map({Dim(k_in) + 1}, [&](auto& i) { return rd_or(s, DType::I64, {i[0]}, rd(iteration, DType::I64, {})); });
   const int ten = b.map({}, [&](auto&) { return rd(iteration, DType::I64, {}) * ex::integer(DType::I64, 10); });
   const int more = b.map({}, [&](auto&) { return rd(iteration, DType::I64, {}) < ex::integer(DType::I64, 3); });
   std::swap(outer, b.p.body.stages);
@@ -364,7 +396,8 @@ TEST(Interpreter, LoopWithScannedOutputAndGrowingState) {
   loop.results = {final_state, collected};
   b.p.body.stages.push_back(std::move(loop));
   for (int64_t n : {0, 2, 100}) {
-    const auto out = b.run({final_state, collected}, {tensor<int64_t>(DType::I64, {}, {n}), tensor<int64_t>(DType::I64, {1}, {-5})});
+    const auto out =
+        b.run({final_state, collected}, {tensor<int64_t>(DType::I64, {}, {n}), tensor<int64_t>(DType::I64, {1}, {-5})});
     std::vector<int64_t> want{-5}, tens;
     for (int64_t i = 0; i < std::min<int64_t>(n, 4); ++i) want.push_back(i), tens.push_back(10 * i);
     EXPECT_EQ(contents<int64_t>(out[0]), want);
@@ -375,9 +408,13 @@ TEST(Interpreter, LoopWithScannedOutputAndGrowingState) {
 TEST(Interpreter, IntegersWrapAndDivideAsDocumented) {
   Builder b;
   const int x = b.input(DType::I8, {4}), y = b.input(DType::I8, {4});
-  auto op = [&](ScalarOp o) { return b.map({4}, [&](auto& i) { return ex::binary(o, rd(x, DType::I8, i), rd(y, DType::I8, i)); }); };
-  const int add = op(ScalarOp::Add), div = op(ScalarOp::Div), rem = op(ScalarOp::Rem), fmod = op(ScalarOp::FloorMod), shl = op(ScalarOp::Shl);
-  const auto out = b.run({add, div, rem, fmod, shl}, {tensor<int8_t>(DType::I8, {4}, {127, -128, -7, 5}), tensor<int8_t>(DType::I8, {4}, {1, -1, 2, 0})});
+  auto op = [&](ScalarOp o) {
+    return b.map({4}, [&](auto& i) { return ex::binary(o, rd(x, DType::I8, i), rd(y, DType::I8, i)); });
+  };
+  const int add = op(ScalarOp::Add), div = op(ScalarOp::Div), rem = op(ScalarOp::Rem), fmod = op(ScalarOp::FloorMod),
+            shl = op(ScalarOp::Shl);
+  const auto out = b.run({add, div, rem, fmod, shl}, {tensor<int8_t>(DType::I8, {4}, {127, -128, -7, 5}),
+                                                      tensor<int8_t>(DType::I8, {4}, {1, -1, 2, 0})});
   EXPECT_EQ(contents<int8_t>(out[0]), (std::vector<int8_t>{-128, 127, -5, 5}));
   EXPECT_EQ(contents<int8_t>(out[1]), (std::vector<int8_t>{127, -128, -3, 0}));
   EXPECT_EQ(contents<int8_t>(out[2]), (std::vector<int8_t>{0, 0, -1, 0}));
@@ -391,12 +428,14 @@ TEST(Interpreter, CastsTruncateSaturateAndWrap) {
   auto to = [&](DType t) { return b.map({6}, [&](auto& i) { return ex::cast(rd(x, DType::F32, i), t); }); };
   const int i8 = to(DType::I8), u8 = to(DType::U8), i64 = to(DType::I64), boolean = to(DType::Bool), i4 = to(DType::I4);
   const int wrapped = b.map({6}, [&](auto& i) { return ex::cast(rd(i64, DType::I64, i), DType::I16); });
-  const auto out = b.run({i8, u8, i64, boolean, i4, wrapped}, {tensor<float>(DType::F32, {6}, {1.9f, -1.9f, 300, -300, NAN, 1e30f})});
+  const auto out = b.run({i8, u8, i64, boolean, i4, wrapped},
+                         {tensor<float>(DType::F32, {6}, {1.9f, -1.9f, 300, -300, NAN, 1e30f})});
   EXPECT_EQ(contents<int8_t>(out[0]), (std::vector<int8_t>{1, -1, 127, -128, 0, 127}));
   EXPECT_EQ(contents<uint8_t>(out[1]), (std::vector<uint8_t>{1, 0, 255, 0, 0, 255}));
   EXPECT_EQ(contents<int64_t>(out[2]), (std::vector<int64_t>{1, -1, 300, -300, 0, INT64_MAX}));
   EXPECT_EQ(contents<uint8_t>(out[3]), (std::vector<uint8_t>{1, 1, 1, 1, 1, 1}));
-  for (int k = 0; k < 6; ++k) EXPECT_EQ(out[4].tensor->integer(k), (std::vector<int64_t>{1, -1, 7, -8, 0, 7})[static_cast<size_t>(k)]);
+  for (int k = 0; k < 6; ++k)
+    EXPECT_EQ(out[4].tensor->integer(k), (std::vector<int64_t>{1, -1, 7, -8, 0, 7})[static_cast<size_t>(k)]);
   EXPECT_EQ(contents<int16_t>(out[5]), (std::vector<int16_t>{1, -1, 300, -300, 0, -1}));
 }
 
@@ -442,7 +481,9 @@ TEST(Interpreter, EveryCombinerOnEveryWidth) {
       const std::vector<double> want = {4, 120, 4, -5};
       for (size_t k = 0; k < want.size(); ++k) {
         const TensorData& got = *out[k].tensor;
-        EXPECT_EQ(is_float(t) ? got.number(got.elements() - 1) : static_cast<double>(got.integer(got.elements() - 1)), want[k]) << name(t) << " " << k;
+        EXPECT_EQ(is_float(t) ? got.number(got.elements() - 1) : static_cast<double>(got.integer(got.elements() - 1)),
+                  want[k])
+            << name(t) << " " << k;
       }
     }
 }
@@ -501,7 +542,8 @@ TEST(Interpreter, Speed) {
     Builder b;
     const int64_t n = 1 << 22;
     const int x = b.input(DType::F32, {1, 64, 256, 256}), y = b.input(DType::F32, {1, 64, 256, 256});
-    const int z = b.map({1, 64, 256, 256}, [&](auto& i) { return max(rd(x, DType::F32, i) + rd(y, DType::F32, i), 0); });
+    const int z =
+        b.map({1, 64, 256, 256}, [&](auto& i) { return max(rd(x, DType::F32, i) + rd(y, DType::F32, i), 0); });
     b.p.body.outputs = {z};
     const auto v = tensor(DType::F32, {1, 64, 256, 256}, random_floats(static_cast<size_t>(n), 1));
     auto warm = run_program(b.p, {v, v});
@@ -517,10 +559,12 @@ TEST(Interpreter, Speed) {
     Builder b;
     const int x = b.input(DType::F32, {1, 64, 56, 56}), f = b.input(DType::F32, {64, 64, 3, 3});
     const int acc = b.reduce(Combiner::Sum, {1, 64, 56, 56}, {64, 3, 3}, [&](auto& i, auto& r) {
-      return rd_or(x, DType::F32, {i[0], r[0], i[2] + r[1] - 1, i[3] + r[2] - 1}, ex::number(DType::F32, 0)) * rd(f, DType::F32, {i[1], r[0], r[1], r[2]});
+      return rd_or(x, DType::F32, {i[0], r[0], i[2] + r[1] - 1, i[3] + r[2] - 1}, ex::number(DType::F32, 0)) *
+             rd(f, DType::F32, {i[1], r[0], r[1], r[2]});
     });
     b.p.body.outputs = {acc};
-    const auto v = tensor(DType::F32, {1, 64, 56, 56}, random_floats(64 * 56 * 56, 1)), w = tensor(DType::F32, {64, 64, 3, 3}, random_floats(64 * 64 * 9, 1));
+    const auto v = tensor(DType::F32, {1, 64, 56, 56}, random_floats(64 * 56 * 56, 1)),
+               w = tensor(DType::F32, {64, 64, 3, 3}, random_floats(64 * 64 * 9, 1));
     const auto t = Clock::now();
     auto r = run_program(b.p, {v, w});
     const double s = std::chrono::duration<double>(Clock::now() - t).count();

@@ -25,7 +25,8 @@ TEST(Quantize, HalfToEvenAndSaturates) {
 
 TEST(Quantize, PerAxisAndBlocks) {
   auto x = floats({3, 10}, 50);
-  auto scale = tensor<float>({3}, {0.5f, 0.25f, 2}), blocks = tensor<float>({3, 4}, {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12});
+  auto scale = tensor<float>({3}, {0.5f, 0.25f, 2}),
+       blocks = tensor<float>({3, 4}, {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12});
   auto zero = tensor<int8_t>({3}, {1, -7, 30});
   auto q = run1("quantize_linear", {x, scale, zero}, {{"axis", int64_t{0}}});
   auto expected = [&](const Shape& i) {
@@ -35,11 +36,15 @@ TEST(Quantize, PerAxisAndBlocks) {
   expect_is(q, {3, 10}, expected, 0);
   expect_is(run1("dequantize_linear", {q, scale, zero}, {{"axis", int64_t{0}}}), {3, 10},
             [&](const Shape& i) { return (expected(i) - zero->number(i[0])) * scale->number(i[0]); });
-  auto b = run1("quantize_linear", {x, blocks}, {{"axis", int64_t{1}}, {"block_size", int64_t{3}}, {"output_dtype", int64_t{3}}}, false);
-  expect_is(b, {3, 10}, [&](const Shape& i) {
-    float v = static_cast<float>(number_at(x, i)) / static_cast<float>(number_at(blocks, {i[0], i[1] / 3}));
-    return std::nearbyint(v);
-  }, 0);
+  auto b = run1("quantize_linear", {x, blocks},
+                {{"axis", int64_t{1}}, {"block_size", int64_t{3}}, {"output_dtype", int64_t{3}}}, false);
+  expect_is(
+      b, {3, 10},
+      [&](const Shape& i) {
+        float v = static_cast<float>(number_at(x, i)) / static_cast<float>(number_at(blocks, {i[0], i[1] / 3}));
+        return std::nearbyint(v);
+      },
+      0);
 }
 
 TEST(Quantize, Dynamic) {
@@ -51,22 +56,35 @@ TEST(Quantize, Dynamic) {
   double zero = std::nearbyint(-lo / scale);
   EXPECT_EQ(y[1]->number(0), scale);
   EXPECT_EQ(y[2]->number(0), zero);
-  expect_is(y[0], {3, 7}, [&](const Shape& i) { return std::min(std::max(std::nearbyint(static_cast<float>(number_at(x, i)) / scale) + zero, 0.0), 255.0); }, 0);
+  expect_is(
+      y[0], {3, 7},
+      [&](const Shape& i) {
+        return std::min(std::max(std::nearbyint(static_cast<float>(number_at(x, i)) / scale) + zero, 0.0), 255.0);
+      },
+      0);
 }
 
 TEST(Quantize, MatMul) {
   auto a = tensor<uint8_t>({2, 3}, {1, 200, 3, 4, 5, 255}), b = tensor<uint8_t>({3, 2}, {7, 127, 3, 200, 5, 6});
-  auto y = run1("qlinear_mat_mul", {a, f32(0.1f), constant(tensor<uint8_t>({}, {100})), b, f32(0.2f), constant(tensor<uint8_t>({}, {9})), f32(3), constant(tensor<uint8_t>({}, {50}))});
-  expect_is(y, {2, 2}, [&](const Shape& i) {
-    double s = 0;
-    for (int64_t k = 0; k < 3; ++k) s += (number_at(a, {i[0], k}) - 100) * (number_at(b, {k, i[1]}) - 9);
-    return std::min(std::max(std::nearbyint(static_cast<float>(s) * (0.1f * 0.2f / 3)) + 50.0, 0.0), 255.0);
-  }, 0);
-  auto sum = run1("qlinear_add", {a, f32(0.5f), constant(tensor<uint8_t>({}, {3})), a, f32(0.25f), constant(tensor<uint8_t>({}, {1})), f32(1), constant(tensor<uint8_t>({}, {0}))});
-  expect_is(sum, {2, 3}, [&](const Shape& i) {
-    double v = (number_at(a, i) - 3) * 0.5 + (number_at(a, i) - 1) * 0.25;
-    return std::min(std::max(std::nearbyint(v), 0.0), 255.0);
-  }, 0);
+  auto y = run1("qlinear_mat_mul", {a, f32(0.1f), constant(tensor<uint8_t>({}, {100})), b, f32(0.2f),
+                                    constant(tensor<uint8_t>({}, {9})), f32(3), constant(tensor<uint8_t>({}, {50}))});
+  expect_is(
+      y, {2, 2},
+      [&](const Shape& i) {
+        double s = 0;
+        for (int64_t k = 0; k < 3; ++k) s += (number_at(a, {i[0], k}) - 100) * (number_at(b, {k, i[1]}) - 9);
+        return std::min(std::max(std::nearbyint(static_cast<float>(s) * (0.1f * 0.2f / 3)) + 50.0, 0.0), 255.0);
+      },
+      0);
+  auto sum = run1("qlinear_add", {a, f32(0.5f), constant(tensor<uint8_t>({}, {3})), a, f32(0.25f),
+                                  constant(tensor<uint8_t>({}, {1})), f32(1), constant(tensor<uint8_t>({}, {0}))});
+  expect_is(
+      sum, {2, 3},
+      [&](const Shape& i) {
+        double v = (number_at(a, i) - 3) * 0.5 + (number_at(a, i) - 1) * 0.25;
+        return std::min(std::max(std::nearbyint(v), 0.0), 255.0);
+      },
+      0);
 }
 
 // --- recurrences ------------------------------------------------------------------------------------------------------
@@ -78,8 +96,15 @@ struct Rnn {
   TensorRef x, w, r, bias;
   std::vector<int64_t> lens;
   Rnn(int64_t time, int64_t batch, int64_t inputs, int64_t hidden, int64_t gates, int64_t dirs)
-      : t(time), b(batch), in(inputs), h(hidden), x(floats({time, batch, inputs})), w(floats({dirs, gates * hidden, inputs})),
-        r(floats({dirs, gates * hidden, hidden})), bias(floats({dirs, 2 * gates * hidden})), lens(static_cast<size_t>(batch), time) {}
+      : t(time),
+        b(batch),
+        in(inputs),
+        h(hidden),
+        x(floats({time, batch, inputs})),
+        w(floats({dirs, gates * hidden, inputs})),
+        r(floats({dirs, gates * hidden, hidden})),
+        bias(floats({dirs, 2 * gates * hidden})),
+        lens(static_cast<size_t>(batch), time) {}
   // Row j of W x[t] + Wb and of R h + Rb.
   double input(int64_t d, int64_t time, int64_t n, int64_t j) const {
     double s = bias->number(d * bias->dims[1] + j);
@@ -97,7 +122,11 @@ TEST(Recurrent, LstmBothDirectionsWithLengths) {
   Rnn m(5, 3, 4, 2, 4, 2);
   m.lens = {5, 3, 1};
   auto lens = tensor<int32_t>({3}, {5, 3, 1});
-  auto y = run({"lstm", {m.x, m.w, m.r, m.bias, lens}, {{"direction", std::string("bidirectional")}, {"hidden_size", int64_t{2}}}, 3, false});
+  auto y = run({"lstm",
+                {m.x, m.w, m.r, m.bias, lens},
+                {{"direction", std::string("bidirectional")}, {"hidden_size", int64_t{2}}},
+                3,
+                false});
   std::map<Shape, double> seq, last_h, last_c;
   for (int64_t d = 0; d < 2; ++d)
     for (int64_t n = 0; n < 3; ++n) {
@@ -115,7 +144,8 @@ TEST(Recurrent, LstmBothDirectionsWithLengths) {
         h = nh;
         c = nc;
       }
-      for (int64_t k = 0; k < 2; ++k) last_h[{d, n, k}] = h[static_cast<size_t>(k)], last_c[{d, n, k}] = c[static_cast<size_t>(k)];
+      for (int64_t k = 0; k < 2; ++k)
+        last_h[{d, n, k}] = h[static_cast<size_t>(k)], last_c[{d, n, k}] = c[static_cast<size_t>(k)];
     }
   expect_is(y[0], {5, 2, 3, 2}, [&](const Shape& i) { return seq.count(i) ? seq[i] : 0.0; });
   expect_is(y[1], {2, 3, 2}, [&](const Shape& i) { return last_h[i]; });
@@ -125,7 +155,11 @@ TEST(Recurrent, LstmBothDirectionsWithLengths) {
 TEST(Recurrent, LstmPeepholesInitialStateReverse) {
   Rnn m(3, 1, 2, 3, 4, 1);
   auto h0 = floats({1, 1, 3}, 0.5), c0 = floats({1, 1, 3}, 0.25), p = floats({1, 9});
-  auto y = run({"lstm", {m.x, m.w, m.r, m.bias, {}, h0, c0, p}, {{"direction", std::string("reverse")}, {"hidden_size", int64_t{3}}}, 3, false});
+  auto y = run({"lstm",
+                {m.x, m.w, m.r, m.bias, {}, h0, c0, p},
+                {{"direction", std::string("reverse")}, {"hidden_size", int64_t{3}}},
+                3,
+                false});
   std::vector<double> h(3), c(3);
   for (size_t k = 0; k < 3; ++k) h[k] = h0->number(static_cast<int64_t>(k)), c[k] = c0->number(static_cast<int64_t>(k));
   for (int64_t t = 3; t-- > 0;) {
@@ -148,7 +182,8 @@ TEST(Recurrent, LstmPeepholesInitialStateReverse) {
 TEST(Recurrent, GruBothForms) {
   for (int64_t linear : {0, 1}) {
     Rnn m(4, 2, 3, 3, 3, 1);
-    auto y = run({"gru", {m.x, m.w, m.r, m.bias}, {{"linear_before_reset", linear}, {"hidden_size", int64_t{3}}}, 2, false});
+    auto y =
+        run({"gru", {m.x, m.w, m.r, m.bias}, {{"linear_before_reset", linear}, {"hidden_size", int64_t{3}}}, 2, false});
     for (int64_t n = 0; n < 2; ++n) {
       std::vector<double> h(3, 0);
       for (int64_t t = 0; t < 4; ++t) {
@@ -175,13 +210,22 @@ TEST(Recurrent, GruBothForms) {
 
 TEST(Recurrent, RnnWithActivationAndClip) {
   Rnn m(3, 2, 3, 2, 1, 1);
-  auto y = run({"rnn", {m.x, m.w, m.r, m.bias}, {{"activations", std::vector<std::string>{"Affine"}}, {"activation_alpha", std::vector<double>{0.5}},
-                {"activation_beta", std::vector<double>{0.1}}, {"clip", 0.6}, {"hidden_size", int64_t{2}}}, 2, false});
+  auto y = run({"rnn",
+                {m.x, m.w, m.r, m.bias},
+                {{"activations", std::vector<std::string>{"Affine"}},
+                 {"activation_alpha", std::vector<double>{0.5}},
+                 {"activation_beta", std::vector<double>{0.1}},
+                 {"clip", 0.6},
+                 {"hidden_size", int64_t{2}}},
+                2,
+                false});
   for (int64_t n = 0; n < 2; ++n) {
     std::vector<double> h(2, 0);
     for (int64_t t = 0; t < 3; ++t) {
       std::vector<double> next(2);
-      for (int64_t k = 0; k < 2; ++k) next[static_cast<size_t>(k)] = 0.5 * std::min(std::max(m.input(0, t, n, k) + m.recurrent(0, h, k), -0.6), 0.6) + 0.1;
+      for (int64_t k = 0; k < 2; ++k)
+        next[static_cast<size_t>(k)] =
+            0.5 * std::min(std::max(m.input(0, t, n, k) + m.recurrent(0, h, k), -0.6), 0.6) + 0.1;
       h = next;
       for (int64_t k = 0; k < 2; ++k) EXPECT_NEAR(number_at(y[0], {t, 0, n, k}), h[static_cast<size_t>(k)], 1e-5);
     }
@@ -191,10 +235,15 @@ TEST(Recurrent, RnnWithActivationAndClip) {
 // --- attention --------------------------------------------------------------------------------------------------------
 
 TEST(Attention, GroupedHeadsCausalWithPast) {
-  auto q = floats({2, 4, 3, 5}), k = floats({2, 2, 3, 5}), v = floats({2, 2, 3, 6}), pk = floats({2, 2, 2, 5}), pv = floats({2, 2, 2, 6});
+  auto q = floats({2, 4, 3, 5}), k = floats({2, 2, 3, 5}), v = floats({2, 2, 3, 6}), pk = floats({2, 2, 2, 5}),
+       pv = floats({2, 2, 2, 6});
   auto y = run({"attention", {q, k, v, {}, pk, pv}, {{"is_causal", int64_t{1}}, {"softcap", 2.0}}, 3, false});
-  auto key = [&](int64_t b, int64_t h, int64_t j, int64_t e) { return j < 2 ? number_at(pk, {b, h, j, e}) : number_at(k, {b, h, j - 2, e}); };
-  auto value = [&](int64_t b, int64_t h, int64_t j, int64_t e) { return j < 2 ? number_at(pv, {b, h, j, e}) : number_at(v, {b, h, j - 2, e}); };
+  auto key = [&](int64_t b, int64_t h, int64_t j, int64_t e) {
+    return j < 2 ? number_at(pk, {b, h, j, e}) : number_at(k, {b, h, j - 2, e});
+  };
+  auto value = [&](int64_t b, int64_t h, int64_t j, int64_t e) {
+    return j < 2 ? number_at(pv, {b, h, j, e}) : number_at(v, {b, h, j - 2, e});
+  };
   expect_is(y[0], {2, 4, 3, 6}, [&](const Shape& i) {
     double sum = 0, out = 0;
     for (int64_t j = 0; j <= i[2] + 2; ++j) {
@@ -221,7 +270,8 @@ TEST(Attention, RotaryTurnsPairs) {
   auto x = floats({2, 3, 8}), cos = floats({10, 2}), sin = floats({10, 2});
   auto at = tensor<int64_t>({2, 3}, {0, 4, 9, 1, 1, 2});
   for (int64_t interleaved : {0, 1}) {
-    auto y = run1("rotary_embedding", {x, cos, sin, at}, {{"num_heads", int64_t{2}}, {"interleaved", interleaved}}, false);
+    auto y =
+        run1("rotary_embedding", {x, cos, sin, at}, {{"num_heads", int64_t{2}}, {"interleaved", interleaved}}, false);
     expect_is(y, {2, 3, 8}, [&](const Shape& i) {
       int64_t h = i[2] / 4, e = i[2] % 4, pair = interleaved ? e / 2 : e % 2, second = interleaved ? e % 2 : e / 2;
       int64_t p = static_cast<int64_t>(number_at(at, {i[0], i[1]}));
@@ -241,7 +291,8 @@ Attrs trees(bool classifier) {
   Attrs a{{"nodes_treeids", std::vector<int64_t>{0, 0, 0, 0, 0, 1, 1, 1}},
           {"nodes_nodeids", std::vector<int64_t>{0, 1, 2, 3, 4, 0, 1, 2}},
           {"nodes_featureids", std::vector<int64_t>{0, 1, 0, 0, 0, 2, 0, 0}},
-          {"nodes_modes", std::vector<std::string>{"BRANCH_LEQ", "BRANCH_GT", "LEAF", "LEAF", "LEAF", "BRANCH_LT", "LEAF", "LEAF"}},
+          {"nodes_modes",
+           std::vector<std::string>{"BRANCH_LEQ", "BRANCH_GT", "LEAF", "LEAF", "LEAF", "BRANCH_LT", "LEAF", "LEAF"}},
           {"nodes_values", std::vector<double>{0.1, -0.2, 0, 0, 0, 0.3, 0, 0}},
           {"nodes_truenodeids", std::vector<int64_t>{1, 3, 0, 0, 0, 1, 0, 0}},
           {"nodes_falsenodeids", std::vector<int64_t>{2, 4, 0, 0, 0, 2, 0, 0}}};
@@ -265,8 +316,9 @@ TEST(Trees, RegressorAndClassifier) {
   Attrs r = trees(false);
   r.set("n_targets", int64_t{3});
   r.set("base_values", std::vector<double>{0.5, 0, -1});
-  expect_is(run1("tree_ensemble_regressor", {x}, r), {37, 3},
-            [&](const Shape& i) { return tree_scores(x, i[0])[static_cast<size_t>(i[1])] + std::vector<double>{0.5, 0, -1}[static_cast<size_t>(i[1])]; });
+  expect_is(run1("tree_ensemble_regressor", {x}, r), {37, 3}, [&](const Shape& i) {
+    return tree_scores(x, i[0])[static_cast<size_t>(i[1])] + std::vector<double>{0.5, 0, -1}[static_cast<size_t>(i[1])];
+  });
   Attrs c = trees(true);
   c.set("classlabels_strings", std::vector<std::string>{"a", "b", "c"});
   c.set("post_transform", std::string("SOFTMAX"));
@@ -276,7 +328,8 @@ TEST(Trees, RegressorAndClassifier) {
     size_t best = s[0] >= s[1] && s[0] >= s[2] ? 0 : s[1] >= s[2] ? 1 : 2;
     EXPECT_EQ(y[0]->strings[static_cast<size_t>(n)], (std::vector<std::string>{"a", "b", "c"}[best]));
     double sum = std::exp(s[0]) + std::exp(s[1]) + std::exp(s[2]);
-    for (int64_t k = 0; k < 3; ++k) EXPECT_NEAR(number_at(y[1], {n, k}), std::exp(s[static_cast<size_t>(k)]) / sum, 1e-5);
+    for (int64_t k = 0; k < 3; ++k)
+      EXPECT_NEAR(number_at(y[1], {n, k}), std::exp(s[static_cast<size_t>(k)]) / sum, 1e-5);
   }
 }
 
@@ -289,12 +342,14 @@ TEST(Trees, RefusesCyclesAndMissingNodes) {
   EXPECT_NE(error_of("tree_ensemble_regressor", {floats({2, 3})}, r).find("tree 0 has no node 9"), std::string::npos);
   r = trees(false);
   r.set("n_targets", int64_t{3});
-  EXPECT_NE(error_of("tree_ensemble_regressor", {floats({2, 2})}, r).find("input has 2 columns, expected at least 3"), std::string::npos);
+  EXPECT_NE(error_of("tree_ensemble_regressor", {floats({2, 2})}, r).find("input has 2 columns, expected at least 3"),
+            std::string::npos);
 }
 
 TEST(Models, LinearAndSupportVectors) {
   auto x = floats({5, 2});
-  Attrs a{{"coefficients", std::vector<double>{1, -2, 0.5, 3, -1, 1}}, {"intercepts", std::vector<double>{0.1, 0.2, 0.3}}};
+  Attrs a{{"coefficients", std::vector<double>{1, -2, 0.5, 3, -1, 1}},
+          {"intercepts", std::vector<double>{0.1, 0.2, 0.3}}};
   a.set("classlabels_ints", std::vector<int64_t>{7, 8, 9});
   auto y = run({"linear_classifier", {x}, a, 2, false});
   double w[3][2] = {{1, -2}, {0.5, 3}, {-1, 1}}, b[3] = {0.1, 0.2, 0.3};
@@ -308,32 +363,54 @@ TEST(Models, LinearAndSupportVectors) {
     }
     EXPECT_EQ(y[0]->integer(n), label);
   }
-  auto r = run1("svm_regressor", {x}, {{"kernel_type", std::string("RBF")}, {"kernel_params", std::vector<double>{0.7, 0, 3}}, {"n_supports", int64_t{2}},
-                {"support_vectors", std::vector<double>{0.1, 0.2, -0.3, 0.4}}, {"coefficients", std::vector<double>{1.5, -0.5}}, {"rho", std::vector<double>{0.25}}}, false);
+  auto r = run1("svm_regressor", {x},
+                {{"kernel_type", std::string("RBF")},
+                 {"kernel_params", std::vector<double>{0.7, 0, 3}},
+                 {"n_supports", int64_t{2}},
+                 {"support_vectors", std::vector<double>{0.1, 0.2, -0.3, 0.4}},
+                 {"coefficients", std::vector<double>{1.5, -0.5}},
+                 {"rho", std::vector<double>{0.25}}},
+                false);
   expect_is(r, {5, 1}, [&](const Shape& i) {
-    auto k = [&](double p, double q) { return std::exp(-0.7 * (std::pow(number_at(x, {i[0], 0}) - p, 2) + std::pow(number_at(x, {i[0], 1}) - q, 2))); };
+    auto k = [&](double p, double q) {
+      return std::exp(-0.7 * (std::pow(number_at(x, {i[0], 0}) - p, 2) + std::pow(number_at(x, {i[0], 1}) - q, 2)));
+    };
     return 1.5 * k(0.1, 0.2) - 0.5 * k(-0.3, 0.4) + 0.25;
   });
 }
 
 TEST(Models, Encoders) {
   auto words = strings({4}, {"pear", "apple", "fig", "plum"});
-  EXPECT_EQ(values<int64_t>(run1("label_encoder", {words}, {{"keys_strings", std::vector<std::string>{"fig", "apple", "pear"}},
-                                 {"values_int64s", std::vector<int64_t>{30, 10, 20}}, {"default_int64", int64_t{-5}}})), (std::vector<int64_t>{20, 10, 30, -5}));
+  EXPECT_EQ(values<int64_t>(run1("label_encoder", {words},
+                                 {{"keys_strings", std::vector<std::string>{"fig", "apple", "pear"}},
+                                  {"values_int64s", std::vector<int64_t>{30, 10, 20}},
+                                  {"default_int64", int64_t{-5}}})),
+            (std::vector<int64_t>{20, 10, 30, -5}));
   auto numbers = tensor<int64_t>({3}, {5, -1, 8});
-  EXPECT_EQ(run1("label_encoder", {numbers}, {{"keys_int64s", std::vector<int64_t>{8, 5}}, {"values_strings", std::vector<std::string>{"x", "y"}}, {"default_string", std::string("?")}})->strings,
+  EXPECT_EQ(run1("label_encoder", {numbers},
+                 {{"keys_int64s", std::vector<int64_t>{8, 5}},
+                  {"values_strings", std::vector<std::string>{"x", "y"}},
+                  {"default_string", std::string("?")}})
+                ->strings,
             (std::vector<std::string>{"y", "?", "x"}));
   expect_is(run1("one_hot_encoder", {numbers}, {{"cats_int64s", std::vector<int64_t>{5, 8}}}), {3, 2},
             [](const Shape& i) { return (i[0] == 0 && i[1] == 0) || (i[0] == 2 && i[1] == 1) ? 1.0 : 0.0; });
-  expect_is(run1("normalizer", {floats({3, 4})}, {{"norm", std::string("L2")}}), {3, 4}, [x = floats({3, 4})](const Shape& i) {
-    double s = 0;
-    for (int64_t k = 0; k < 4; ++k) s += std::pow(number_at(x, {i[0], k}), 2);
-    return number_at(x, i) / std::sqrt(s);
-  });
+  expect_is(run1("normalizer", {floats({3, 4})}, {{"norm", std::string("L2")}}), {3, 4},
+            [x = floats({3, 4})](const Shape& i) {
+              double s = 0;
+              for (int64_t k = 0; k < 4; ++k) s += std::pow(number_at(x, {i[0], k}), 2);
+              return number_at(x, i) / std::sqrt(s);
+            });
   // Bigrams of [1 2] and [2 2], one element may be left out.
   auto x = tensor<int64_t>({1, 5}, {1, 2, 2, 1, 2});
-  auto y = run1("tf_idf_vectorizer", {x}, {{"mode", std::string("TF")}, {"min_gram_length", int64_t{2}}, {"max_gram_length", int64_t{2}}, {"max_skip_count", int64_t{1}},
-                {"ngram_counts", std::vector<int64_t>{0, 1}}, {"ngram_indexes", std::vector<int64_t>{0, 1, 2}}, {"pool_int64s", std::vector<int64_t>{1, 1, 2, 2, 2}}});
+  auto y = run1("tf_idf_vectorizer", {x},
+                {{"mode", std::string("TF")},
+                 {"min_gram_length", int64_t{2}},
+                 {"max_gram_length", int64_t{2}},
+                 {"max_skip_count", int64_t{1}},
+                 {"ngram_counts", std::vector<int64_t>{0, 1}},
+                 {"ngram_indexes", std::vector<int64_t>{0, 1, 2}},
+                 {"pool_int64s", std::vector<int64_t>{1, 1, 2, 2, 2}}});
   EXPECT_EQ(values<float>(y), (std::vector<float>{0, 3, 2}));
 }
 

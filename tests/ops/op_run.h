@@ -13,17 +13,48 @@
 
 namespace ingot::test {
 
-template <class T> struct DTypeOf;
-template <> struct DTypeOf<float> { static constexpr DType value = DType::F32; };
-template <> struct DTypeOf<double> { static constexpr DType value = DType::F64; };
-template <> struct DTypeOf<int64_t> { static constexpr DType value = DType::I64; };
-template <> struct DTypeOf<int32_t> { static constexpr DType value = DType::I32; };
-template <> struct DTypeOf<int16_t> { static constexpr DType value = DType::I16; };
-template <> struct DTypeOf<int8_t> { static constexpr DType value = DType::I8; };
-template <> struct DTypeOf<uint8_t> { static constexpr DType value = DType::U8; };
-template <> struct DTypeOf<uint16_t> { static constexpr DType value = DType::U16; };
-template <> struct DTypeOf<uint64_t> { static constexpr DType value = DType::U64; };
-template <> struct DTypeOf<bool> { static constexpr DType value = DType::Bool; };
+template <class T>
+struct DTypeOf;
+template <>
+struct DTypeOf<float> {
+  static constexpr DType value = DType::F32;
+};
+template <>
+struct DTypeOf<double> {
+  static constexpr DType value = DType::F64;
+};
+template <>
+struct DTypeOf<int64_t> {
+  static constexpr DType value = DType::I64;
+};
+template <>
+struct DTypeOf<int32_t> {
+  static constexpr DType value = DType::I32;
+};
+template <>
+struct DTypeOf<int16_t> {
+  static constexpr DType value = DType::I16;
+};
+template <>
+struct DTypeOf<int8_t> {
+  static constexpr DType value = DType::I8;
+};
+template <>
+struct DTypeOf<uint8_t> {
+  static constexpr DType value = DType::U8;
+};
+template <>
+struct DTypeOf<uint16_t> {
+  static constexpr DType value = DType::U16;
+};
+template <>
+struct DTypeOf<uint64_t> {
+  static constexpr DType value = DType::U64;
+};
+template <>
+struct DTypeOf<bool> {
+  static constexpr DType value = DType::Bool;
+};
 
 using Shape = std::vector<int64_t>;
 
@@ -90,7 +121,8 @@ inline Result<std::vector<TensorRef>> run_once(const Call& call, bool dynamic) {
       node->inputs.push_back(g.new_constant(name, a.data));
     } else {
       TensorType type = a.data->type();
-      for (size_t d = 0; dynamic && d < type.dims.size(); ++d) type.dims[d] = Dim(Dim::symbol(name + "_" + std::to_string(d)));
+      for (size_t d = 0; dynamic && d < type.dims.size(); ++d)
+        type.dims[d] = Dim(Dim::symbol(name + "_" + std::to_string(d)));
       Value* v = g.new_value(name, Type::of(type));
       g.body.inputs.push_back(v);
       node->inputs.push_back(v);
@@ -115,7 +147,8 @@ inline Result<std::vector<TensorRef>> run_once(const Call& call, bool dynamic) {
 
 inline bool same(const TensorData& a, const TensorData& b) {
   return a.dtype == b.dtype && a.dims == b.dims && a.strings == b.strings && a.size_bytes == b.size_bytes &&
-         (a.size_bytes == 0 || a.dtype == DType::String || std::memcmp(a.bytes, b.bytes, static_cast<size_t>(a.size_bytes)) == 0);
+         (a.size_bytes == 0 || a.dtype == DType::String ||
+          std::memcmp(a.bytes, b.bytes, static_cast<size_t>(a.size_bytes)) == 0);
 }
 
 inline std::vector<TensorRef> run(const Call& call) {

@@ -45,7 +45,11 @@ void taps(const Pool& p, const Shape& i, const std::function<void(const Shape& a
 }
 
 Attrs attrs_of(const Pool& p) {
-  return {{"kernel_shape", p.kernel}, {"strides", p.stride}, {"dilations", p.dilation}, {"pads", p.pads}, {"ceil_mode", int64_t{p.ceil}}};
+  return {{"kernel_shape", p.kernel},
+          {"strides", p.stride},
+          {"dilations", p.dilation},
+          {"pads", p.pads},
+          {"ceil_mode", int64_t{p.ceil}}};
 }
 
 const std::vector<Pool> kPools = {
@@ -96,7 +100,8 @@ TEST(Pool, Average) {
     attrs.set("p", int64_t{3});
     expect_is(run1("lp_pool", {x}, attrs), pooled(p), [&](const Shape& i) {
       double sum = 0;
-      taps(p, i, [&](const Shape& at, bool inside, bool) { sum += inside ? std::pow(std::abs(number_at(x, at)), 3) : 0; });
+      taps(p, i,
+           [&](const Shape& at, bool inside, bool) { sum += inside ? std::pow(std::abs(number_at(x, at)), 3) : 0; });
       return std::cbrt(sum);
     });
   }
@@ -139,12 +144,13 @@ TEST(Pool, UnpoolPutsBack) {
 
 TEST(Normalization, Lrn) {
   auto x = floats({2, 5, 3, 2});
-  expect_is(run1("lrn", {x}, {{"size", int64_t{4}}, {"alpha", 0.5}, {"beta", 0.6}, {"bias", 2.0}}), {2, 5, 3, 2}, [&](const Shape& i) {
-    double s = 0;
-    for (int64_t c = i[1] - 1; c <= i[1] + 2; ++c)
-      if (c >= 0 && c < 5) s += std::pow(number_at(x, {i[0], c, i[2], i[3]}), 2);
-    return number_at(x, i) / std::pow(2 + 0.5 / 4 * s, 0.6);
-  });
+  expect_is(run1("lrn", {x}, {{"size", int64_t{4}}, {"alpha", 0.5}, {"beta", 0.6}, {"bias", 2.0}}), {2, 5, 3, 2},
+            [&](const Shape& i) {
+              double s = 0;
+              for (int64_t c = i[1] - 1; c <= i[1] + 2; ++c)
+                if (c >= 0 && c < 5) s += std::pow(number_at(x, {i[0], c, i[2], i[3]}), 2);
+              return number_at(x, i) / std::pow(2 + 0.5 / 4 * s, 0.6);
+            });
 }
 
 struct Stats {
@@ -158,7 +164,8 @@ Stats stats(const std::vector<double>& v) {
 }
 
 TEST(Normalization, Batch) {
-  auto x = floats({3, 5, 7}), scale = floats({5}), b = floats({5}), mean = floats({5}), var = tensor<float>({5}, {0.5f, 1, 2, 0.25f, 3});
+  auto x = floats({3, 5, 7}), scale = floats({5}), b = floats({5}), mean = floats({5}),
+       var = tensor<float>({5}, {0.5f, 1, 2, 0.25f, 3});
   auto channel = [&](int64_t c) {
     std::vector<double> v;
     for (int64_t n = 0; n < 3; ++n)
@@ -169,7 +176,8 @@ TEST(Normalization, Batch) {
     int64_t c = i[1];
     return (number_at(x, i) - mean->number(c)) / std::sqrt(var->number(c) + 1e-2) * scale->number(c) + b->number(c);
   });
-  auto y = run({"batch_normalization", {x, scale, b, mean, var}, {{"training_mode", int64_t{1}}, {"momentum", 0.8}}, 3});
+  auto y =
+      run({"batch_normalization", {x, scale, b, mean, var}, {{"training_mode", int64_t{1}}, {"momentum", 0.8}}, 3});
   expect_is(y[0], {3, 5, 7}, [&](const Shape& i) {
     Stats s = channel(i[1]);
     return (number_at(x, i) - s.mean) / std::sqrt(s.variance + 1e-5) * scale->number(i[1]) + b->number(i[1]);
@@ -211,7 +219,8 @@ TEST(Normalization, LayerAndRms) {
     auto y = run({"layer_normalization", {x, scale, b}, {{"axis", axis}, {"epsilon", 1e-3}}, 3});
     expect_is(y[0], {3, 4, 5}, [&](const Shape& i) {
       Stats s = stats(row(i));
-      return (number_at(x, i) - s.mean) / std::sqrt(s.variance + 1e-3) * number_at(scale, tail(i)) + number_at(b, tail(i));
+      return (number_at(x, i) - s.mean) / std::sqrt(s.variance + 1e-3) * number_at(scale, tail(i)) +
+             number_at(b, tail(i));
     });
     Shape stat = from == 1 ? Shape{3, 1, 1} : Shape{3, 4, 1};
     expect_is(y[1], stat, [&](const Shape& i) { return stats(row(i)).mean; });
@@ -230,7 +239,8 @@ TEST(Normalization, LpAndMeanVariance) {
   for (int64_t p : {1, 2}) {
     expect_is(run1("lp_normalization", {x}, {{"axis", int64_t{1}}, {"p", p}}), {2, 3, 4, 5}, [&](const Shape& i) {
       double n = 0;
-      for (int64_t c = 0; c < 3; ++c) n += std::pow(std::abs(number_at(x, {i[0], c, i[2], i[3]})), static_cast<double>(p));
+      for (int64_t c = 0; c < 3; ++c)
+        n += std::pow(std::abs(number_at(x, {i[0], c, i[2], i[3]})), static_cast<double>(p));
       return number_at(x, i) / (p == 1 ? n : std::sqrt(n));
     });
   }
@@ -250,7 +260,8 @@ TensorRef scales(std::vector<float> v) { return tensor<float>({static_cast<int64
 TEST(Resize, NearestTwice) {
   auto x = floats({1, 2, 3, 5});
   for (bool sizes : {false, true}) {
-    std::vector<Arg> in = sizes ? std::vector<Arg>{x, {}, {}, ints({1, 2, 6, 15})} : std::vector<Arg>{x, {}, constant(scales({1, 1, 2, 3}))};
+    std::vector<Arg> in = sizes ? std::vector<Arg>{x, {}, {}, ints({1, 2, 6, 15})}
+                                : std::vector<Arg>{x, {}, constant(scales({1, 1, 2, 3}))};
     expect_is(run1("resize", in, {{"mode", std::string("nearest")}}, !sizes), {1, 2, 6, 15},
               [&](const Shape& i) { return number_at(x, {i[0], i[1], i[2] / 2, i[3] / 3}); });
   }
@@ -275,19 +286,23 @@ TEST(Resize, LinearCoordinates) {
            {"pytorch_half_pixel", [](double o) { return (o + 0.5) * 7 / 11 - 0.5; }},
            {"asymmetric", [](double o) { return o * 7 / 11; }},
            {"align_corners", [](double o) { return o * 6 / 10; }}}) {
-    expect_is(run1("resize", {x, {}, {}, ints({2, 11})}, {{"mode", std::string("linear")}, {"coordinate_transformation_mode", mode}}, false), {2, 11},
-              [&, f = at](const Shape& i) { return linear_at(x, i, 1, f(static_cast<double>(i[1]))); }, 1e-5);
+    expect_is(
+        run1("resize", {x, {}, {}, ints({2, 11})},
+             {{"mode", std::string("linear")}, {"coordinate_transformation_mode", mode}}, false),
+        {2, 11}, [&, f = at](const Shape& i) { return linear_at(x, i, 1, f(static_cast<double>(i[1]))); }, 1e-5);
   }
   // Of one axis only, the others free.
-  expect_is(run1("resize", {x, {}, constant(scales({3}))}, {{"mode", std::string("linear")}, {"axes", std::vector<int64_t>{-1}}}), {2, 21},
-            [&](const Shape& i) { return linear_at(x, i, 1, (static_cast<double>(i[1]) + 0.5) / 3 - 0.5); });
+  expect_is(run1("resize", {x, {}, constant(scales({3}))},
+                 {{"mode", std::string("linear")}, {"axes", std::vector<int64_t>{-1}}}),
+            {2, 21}, [&](const Shape& i) { return linear_at(x, i, 1, (static_cast<double>(i[1]) + 0.5) / 3 - 0.5); });
 }
 
 // A cubic filter reproduces a straight line away from the edges.
 TEST(Resize, CubicKeepsLines) {
   auto x = TensorData::make(DType::F32, {1, 20});
   for (int64_t k = 0; k < 20; ++k) x->mutable_as<float>()[k] = static_cast<float>(3 * k + 1);
-  auto y = run1("resize", {TensorRef(x), {}, constant(scales({1, 2}))}, {{"mode", std::string("cubic")}, {"cubic_coeff_a", -0.5}});
+  auto y = run1("resize", {TensorRef(x), {}, constant(scales({1, 2}))},
+                {{"mode", std::string("cubic")}, {"cubic_coeff_a", -0.5}});
   ASSERT_EQ(y->dims, (Shape{1, 40}));
   for (int64_t o = 6; o < 34; ++o) EXPECT_NEAR(y->number(o), 3 * ((static_cast<double>(o) + 0.5) / 2 - 0.5) + 1, 1e-4);
 }
@@ -295,7 +310,8 @@ TEST(Resize, CubicKeepsLines) {
 // Antialiased by a whole factor, a triangle filter of that width.
 TEST(Resize, AntialiasTriangle) {
   auto x = floats({1, 24});
-  auto y = run1("resize", {x, {}, {}, ints({1, 8})}, {{"mode", std::string("linear")}, {"antialias", int64_t{1}}}, false);
+  auto y =
+      run1("resize", {x, {}, {}, ints({1, 8})}, {{"mode", std::string("linear")}, {"antialias", int64_t{1}}}, false);
   ASSERT_EQ(y->dims, (Shape{1, 8}));
   for (int64_t o = 1; o < 7; ++o) {
     double centre = (static_cast<double>(o) + 0.5) * 3 - 0.5, sum = 0, weights = 0;
@@ -311,7 +327,9 @@ TEST(Resize, AntialiasTriangle) {
 TEST(Resize, KeepsAspectRatio) {
   auto x = floats({1, 1, 4, 8});
   auto policy = [&](const char* p) {
-    return run1("resize", {x, {}, {}, ints({6, 8})}, {{"axes", std::vector<int64_t>{2, 3}}, {"keep_aspect_ratio_policy", std::string(p)}}, false)->dims;
+    return run1("resize", {x, {}, {}, ints({6, 8})},
+                {{"axes", std::vector<int64_t>{2, 3}}, {"keep_aspect_ratio_policy", std::string(p)}}, false)
+        ->dims;
   };
   EXPECT_EQ(policy("stretch"), (Shape{1, 1, 6, 8}));
   EXPECT_EQ(policy("not_larger"), (Shape{1, 1, 4, 8}));
@@ -319,9 +337,12 @@ TEST(Resize, KeepsAspectRatio) {
 }
 
 TEST(Resize, Refuses) {
-  EXPECT_NE(error_of("resize", {floats({1, 2}), {}, constant(scales({1, -2}))}).find("expected a positive number"), std::string::npos);
+  EXPECT_NE(error_of("resize", {floats({1, 2}), {}, constant(scales({1, -2}))}).find("expected a positive number"),
+            std::string::npos);
   EXPECT_NE(error_of("resize", {floats({1, 2})}).find("neither scales nor sizes"), std::string::npos);
-  EXPECT_NE(error_of("resize", {floats({1, 2}), {}, constant(scales({1, 2}))}, {{"mode", std::string("quadratic")}}).find("mode is 'quadratic'"), std::string::npos);
+  EXPECT_NE(error_of("resize", {floats({1, 2}), {}, constant(scales({1, 2}))}, {{"mode", std::string("quadratic")}})
+                .find("mode is 'quadratic'"),
+            std::string::npos);
 }
 
 }  // namespace

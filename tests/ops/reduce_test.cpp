@@ -17,10 +17,8 @@ void expect_reduction(const std::string& op, const TensorRef& x, const std::vect
   for (int64_t a : axes) reduced[static_cast<size_t>(a < 0 ? a + static_cast<int64_t>(rank) : a)] = true;
   Shape dims;
   for (size_t k = 0; k < rank; ++k) {
-    if (!reduced[k])
-      dims.push_back(x->dims[k]);
-    else if (keepdims)
-      dims.push_back(1);
+    if (!reduced[k]) dims.push_back(x->dims[k]);
+    else if (keepdims) dims.push_back(1);
   }
   std::map<Shape, std::vector<double>> groups;
   for (int64_t e = 0; e < x->elements(); ++e) {
@@ -28,10 +26,8 @@ void expect_reduction(const std::string& op, const TensorRef& x, const std::vect
     Shape index(rank), group;
     for (size_t k = rank; k-- > 0;) index[k] = rest % x->dims[k], rest /= x->dims[k];
     for (size_t k = 0; k < rank; ++k) {
-      if (!reduced[k])
-        group.push_back(index[k]);
-      else if (keepdims)
-        group.push_back(0);
+      if (!reduced[k]) group.push_back(index[k]);
+      else if (keepdims) group.push_back(0);
     }
     groups[group].push_back(x->number(e));
   }

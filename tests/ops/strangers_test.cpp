@@ -53,9 +53,25 @@ std::vector<std::string> words(std::string_view s) {
 }
 
 const std::vector<AttrValue> kValues = {
-    int64_t{0}, int64_t{1}, int64_t{-1}, int64_t{2}, int64_t{7}, INT64_MAX, INT64_MIN, 0.0, -1.5, std::string("x"), std::string(""),
-    std::vector<int64_t>{}, std::vector<int64_t>{1}, std::vector<int64_t>{2, 2}, std::vector<int64_t>{1, 1, 1, 1}, std::vector<int64_t>{-1, 0},
-    std::vector<int64_t>{INT64_MAX, INT64_MAX}, std::vector<double>{1, 2}, std::vector<std::string>{"a", "b"},
+    int64_t{0},
+    int64_t{1},
+    int64_t{-1},
+    int64_t{2},
+    int64_t{7},
+    INT64_MAX,
+    INT64_MIN,
+    0.0,
+    -1.5,
+    std::string("x"),
+    std::string(""),
+    std::vector<int64_t>{},
+    std::vector<int64_t>{1},
+    std::vector<int64_t>{2, 2},
+    std::vector<int64_t>{1, 1, 1, 1},
+    std::vector<int64_t>{-1, 0},
+    std::vector<int64_t>{INT64_MAX, INT64_MAX},
+    std::vector<double>{1, 2},
+    std::vector<std::string>{"a", "b"},
 };
 
 TEST(Strangers, WrongRanksAndTypes) {
@@ -73,7 +89,8 @@ TEST(Strangers, WrongRanksAndTypes) {
 
 // Each input of its own type, each attribute a number or a list that could be meant.
 TEST(Strangers, MixedInputs) {
-  constexpr DType kTypes[] = {DType::F32, DType::F32, DType::F16, DType::F64, DType::U8, DType::I8, DType::I32, DType::I64, DType::Bool, DType::String, DType::C64};
+  constexpr DType kTypes[] = {DType::F32, DType::F32, DType::F16,  DType::F64,    DType::U8, DType::I8,
+                              DType::I32, DType::I64, DType::Bool, DType::String, DType::C64};
   for (const OpDef& op : all_ops()) {
     if (op.name == "if" || op.name == "loop") continue;
     int most = op.max_inputs < 0 ? op.min_inputs + 2 : op.max_inputs;

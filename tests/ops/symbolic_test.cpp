@@ -1,8 +1,9 @@
 // Contents of small tensors as dims, through the stages that shape computations are made of.
+#include "ir/ops/symbolic.h"
+
 #include <gtest/gtest.h>
 
 #include "ir/kernel/parse.h"
-#include "ir/ops/symbolic.h"
 
 namespace ingot {
 namespace {

@@ -30,16 +30,19 @@ class Compile : public ::testing::Test {
   void TearDown() override { fs::remove_all(dir_); }
 
   bool ingot(const std::string& folder, const std::string& arguments) {
-    std::string command = "cd '" + (dir_ / folder).string() + "' && '" INGOT_BINARY_DIR "/bin/ingot' " + arguments + " >out.txt 2>err.txt </dev/null";
+    std::string command = "cd '" + (dir_ / folder).string() + "' && '" INGOT_BINARY_DIR "/bin/ingot' " + arguments +
+                          " >out.txt 2>err.txt </dev/null";
     return WEXITSTATUS(std::system(command.c_str())) == 0;
   }
   // From other folders, by other processes, with other numbers of threads.
   void expect_reproducible(const std::string& model, const std::string& targets) {
-    ASSERT_TRUE(ingot("a", "compile '" + model + "' " + targets + " -o model.ingot --jobs 1")) << read(dir_ / "a/err.txt");
+    ASSERT_TRUE(ingot("a", "compile '" + model + "' " + targets + " -o model.ingot --jobs 1"))
+        << read(dir_ / "a/err.txt");
     std::string first = read(dir_ / "a/model.ingot");
     ASSERT_FALSE(first.empty());
     fs::copy_file(model, dir_ / "another/folder/copy.onnx", fs::copy_options::overwrite_existing);
-    ASSERT_TRUE(ingot("another/folder", "compile copy.onnx " + targets + " -o other.ingot --jobs 2")) << read(dir_ / "another/folder/err.txt");
+    ASSERT_TRUE(ingot("another/folder", "compile copy.onnx " + targets + " -o other.ingot --jobs 2"))
+        << read(dir_ / "another/folder/err.txt");
     EXPECT_TRUE(first == read(dir_ / "another/folder/other.ingot"));
   }
 
@@ -57,13 +60,15 @@ fs::path shared(const std::string& name) {
   return fs::path(set && *set ? set : INGOT_BINARY_DIR "/shared") / name;
 }
 
-constexpr double kMaxSeconds = 15;                      // ResNet-50 for one target, on a machine that does nothing else
-constexpr int64_t kMaxBytes = int64_t{400} << 20;       // resident, weights (98 MiB) included
+constexpr double kMaxSeconds = 15;  // ResNet-50 for one target, on a machine that does nothing else
+constexpr int64_t kMaxBytes = int64_t{400} << 20;  // resident, weights (98 MiB) included
 
 TEST_F(Compile, ResNet50TakesLittleTimeAndMemory) {
   fs::path model = shared("topologies/resnet50/model.onnx");
-  if (!fs::exists(model)) GTEST_SKIP() << "no " << model.string() << " (../shared/unpack " INGOT_BINARY_DIR "/shared topologies/resnet50)";
-  ASSERT_TRUE(ingot("a", "compile '" + model.string() + "' --target host -o model.ingot --json")) << read(dir_ / "a/err.txt");
+  if (!fs::exists(model))
+    GTEST_SKIP() << "no " << model.string() << " (../shared/unpack " INGOT_BINARY_DIR "/shared topologies/resnet50)";
+  ASSERT_TRUE(ingot("a", "compile '" + model.string() + "' --target host -o model.ingot --json"))
+      << read(dir_ / "a/err.txt");
   auto report = nlohmann::json::parse(read(dir_ / "a/out.txt"));
   RecordProperty("seconds", report["seconds"].dump());
   RecordProperty("peak_memory_bytes", report["peak_memory_bytes"].dump());

@@ -12,14 +12,16 @@ const std::vector<std::string>& runnable_targets() {
     std::vector<std::string> out = {"host"};
     for (const char* name : {"x86-64-v3", "x86-64-v2", "aarch64"}) {
       const Target* t = find_target(name);
-      if (t && t->arch == host_arch() && (t->needs & ~host_cpu_features()) == 0 && t != &host_target()) out.emplace_back(name);
+      if (t && t->arch == host_arch() && (t->needs & ~host_cpu_features()) == 0 && t != &host_target())
+        out.emplace_back(name);
     }
     return out;
   }();
   return names;
 }
 
-Result<std::vector<uint8_t>> compile_to_bytes(Graph graph, const std::vector<std::string>& targets, const PipelineOptions& pipeline) {
+Result<std::vector<uint8_t>> compile_to_bytes(Graph graph, const std::vector<std::string>& targets,
+                                              const PipelineOptions& pipeline) {
   driver::CompileModelOptions options;
   options.targets = targets;
   options.jobs = 1;
@@ -28,7 +30,8 @@ Result<std::vector<uint8_t>> compile_to_bytes(Graph graph, const std::vector<std
   return ingot_bytes(model->file);
 }
 
-Result<std::vector<HostValue>> compile_and_run(Graph graph, const std::string& target, const std::vector<HostValue>& inputs, int threads,
+Result<std::vector<HostValue>> compile_and_run(Graph graph, const std::string& target,
+                                               const std::vector<HostValue>& inputs, int threads,
                                                const PipelineOptions& pipeline) {
   std::vector<uint8_t> bytes = TRY(compile_to_bytes(std::move(graph), {target}, pipeline));
   driver::LoadOptions load;

@@ -17,10 +17,12 @@ namespace ingot::test {
 const std::vector<std::string>& runnable_targets();
 
 // The bytes of a model.ingot.
-Result<std::vector<uint8_t>> compile_to_bytes(Graph graph, const std::vector<std::string>& targets, const PipelineOptions& = {});
+Result<std::vector<uint8_t>> compile_to_bytes(Graph graph, const std::vector<std::string>& targets,
+                                              const PipelineOptions& = {});
 // Compiles, loads, binds, runs, fetches.
-Result<std::vector<HostValue>> compile_and_run(Graph graph, const std::string& target, const std::vector<HostValue>& inputs,
-                                               int threads = 1, const PipelineOptions& = {});
+Result<std::vector<HostValue>> compile_and_run(Graph graph, const std::string& target,
+                                               const std::vector<HostValue>& inputs, int threads = 1,
+                                               const PipelineOptions& = {});
 
 // "" where `got` is `expected`: integers equal, floats within rtol*|expected| + rtol*max|expected|. Reductions may be
 // reordered, scalar functions differ by a few ULP; rtol is the caller's statement of what that may amount to.

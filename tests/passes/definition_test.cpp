@@ -75,7 +75,8 @@ void check(const OpDef& op, const TensorRef& a, const TensorRef& w, const Tensor
       ASSERT_TRUE(loops) << loops.error().message;
       bool reached = false;
       std::string schedules;
-      for (const l::Kernel& k : loops->kernels) reached |= k.schedule.starts_with("contraction"), schedules += k.schedule + "\n";
+      for (const l::Kernel& k : loops->kernels)
+        reached |= k.schedule.starts_with("contraction"), schedules += k.schedule + "\n";
       EXPECT_TRUE(reached) << schedules;
       auto got = compile_and_run(graph_of(op, a, w, dynamic), target, {HostValue::of(a)});
       ASSERT_TRUE(got) << got.error().message;

@@ -26,7 +26,8 @@ std::shared_ptr<TensorData> numbers(std::vector<int64_t> dims, uint32_t state) {
 }
 
 // Runs one file at each set of shapes and compares with the interpreter; gives the bytes of memory each session held.
-std::vector<int64_t> run_at(const std::string& text, const std::vector<std::vector<std::vector<int64_t>>>& sizes, double rtol = 1e-4) {
+std::vector<int64_t> run_at(const std::string& text, const std::vector<std::vector<std::vector<int64_t>>>& sizes,
+                            double rtol = 1e-4) {
   std::vector<int64_t> held;
   for (const std::string& target : runnable_targets()) {
     auto bytes = compile_to_bytes(parsed(text), {target});
@@ -36,7 +37,8 @@ std::vector<int64_t> run_at(const std::string& text, const std::vector<std::vect
     SessionPtr reused = session(model);
     for (const auto& shapes : sizes) {
       std::vector<HostValue> inputs;
-      for (size_t k = 0; k < shapes.size(); ++k) inputs.push_back(HostValue::of(numbers(shapes[k], static_cast<uint32_t>(k + 1))));
+      for (size_t k = 0; k < shapes.size(); ++k)
+        inputs.push_back(HostValue::of(numbers(shapes[k], static_cast<uint32_t>(k + 1))));
       auto expected = Interpreter().run(parsed(text), inputs);
       EXPECT_TRUE(expected) << (expected ? "" : expected.error().message);
       if (!expected) return held;
@@ -79,7 +81,9 @@ const char* kAttention = R"(graph layer(%x: f32[batch, sequence, 24], %q: f32[24
 
 TEST(Dynamic, BatchAndSequence) {
   std::vector<int64_t> w = {24, 24};
-  std::vector<int64_t> held = run_at(kAttention, {{{1, 1, 24}, w, w}, {{7, 7, 24}, w, w}, {{1, 500, 24}, w, w}, {{500, 1, 24}, w, w}, {{3, 33, 24}, w, w}});
+  std::vector<int64_t> held =
+      run_at(kAttention,
+             {{{1, 1, 24}, w, w}, {{7, 7, 24}, w, w}, {{1, 500, 24}, w, w}, {{500, 1, 24}, w, w}, {{3, 33, 24}, w, w}});
   ASSERT_EQ(held.size(), 5u);
   // The scores of 500 x 500 take a megabyte; nothing of that is held at smaller sizes.
   EXPECT_LT(held[0], 100 << 10);
@@ -90,7 +94,8 @@ TEST(Dynamic, BatchAndSequence) {
   EXPECT_LT(held[3], held[2]);
 }
 
-const char* kConvolution = R"(graph net(%x: f32[batch, 3, height, width], %w: f32[20, 3, 3, 3], %v: f32[20, 1, 3, 3]) -> (%y) {
+const char* kConvolution =
+    R"(graph net(%x: f32[batch, 3, height, width], %w: f32[20, 3, 3, 3], %v: f32[20, 1, 3, 3]) -> (%y) {
   %a = conv %x, %w {pads = [1, 1, 1, 1], strides = [2, 2]}
   %b = relu %a
   %c = conv %b, %v {pads = [1, 1, 1, 1], group = 20}
@@ -101,7 +106,8 @@ const char* kConvolution = R"(graph net(%x: f32[batch, 3, height, width], %w: f3
 
 TEST(Dynamic, BatchHeightAndWidth) {
   std::vector<int64_t> w = {20, 3, 3, 3}, v = {20, 1, 3, 3};
-  std::vector<int64_t> held = run_at(kConvolution, {{{1, 3, 1, 1}, w, v}, {{7, 3, 7, 7}, w, v}, {{1, 3, 500, 7}, w, v}, {{2, 3, 33, 65}, w, v}});
+  std::vector<int64_t> held = run_at(
+      kConvolution, {{{1, 3, 1, 1}, w, v}, {{7, 3, 7, 7}, w, v}, {{1, 3, 500, 7}, w, v}, {{2, 3, 33, 65}, w, v}});
   ASSERT_EQ(held.size(), 4u);
   EXPECT_LT(held[0], held[1]);
   EXPECT_LT(held[1], held[2]);

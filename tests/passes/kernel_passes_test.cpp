@@ -25,7 +25,9 @@ std::string after(Pass pass, const std::string& text) {
   EXPECT_TRUE(ok) << (ok ? "" : ok.error().message);
   return k::str(*p);
 }
-void becomes(Pass pass, const std::string& text, const std::string& expected) { EXPECT_EQ(after(pass, text), expected); }
+void becomes(Pass pass, const std::string& text, const std::string& expected) {
+  EXPECT_EQ(after(pass, text), expected);
+}
 void stays(Pass pass, const std::string& text) { EXPECT_EQ(after(pass, text), text); }
 
 // ---- simplify ----
@@ -334,27 +336,34 @@ bool contraction(const std::string& stage_text) {
 }
 
 TEST(Recognition, ProductsSummedOverASharedIteratorAreContractions) {
-  EXPECT_TRUE(contraction("input %a: f32[n, 8]\ninput %b: f32[8, 4]\n"
-                          "%y: f32[n, 4] = reduce sum (i0, i1) over (r0 < 8): %a[i0, r0] * %b[r0, i1]\noutput %y"));
-  EXPECT_TRUE(contraction("input %a: f32[9]\ninput %b: f32[3]\n"
-                          "%y: f32[7] = reduce sum (i0) over (r0 < 3): %a[i0 + r0] * %b[r0]\noutput %y"));
-  EXPECT_TRUE(contraction("input %a: i8[2, 8]\ninput %b: u8[8, 4]\n"
-                          "%y: i32[2, 4] = reduce sum (i0, i1) over (r0 < 8): i32(%a[i0, r0]) * i32(%b[r0, i1])\noutput %y"));
+  EXPECT_TRUE(
+      contraction("input %a: f32[n, 8]\ninput %b: f32[8, 4]\n"
+                  "%y: f32[n, 4] = reduce sum (i0, i1) over (r0 < 8): %a[i0, r0] * %b[r0, i1]\noutput %y"));
+  EXPECT_TRUE(
+      contraction("input %a: f32[9]\ninput %b: f32[3]\n"
+                  "%y: f32[7] = reduce sum (i0) over (r0 < 3): %a[i0 + r0] * %b[r0]\noutput %y"));
+  EXPECT_TRUE(
+      contraction("input %a: i8[2, 8]\ninput %b: u8[8, 4]\n"
+                  "%y: i32[2, 4] = reduce sum (i0, i1) over (r0 < 8): i32(%a[i0, r0]) * i32(%b[r0, i1])\noutput %y"));
 }
 
 TEST(Recognition, OthersAreNot) {
   // Another combiner.
-  EXPECT_FALSE(contraction("input %a: f32[2, 8]\ninput %b: f32[8, 4]\n"
-                           "%y: f32[2, 4] = reduce max (i0, i1) over (r0 < 8): %a[i0, r0] * %b[r0, i1]\noutput %y"));
+  EXPECT_FALSE(
+      contraction("input %a: f32[2, 8]\ninput %b: f32[8, 4]\n"
+                  "%y: f32[2, 4] = reduce max (i0, i1) over (r0 < 8): %a[i0, r0] * %b[r0, i1]\noutput %y"));
   // A sum of sums.
-  EXPECT_FALSE(contraction("input %a: f32[2, 8]\ninput %b: f32[8, 4]\n"
-                           "%y: f32[2, 4] = reduce sum (i0, i1) over (r0 < 8): %a[i0, r0] + %b[r0, i1]\noutput %y"));
+  EXPECT_FALSE(
+      contraction("input %a: f32[2, 8]\ninput %b: f32[8, 4]\n"
+                  "%y: f32[2, 4] = reduce sum (i0, i1) over (r0 < 8): %a[i0, r0] + %b[r0, i1]\noutput %y"));
   // Nothing is used twice: every iterator of the result is in both operands.
-  EXPECT_FALSE(contraction("input %a: f32[4, 8]\ninput %b: f32[4, 8]\n"
-                           "%y: f32[4] = reduce sum (i0) over (r0 < 8): %a[i0, r0] * %b[i0, r0]\noutput %y"));
+  EXPECT_FALSE(
+      contraction("input %a: f32[4, 8]\ninput %b: f32[4, 8]\n"
+                  "%y: f32[4] = reduce sum (i0) over (r0 < 8): %a[i0, r0] * %b[i0, r0]\noutput %y"));
   // No shared reduced iterator.
-  EXPECT_FALSE(contraction("input %a: f32[2, 8]\ninput %b: f32[4]\n"
-                           "%y: f32[2, 4] = reduce sum (i0, i1) over (r0 < 8): %a[i0, r0] * %b[i1]\noutput %y"));
+  EXPECT_FALSE(
+      contraction("input %a: f32[2, 8]\ninput %b: f32[4]\n"
+                  "%y: f32[2, 4] = reduce sum (i0, i1) over (r0 < 8): %a[i0, r0] * %b[i1]\noutput %y"));
 }
 
 }  // namespace

@@ -22,7 +22,9 @@ std::string layouts(const std::string& graph_text) {
     for (int id : s.results) {
       const Storage& st = storages[static_cast<size_t>(id)];
       out += fmt::format("{}: {}", p->values[static_cast<size_t>(id)].name, fmt::join(st.order, " "));
-      if (st.has_border()) out += fmt::format(" border [{}]+[{}] of {}", fmt::join(st.before, ","), fmt::join(st.after, ","), str(st.fill, [](int64_t) { return std::string("?"); }));
+      if (st.has_border())
+        out += fmt::format(" border [{}]+[{}] of {}", fmt::join(st.before, ","), fmt::join(st.after, ","),
+                           str(st.fill, [](int64_t) { return std::string("?"); }));
       out += "\n";
     }
   }

@@ -15,7 +15,8 @@ int64_t at(const Dim& d, const std::map<int64_t, int64_t>& symbols) {
 }
 
 // For these values of the symbols.
-void expect_valid(const std::vector<PlannedBuffer>& buffers, const Dim& total, const std::map<int64_t, int64_t>& symbols = {}) {
+void expect_valid(const std::vector<PlannedBuffer>& buffers, const Dim& total,
+                  const std::map<int64_t, int64_t>& symbols = {}) {
   for (size_t a = 0; a < buffers.size(); ++a) {
     int64_t begin = at(buffers[a].offset, symbols), end = begin + at(buffers[a].bytes, symbols);
     EXPECT_EQ(begin % kArenaAlignment, 0);
@@ -67,7 +68,11 @@ TEST(Memory, RandomPlansAreValidAndNearTheBound) {
 // Sizes that the run decides: valid for every value, and the chain reuses where one provably fits into another.
 TEST(Memory, SymbolicSizes) {
   Symbol n = Dim::symbol("n", 1), m = Dim::symbol("m", 0);
-  std::vector<PlannedBuffer> b = {{Dim(n) * 16, 0, 1, {}}, {Dim(n) * 16, 1, 2, {}}, {Dim(n) * 8, 2, 3, {}}, {Dim(m) * 4, 0, 3, {}}, {Dim(100), 0, 3, {}}};
+  std::vector<PlannedBuffer> b = {{Dim(n) * 16, 0, 1, {}},
+                                  {Dim(n) * 16, 1, 2, {}},
+                                  {Dim(n) * 8, 2, 3, {}},
+                                  {Dim(m) * 4, 0, 3, {}},
+                                  {Dim(100), 0, 3, {}}};
   Dim total = plan_memory(b);
   EXPECT_TRUE(known_equal(b[2].offset, b[0].offset));
   for (int64_t nv : {1, 7, 500})

@@ -26,7 +26,8 @@ int64_t product_of(const std::vector<int64_t>& dims) {
 TensorRef random_tensor(std::mt19937& rng, DType t, std::vector<int64_t> dims, double scale) {
   auto data = TensorData::make(t, std::move(dims));
   for (int64_t i = 0; i < data->elements(); ++i) {
-    if (t == DType::F32) data->mutable_as<float>()[i] = static_cast<float>(scale * (static_cast<double>(rng() >> 8) / (1 << 23) - 1));
+    if (t == DType::F32)
+      data->mutable_as<float>()[i] = static_cast<float>(scale * (static_cast<double>(rng() >> 8) / (1 << 23) - 1));
     if (t == DType::I32) data->mutable_as<int32_t>()[i] = static_cast<int32_t>(rng() % 201) - 100;
     if (t == DType::I8) data->mutable_as<int8_t>()[i] = static_cast<int8_t>(rng());
     if (t == DType::U8) data->mutable_as<uint8_t>()[i] = static_cast<uint8_t>(rng());
@@ -44,12 +45,14 @@ RandomGraph::RandomGraph(uint32_t seed, bool dynamic) : rng_(seed * 2 + dynamic)
     if (dynamic_ && chance(75)) free_.insert(e);
   using Maker = void (RandomGraph::*)();
   static const Maker kMakers[] = {
-      &RandomGraph::elementwise, &RandomGraph::elementwise, &RandomGraph::binary,   &RandomGraph::binary,        &RandomGraph::reduction,
-      &RandomGraph::product,     &RandomGraph::product,     &RandomGraph::product,  &RandomGraph::convolution,   &RandomGraph::convolution,
-      &RandomGraph::pooling,     &RandomGraph::movement,    &RandomGraph::movement, &RandomGraph::movement,      &RandomGraph::normalisation,
-      &RandomGraph::integer,     &RandomGraph::half,
+      &RandomGraph::elementwise, &RandomGraph::elementwise, &RandomGraph::binary,        &RandomGraph::binary,
+      &RandomGraph::reduction,   &RandomGraph::product,     &RandomGraph::product,       &RandomGraph::product,
+      &RandomGraph::convolution, &RandomGraph::convolution, &RandomGraph::pooling,       &RandomGraph::movement,
+      &RandomGraph::movement,    &RandomGraph::movement,    &RandomGraph::normalisation, &RandomGraph::integer,
+      &RandomGraph::half,
   };
-  for (int tries = 0; static_cast<int>(steps_.size()) < kSteps && tries < 100; ++tries) (this->*kMakers[pick(std::size(kMakers))])();
+  for (int tries = 0; static_cast<int>(steps_.size()) < kSteps && tries < 100; ++tries)
+    (this->*kMakers[pick(std::size(kMakers))])();
 }
 
 int64_t RandomGraph::extent() { return pool_[static_cast<size_t>(pick(static_cast<int>(pool_.size())))]; }
@@ -76,7 +79,8 @@ int RandomGraph::weights(std::vector<int64_t> dims, double scale) {
 
 // A value made before, or a new input.
 int RandomGraph::any_float() {
-  if (!floats_.empty() && chance(80)) return floats_[floats_.size() - 1 - static_cast<size_t>(pick(std::min<int>(3, static_cast<int>(floats_.size()))))];
+  if (!floats_.empty() && chance(80))
+    return floats_[floats_.size() - 1 - static_cast<size_t>(pick(std::min<int>(3, static_cast<int>(floats_.size()))))];
   std::vector<int64_t> dims(static_cast<size_t>(1 + pick(4)));
   do {
     for (int64_t& d : dims) d = extent();
@@ -101,7 +105,8 @@ int RandomGraph::add(const std::string& op, std::vector<int> inputs, Attrs attrs
       continue;
     }
     const Item& item = items_[static_cast<size_t>(id)];
-    Value* v = item.kind == Item::Constant ? g.new_constant("c", item.data) : g.new_value("x", Type::of(item.data->type()));
+    Value* v =
+        item.kind == Item::Constant ? g.new_constant("c", item.data) : g.new_value("x", Type::of(item.data->type()));
     node.inputs.push_back(v);
     values.push_back(HostValue::of(item.data));
   }
@@ -135,7 +140,8 @@ int RandomGraph::tame(int v) {
 }
 
 void RandomGraph::elementwise() {
-  static const char* kOps[] = {"relu", "tanh", "sigmoid", "gelu", "neg", "abs", "hard_swish", "softplus", "erf", "sin", "elu", "exp"};
+  static const char* kOps[] = {"relu",       "tanh",     "sigmoid", "gelu", "neg", "abs",
+                               "hard_swish", "softplus", "erf",     "sin",  "elu", "exp"};
   add(kOps[pick(std::size(kOps))], {any_float()});
 }
 
@@ -189,7 +195,8 @@ void RandomGraph::product() {
   int y = -1;
   if (d.size() == 2 && chance(40)) {
     bool transposed = chance(50);
-    int w = weights(transposed ? std::vector<int64_t>{n, k} : std::vector<int64_t>{k, n}, 1 / std::sqrt(static_cast<double>(k)));
+    int w = weights(transposed ? std::vector<int64_t>{n, k} : std::vector<int64_t>{k, n},
+                    1 / std::sqrt(static_cast<double>(k)));
     int c = chance(60) ? weights({n}, 1) : -1;
     y = add("gemm", {a, w, c}, {{"transB", int64_t{transposed}}, {"alpha", chance(50) ? 1.0 : 0.5}});
   } else if (d.size() >= 3 && chance(40)) {  // both operands have a batch
@@ -226,7 +233,8 @@ void RandomGraph::convolution() {
   if (channels % groups != 0) groups = 1;
   bool transposed = chance(20);
   int64_t per_group = 1 + pick(depthwise ? 2 : 20), made = per_group * groups;
-  std::vector<int64_t> w = transposed ? std::vector<int64_t>{channels, per_group} : std::vector<int64_t>{made, channels / groups};
+  std::vector<int64_t> w =
+      transposed ? std::vector<int64_t>{channels, per_group} : std::vector<int64_t>{made, channels / groups};
   std::vector<int64_t> strides, dilations, pads;
   for (int s = 0; s < spatial; ++s) {
     w.push_back(1 + pick(3));
@@ -235,7 +243,8 @@ void RandomGraph::convolution() {
   for (int s = 0; s < 2 * spatial; ++s) pads.push_back(pick(3));
   Attrs attrs{{"group", int64_t{groups}}, {"strides", strides}, {"pads", pads}, {"dilations", dilations}};
   double scale = 1 / std::sqrt(static_cast<double>(product_of(w)) / static_cast<double>(w[0]));
-  int y = add(transposed ? "conv_transpose" : "conv", {x, constant(random_tensor(rng_, DType::F32, w, scale)), chance(60) ? weights({made}, 1) : -1}, attrs);
+  int y = add(transposed ? "conv_transpose" : "conv",
+              {x, constant(random_tensor(rng_, DType::F32, w, scale)), chance(60) ? weights({made}, 1) : -1}, attrs);
   if (y < 0) return;
   if (chance(30)) {  // a residual
     int r = add("add", {y, input(DType::F32, dims(y))});
@@ -280,7 +289,8 @@ void RandomGraph::movement() {
       break;
     }
     case 2: {
-      int64_t begin = pick(static_cast<int>(e)), end = begin + 1 + pick(static_cast<int>(e - begin)), step = 1 + pick(2);
+      int64_t begin = pick(static_cast<int>(e)), end = begin + 1 + pick(static_cast<int>(e - begin)),
+              step = 1 + pick(2);
       if (chance(25)) add("slice", {x, ints({-1}), ints({INT64_MIN + 1}), ints({axis}), ints({-step})});
       else add("slice", {x, ints({begin}), ints({end}), ints({axis}), ints({step})});
       break;
@@ -335,7 +345,8 @@ void RandomGraph::normalisation() {
   if (choice == 0) {
     add("softmax", {x}, {{"axis", int64_t{chance(70) ? -1 : pick(rank)}}});
   } else if (choice == 1) {
-    add("layer_normalization", {x, weights({d.back()}, 1), weights({d.back()}, 1)}, {{"axis", int64_t{-1}}, {"epsilon", 0.01}});
+    add("layer_normalization", {x, weights({d.back()}, 1), weights({d.back()}, 1)},
+        {{"axis", int64_t{-1}}, {"epsilon", 0.01}});
   } else if (choice == 2 && rank >= 3) {
     add("instance_normalization", {x, weights({d[1]}, 1), weights({d[1]}, 1)}, {{"epsilon", 0.01}});
   } else {
@@ -390,7 +401,8 @@ RandomGraph::Case RandomGraph::cut(const std::vector<int>& outputs, const std::s
   std::vector<const Step*> steps;
   for (size_t k = steps_.size(); k-- > 0;) {
     const Step& s = steps_[k];
-    bool wanted = std::any_of(s.outputs.begin(), s.outputs.end(), [&](int v) { return needed.count(v) && !as_inputs.count(v); });
+    bool wanted =
+        std::any_of(s.outputs.begin(), s.outputs.end(), [&](int v) { return needed.count(v) && !as_inputs.count(v); });
     if (!wanted) continue;
     steps.push_back(&s);
     needed.insert(s.inputs.begin(), s.inputs.end());

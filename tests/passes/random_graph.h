@@ -30,14 +30,14 @@ class RandomGraph {
   std::string smallest_failure(const std::function<std::string(Case)>& fails) const;
 
  private:
-  struct Item {                       // a value
+  struct Item {  // a value
     TensorRef data;
     enum Kind { Input, Constant, Made } kind = Input;
-    std::vector<bool> symbolic;       // inputs: dims that are symbols
+    std::vector<bool> symbolic;  // inputs: dims that are symbols
   };
-  struct Step {                       // a node
+  struct Step {  // a node
     std::string op;
-    std::vector<int> inputs;          // -1: absent
+    std::vector<int> inputs;  // -1: absent
     Attrs attrs;
     std::vector<int> outputs;
   };
@@ -48,13 +48,13 @@ class RandomGraph {
   int input(DType, std::vector<int64_t> dims);
   int constant(TensorRef);
   int ints(std::vector<int64_t>);
-  int weights(std::vector<int64_t> dims, double scale);   // a constant, or an input
+  int weights(std::vector<int64_t> dims, double scale);  // a constant, or an input
   int any_float();
   const TensorData& at(int v) const { return *items_[static_cast<size_t>(v)].data; }
   std::vector<int64_t> dims(int v) const { return at(v).dims; }
   // -1 where the operator refuses these inputs.
   int add(const std::string& op, std::vector<int> inputs, Attrs attrs = {}, int outputs = 1);
-  int tame(int v);                    // keeps magnitudes near one
+  int tame(int v);  // keeps magnitudes near one
 
   void elementwise();
   void binary();
@@ -71,11 +71,11 @@ class RandomGraph {
 
   std::mt19937 rng_;
   bool dynamic_, half_ = false;
-  std::vector<int64_t> pool_;         // extents of this graph
-  std::set<int64_t> free_;            // those that are symbols
+  std::vector<int64_t> pool_;  // extents of this graph
+  std::set<int64_t> free_;  // those that are symbols
   std::vector<Item> items_;
   std::vector<Step> steps_;
-  std::vector<int> floats_;           // values that operators may read
+  std::vector<int> floats_;  // values that operators may read
 };
 
 }  // namespace ingot::test

@@ -34,14 +34,19 @@ void check(uint32_t seed, bool dynamic) {
   double rtol = random.tolerance();
   auto report = [&](const std::string& where, const std::function<std::string(RandomGraph::Case)>& fails) {
     std::string what = fails(random.whole());
-    if (!what.empty()) ADD_FAILURE() << "seed " << seed << (dynamic ? ", dynamic, " : ", static, ") << where << ": " << random.smallest_failure(fails);
+    if (!what.empty())
+      ADD_FAILURE() << "seed " << seed << (dynamic ? ", dynamic, " : ", static, ") << where << ": "
+                    << random.smallest_failure(fails);
     return what.empty();
   };
-  if (!report("passes, then the interpreter", [&](RandomGraph::Case c) { return compare(optimize_and_evaluate(c), c.expected, rtol); })) return;
+  if (!report("passes, then the interpreter",
+              [&](RandomGraph::Case c) { return compare(optimize_and_evaluate(c), c.expected, rtol); }))
+    return;
   PipelineOptions left_out;
   const std::vector<std::string> passes = pass_names();
   left_out.disabled = {passes[seed % passes.size()]};
-  report("without " + left_out.disabled[0], [&](RandomGraph::Case c) { return compare(optimize_and_evaluate(c, left_out), c.expected, rtol); });
+  report("without " + left_out.disabled[0],
+         [&](RandomGraph::Case c) { return compare(optimize_and_evaluate(c, left_out), c.expected, rtol); });
   for (const std::string& target : runnable_targets()) {
     report(target, [&](RandomGraph::Case c) {
       return compare(compile_and_run(std::move(c.graph), target, c.inputs, 1), c.expected, rtol);

@@ -91,7 +91,9 @@ inline const DLTensor* output_of(const SessionPtr& s, int index) {
 }
 
 inline const float kWeights[3] = {10, 20, 30};
-inline std::span<const uint8_t> as_bytes(const void* data, size_t size) { return {static_cast<const uint8_t*>(data), size}; }
+inline std::span<const uint8_t> as_bytes(const void* data, size_t size) {
+  return {static_cast<const uint8_t*>(data), size};
+}
 
 // The models around the images.
 ModelFile static_add();

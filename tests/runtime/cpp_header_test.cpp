@@ -1,6 +1,5 @@
 // The C++ header: the same model through ingot.hpp.
 #include "runtime/ingot.hpp"
-
 #include "tests/runtime/common.h"
 
 namespace ingot::test {

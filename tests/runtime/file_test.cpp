@@ -154,15 +154,19 @@ class Damage {
     std::memcpy(&head_, bytes_.data() + section_.offset, sizeof head_);
   }
   template <class T>
-  void header(size_t offset, T value, const std::string& message) { refused(offset, value, message); }
+  void header(size_t offset, T value, const std::string& message) {
+    refused(offset, value, message);
+  }
   template <class T>
   void section(size_t index, size_t offset, T value, const std::string& message) {
     refused(sizeof(ingot_file_header) + index * sizeof(ingot_file_section) + offset, value, message);
   }
   template <class T>
-  void descriptor(size_t offset, T value, const std::string& message) { refused(section_.offset + offset, value, message); }
+  void descriptor(size_t offset, T value, const std::string& message) {
+    refused(section_.offset + offset, value, message);
+  }
   template <class T>
-  void item(ingot_file_range ingot_file_descriptors::*table, size_t offset, T value, const std::string& message) {
+  void item(ingot_file_range ingot_file_descriptors::* table, size_t offset, T value, const std::string& message) {
     descriptor((head_.*table).offset + offset, value, message);
   }
   const ingot_file_descriptors& head() const { return head_; }
@@ -202,7 +206,8 @@ TEST(File, SectionFields) {
   d.section<uint32_t>(1, offsetof(ingot_file_section, reserved0), 1, "section 1 (code): a reserved field");
   d.section<uint64_t>(1, offsetof(ingot_file_section, offset), 8200, "section 1 (code): got offset 8200");
   d.section<uint64_t>(1, offsetof(ingot_file_section, offset), 4096, "section 1 (code): got bytes 4096 +");
-  d.section<uint64_t>(1, offsetof(ingot_file_section, offset), 1ull << 40, "section 1 (code): got bytes 1099511627776 +");
+  d.section<uint64_t>(1, offsetof(ingot_file_section, offset), 1ull << 40,
+                      "section 1 (code): got bytes 1099511627776 +");
   d.section<uint64_t>(1, offsetof(ingot_file_section, size_bytes), ~0ull, "section 1 (code): got bytes 8192 +");
   d.section<uint64_t>(0, offsetof(ingot_file_section, size_bytes), 100, "descriptors: got 100 bytes, expected 120");
 }
@@ -315,7 +320,8 @@ TEST(File, ChoosesTheImage) {
   ingot_model_free(model);
   options.target = "future";
   EXPECT_EQ(ingot_model_load_memory(bytes.data(), bytes.size(), &options, &model), INGOT_UNSUPPORTED);
-  EXPECT_EQ(std::string(ingot_last_error()).find("got images for x86-64, better, future, expected one named future"), 0u);
+  EXPECT_EQ(std::string(ingot_last_error()).find("got images for x86-64, better, future, expected one named future"),
+            0u);
   auto inspected = load_bytes(bytes, INGOT_LOAD_INSPECT);
   EXPECT_STREQ(ingot_model_target(inspected.get()), "");
   EXPECT_EQ(ingot_model_image_count(inspected.get()), 3);
@@ -326,7 +332,8 @@ TEST(File, ChoosesTheImage) {
 TEST(File, CpuFeatures) {
   EXPECT_EQ(ingot_cpu_feature_set(INGOT_MACHINE_X86_64, "avx2"), 1u << 8);
   EXPECT_EQ(ingot_cpu_feature_set(INGOT_MACHINE_X86_64, "avx9"), 0u);
-  EXPECT_EQ(ingot_cpu_feature_set(INGOT_MACHINE_AARCH64, "fp16"), ingot_cpu_feature_set(INGOT_MACHINE_AARCH64, "fullfp16"));
+  EXPECT_EQ(ingot_cpu_feature_set(INGOT_MACHINE_AARCH64, "fp16"),
+            ingot_cpu_feature_set(INGOT_MACHINE_AARCH64, "fullfp16"));
   uint64_t v3 = 0, v4;
   for (auto name : {"sse3", "ssse3", "sse4.1", "sse4.2", "popcnt", "cx16", "sahf", "avx", "avx2", "bmi", "bmi2", "fma",
                     "f16c", "lzcnt", "movbe"})
@@ -403,7 +410,8 @@ TEST(File, SurvivesRandomEdits) {
       size_t width = random() % 8;
       for (uint32_t byte : {at & 255, at >> 8 & 255, at >> 16, width}) input.push_back(byte);
       bool small = random() % 2;
-      for (size_t k = 0; k <= width; k++) input.push_back(small ? (k ? 0 : random() % 64) : random() % 4 ? random() : 0xff);
+      for (size_t k = 0; k <= width; k++)
+        input.push_back(small ? (k ? 0 : random() % 64) : random() % 4 ? random() : 0xff);
     }
     fuzz_one(input, files);
   }

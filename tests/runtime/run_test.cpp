@@ -33,7 +33,9 @@ TEST(Run, StaticModel) {
     ASSERT_EQ(ingot_session_run(s.get()), INGOT_OK) << ingot_last_error();
     expect_sum(output_of(s, 0), x);
     int64_t now = values_of<int64_t>(output_of(s, 1))[0];
-    if (i) { EXPECT_EQ(now, runs + 1); }
+    if (i) {
+      EXPECT_EQ(now, runs + 1);
+    }
     runs = now;
   }
   EXPECT_STREQ(ingot_session_error(s.get()), "");
@@ -86,7 +88,11 @@ TEST(Run, DescribesTheModel) {
   ASSERT_EQ(ingot_model_image(model.get(), 0, &info), INGOT_OK);
   EXPECT_TRUE(info.usable);
   EXPECT_EQ(info.weights_bytes, sizeof kWeights);
-  EXPECT_EQ(std::memcmp(info.code, "\x7f" "ELF", 4), 0);
+  EXPECT_EQ(std::memcmp(info.code,
+                        "\x7f"
+                        "ELF",
+                        4),
+            0);
 }
 
 // Dynamic dims: shapes are known after the run, memory follows, names agree.
@@ -118,7 +124,8 @@ TEST(Run, SymbolsMustAgree) {
   EXPECT_STREQ(ingot_session_error(s.get()), "input 'a' is not bound, expected f32[n]");
   ASSERT_EQ(ingot_session_bind_input(s.get(), 1, four), INGOT_OK);
   EXPECT_EQ(ingot_session_run(s.get()), INGOT_INVALID_ARGUMENT);
-  EXPECT_STREQ(ingot_session_error(s.get()), "input 'a': got 4 as dimension 0 (n), expected 3 as in dimension 0 of 'x'");
+  EXPECT_STREQ(ingot_session_error(s.get()),
+               "input 'a': got 4 as dimension 0 (n), expected 3 as in dimension 0 of 'x'");
   ASSERT_EQ(ingot_session_bind_input(s.get(), 0, many), INGOT_OK);
   EXPECT_EQ(ingot_session_run(s.get()), INGOT_INVALID_ARGUMENT);
   EXPECT_STREQ(ingot_session_error(s.get()), "input 'x': got 5000 as dimension 0 (n), expected 1 to 4096");

@@ -41,7 +41,8 @@ TEST(Library, NeedsOnlyTheCLibrary) {
   size_t lines = 0;
   for (size_t at = 0; (at = text.find("NEEDED", at)) != std::string::npos; at++) lines++;
   size_t known = 0;
-  for (auto name : {"libc.so", "libpthread.so", "libdl.so", "ld-linux" /* thread-local storage */}) known += text.find(name) != std::string::npos;
+  for (auto name : {"libc.so", "libpthread.so", "libdl.so", "ld-linux" /* thread-local storage */})
+    known += text.find(name) != std::string::npos;
   EXPECT_EQ(lines, known) << text;
 }
 

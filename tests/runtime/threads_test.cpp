@@ -6,8 +6,8 @@
 #include <numeric>
 #include <thread>
 
-#include "tests/runtime/inside.h"
 #include "tests/runtime/common.h"
+#include "tests/runtime/inside.h"
 
 namespace ingot::test {
 namespace {

@@ -37,9 +37,11 @@ class Command : public ::testing::Test {
   void TearDown() override { fs::remove_all(dir_); }
 
   Ran ingot(const std::string& arguments) {
-    const std::string command = "cd '" + dir_.string() + "' && '" INGOT_BINARY_DIR "/bin/ingot' " + arguments + " >out.txt 2>err.txt </dev/null";
+    const std::string command = "cd '" + dir_.string() + "' && '" INGOT_BINARY_DIR "/bin/ingot' " + arguments +
+                                " >out.txt 2>err.txt </dev/null";
     const int status = std::system(command.c_str());
-    return {WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status), read(dir_ / "out.txt"), read(dir_ / "err.txt")};
+    return {WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status), read(dir_ / "out.txt"),
+            read(dir_ / "err.txt")};
   }
   void write(const std::string& name, const std::string& bytes) {
     fs::create_directories((dir_ / name).parent_path());
@@ -51,9 +53,11 @@ class Command : public ::testing::Test {
     fs::create_directories(set);
     fs::copy_file(kModels + "/digits.onnx", dir_ / name / "model.onnx");
     write(name + "/test_data_set_0/input_0.pb", tensor_pb("image", {1, 1, 28, 28}, sample(digit)));
-    const Ran ran = ingot("run " + kModels + "/digits.onnx --input image=" + kModels + "/sample_" + std::to_string(expected_digit) + ".npy --output-dir made");
+    const Ran ran = ingot("run " + kModels + "/digits.onnx --input image=" + kModels + "/sample_" +
+                          std::to_string(expected_digit) + ".npy --output-dir made");
     ASSERT_EQ(ran.status, 0) << ran.err;
-    write(name + "/test_data_set_0/output_0.pb", tensor_pb("probabilities", {1, 10}, floats(dir_ / "made/probabilities.npy")));
+    write(name + "/test_data_set_0/output_0.pb",
+          tensor_pb("probabilities", {1, 10}, floats(dir_ / "made/probabilities.npy")));
   }
 
   static std::string floats(const fs::path& npy) {
@@ -101,8 +105,10 @@ TEST_F(Command, wrong_usage_is_status_2_with_the_nearest_name) {
       {"run x.onnx --dim batch", "error: --dim: got 'batch', expected NAME=EXTENT, as in batch=8\n"},
       {"run x.onnx --dim batch=-1", "error: --dim: got 'batch=-1', expected NAME=EXTENT, as in batch=8\n"},
       {"run x.onnx --backend cuda", "error: --backend: got 'cuda', expected interpreter, llvm or opencl\n"},
-      {"conformance . --tolerance loose", "error: --tolerance: got 'loose', expected auto, node, model, topology or argmax\n"},
-      {"compile x.onnx -o x.ingot --disable-pass simplfy", "error: --disable-pass: no pass 'simplfy', did you mean 'simplify'; there are: "},
+      {"conformance . --tolerance loose",
+       "error: --tolerance: got 'loose', expected auto, node, model, topology or argmax\n"},
+      {"compile x.onnx -o x.ingot --disable-pass simplfy",
+       "error: --disable-pass: no pass 'simplfy', did you mean 'simplify'; there are: "},
   };
   for (const auto& [arguments, message] : cases) {
     const Ran ran = ingot(arguments);
@@ -126,10 +132,14 @@ TEST_F(Command, a_fault_of_the_input_is_status_1) {
       {"conformance .", "no test (a directory with a model.onnx) below ."},
       {"conformance . --filter '('", "malformed regular expression '('"},
       {"run " + kModels + "/digits.onnx --input bad.npy", "not a .npy file: the magic bytes are missing"},
-      {"run " + kModels + "/digits.onnx --input imgae=bad.npy", "the model has no input 'imgae', did you mean 'image'; its inputs: image"},
-      {"run " + kModels + "/digits.onnx", "inputs without a value (or use --random-inputs SEED):\n  --input image=FILE  # f32[batch, 1, 28, 28]"},
-      {"run " + kModels + "/digits.onnx --random-inputs 1 --dim btach=2", "no input has a dimension 'btach', did you mean 'batch'"},
-      {"compile " + kModels + "/digits.onnx -o x.ingot --target x86-64-v5", "unknown target 'x86-64-v5', did you mean 'x86-64-v"},
+      {"run " + kModels + "/digits.onnx --input imgae=bad.npy",
+       "the model has no input 'imgae', did you mean 'image'; its inputs: image"},
+      {"run " + kModels + "/digits.onnx",
+       "inputs without a value (or use --random-inputs SEED):\n  --input image=FILE  # f32[batch, 1, 28, 28]"},
+      {"run " + kModels + "/digits.onnx --random-inputs 1 --dim btach=2",
+       "no input has a dimension 'btach', did you mean 'batch'"},
+      {"compile " + kModels + "/digits.onnx -o x.ingot --target x86-64-v5",
+       "unknown target 'x86-64-v5', did you mean 'x86-64-v"},
       {"compile " + kModels + "/digits.onnx -o absent/x.ingot", "absent/x.ingot"},
       {"inspect " + kModels + "/digits.onnx --stage kernel", "no stage 'kernel', did you mean 'kernels'"},
   };
@@ -145,9 +155,11 @@ TEST_F(Command, run_names_the_digit_on_every_backend) {
   write("labels.txt", "zero\none\ntwo\nthree\nfour\nfive\nsix\nseven\neight\nnine\n");
   ASSERT_EQ(ingot("compile " + kModels + "/digits.onnx -o digits.ingot").status, 0);
   const char* names[] = {"zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"};
-  for (const std::string& model : {kModels + "/digits.onnx --backend interpreter", kModels + "/digits.onnx --backend llvm", std::string("digits.ingot")}) {
+  for (const std::string& model : {kModels + "/digits.onnx --backend interpreter",
+                                   kModels + "/digits.onnx --backend llvm", std::string("digits.ingot")}) {
     for (int k : {0, 3, 8}) {
-      const Ran ran = ingot("run " + model + " --input image=" + kModels + "/sample_" + std::to_string(k) + ".npy --top 1 --labels labels.txt");
+      const Ran ran = ingot("run " + model + " --input image=" + kModels + "/sample_" + std::to_string(k) +
+                            ".npy --top 1 --labels labels.txt");
       EXPECT_EQ(ran.status, 0) << ran.err;
       EXPECT_NE(ran.out.find(std::string("  ") + names[k]), std::string::npos) << model << "\n" << ran.out;
     }
@@ -168,7 +180,8 @@ TEST_F(Command, run_writes_npy_files_that_it_can_read) {
 TEST_F(Command, compile_ends_with_a_summary_and_is_reproducible) {
   const Ran first = ingot("compile " + kModels + "/digits.onnx -o one.ingot --jobs 1");
   ASSERT_EQ(first.status, 0) << first.err;
-  for (const char* row : {"\n  ops ", "\n  kernels ", "\n  weights ", "\n  arena ", "\n  code ", "\n  time ", "\n  peak memory "})
+  for (const char* row :
+       {"\n  ops ", "\n  kernels ", "\n  weights ", "\n  arena ", "\n  code ", "\n  time ", "\n  peak memory "})
     EXPECT_NE(first.out.find(row), std::string::npos) << row;
   ASSERT_EQ(ingot("compile " + kModels + "/digits.onnx -o two.ingot --jobs 4").status, 0);
   EXPECT_TRUE(read(dir_ / "one.ingot") == read(dir_ / "two.ingot"));
@@ -185,7 +198,8 @@ TEST_F(Command, bench_prints_the_promised_json) {
   const Ran ran = ingot("bench digits.ingot --min-time 0.05 --per-kernel --json");
   const Json j = Json::parse(ran.out, nullptr, false);
   ASSERT_FALSE(j.is_discarded()) << ran.out << ran.err;
-  for (const char* key : {"min", "median", "p90", "p99", "mean"}) EXPECT_GT(j["latency_ms"][key].get<double>(), 0) << key;
+  for (const char* key : {"min", "median", "p90", "p99", "mean"})
+    EXPECT_GT(j["latency_ms"][key].get<double>(), 0) << key;
   EXPECT_LE(j["latency_ms"]["min"].get<double>(), j["latency_ms"]["median"].get<double>());
   EXPECT_LE(j["latency_ms"]["median"].get<double>(), j["latency_ms"]["p99"].get<double>());
   EXPECT_GE(j["latency_ms"]["runs"].get<int>(), 10);
@@ -221,8 +235,11 @@ TEST_F(Command, compile_emits_any_stage) {
 TEST_F(Command, ingot_opt_runs_passes_over_graph_text) {
   ASSERT_EQ(ingot("compile " + kModels + "/digits.onnx -o digits.graph --emit import").status, 0);
   auto opt = [&](const std::string& arguments) {
-    const int status = std::system(("cd '" + dir_.string() + "' && '" INGOT_BINARY_DIR "/bin/ingot-opt' " + arguments + " >out.txt 2>err.txt").c_str());
-    return Ran{WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status), read(dir_ / "out.txt"), read(dir_ / "err.txt")};
+    const int status = std::system(
+        ("cd '" + dir_.string() + "' && '" INGOT_BINARY_DIR "/bin/ingot-opt' " + arguments + " >out.txt 2>err.txt")
+            .c_str());
+    return Ran{WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status), read(dir_ / "out.txt"),
+               read(dir_ / "err.txt")};
   };
   const Ran list = opt("--list");
   EXPECT_EQ(list.status, 0);
@@ -279,12 +296,14 @@ TEST_F(Command, conformance_counts_known_failures_and_refuses_stale_ones) {
   write("known.txt", "# expected\nwrong: the output is of another digit\n");
   const Ran known = ingot("conformance suite --known known.txt");
   EXPECT_EQ(known.status, 0);
-  EXPECT_NE(known.out.find("wrong: known failure (wrong): the output is of another digit"), std::string::npos) << known.out;
+  EXPECT_NE(known.out.find("wrong: known failure (wrong): the output is of another digit"), std::string::npos)
+      << known.out;
   EXPECT_TRUE(known.out.ends_with("1 passed, 0 failed, 1 skipped\n"));
   write("known.txt", "good: it passes\nwrong: x\n");
   const Ran stale = ingot("conformance suite --known known.txt");
   EXPECT_EQ(stale.status, 1);
-  EXPECT_NE(stale.out.find("good: passes, but is listed as a known failure (it passes)"), std::string::npos) << stale.out;
+  EXPECT_NE(stale.out.find("good: passes, but is listed as a known failure (it passes)"), std::string::npos)
+      << stale.out;
 }
 
 TEST_F(Command, targets_say_what_runs_here_and_why) {

@@ -50,7 +50,8 @@ TEST(Compare, topology_uses_the_standard_deviation) {
 
 TEST(Compare, argmax_sees_the_position_only) {
   EXPECT_TRUE(compare(floats({1, 5, 2}), floats({10, 11, 9}), with(P::Argmax)).equal);
-  EXPECT_EQ(compare(floats({1, 5, 2}), floats({12, 11, 9}), with(P::Argmax)).reason, "row 0: the largest is at 1, expected 0");
+  EXPECT_EQ(compare(floats({1, 5, 2}), floats({12, 11, 9}), with(P::Argmax)).reason,
+            "row 0: the largest is at 1, expected 0");
 }
 
 TEST(Compare, nan_equals_nan_and_infinities_themselves) {
@@ -63,8 +64,10 @@ TEST(Compare, nan_equals_nan_and_infinities_themselves) {
 
 TEST(Compare, types_and_shapes_must_be_the_same) {
   EXPECT_EQ(compare(floats({1, 2}), floats({1}), with(P::Node)).reason, "got f32[2], expected f32[1]");
-  EXPECT_EQ(compare(integers(DType::U8, {1}), integers(DType::I8, {1}), with(P::Node)).reason, "got u8[1], expected i8[1]");
-  EXPECT_EQ(compare(HostValue::sequence({floats({1})}), HostValue::sequence({}), with(P::Node)).reason, "a sequence of 1 items, expected 0");
+  EXPECT_EQ(compare(integers(DType::U8, {1}), integers(DType::I8, {1}), with(P::Node)).reason,
+            "got u8[1], expected i8[1]");
+  EXPECT_EQ(compare(HostValue::sequence({floats({1})}), HostValue::sequence({}), with(P::Node)).reason,
+            "a sequence of 1 items, expected 0");
   EXPECT_EQ(compare(HostValue::sequence({floats({2})}), HostValue::sequence({floats({1})}), with(P::Node)).reason,
             "item 0: [0]: got 2, expected 1 (1 of 1 elements differ, by up to 1)");
 }

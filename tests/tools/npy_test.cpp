@@ -59,8 +59,8 @@ TEST(Npy, reads_a_scalar_and_an_empty_array) {
 }
 
 TEST(Npy, round_trips_every_numpy_type) {
-  for (DType dtype : {DType::Bool, DType::I8, DType::U8, DType::I16, DType::U16, DType::I32, DType::U32, DType::I64, DType::U64,
-                      DType::F16, DType::F32, DType::F64, DType::C64, DType::C128}) {
+  for (DType dtype : {DType::Bool, DType::I8, DType::U8, DType::I16, DType::U16, DType::I32, DType::U32, DType::I64,
+                      DType::U64, DType::F16, DType::F32, DType::F64, DType::C64, DType::C128}) {
     auto t = TensorData::make(dtype, {3, 2});
     for (int64_t i = 0; i < t->size_bytes; ++i) t->mutable_bytes()[i] = static_cast<uint8_t>(i % 2);
     std::string note;
@@ -109,9 +109,12 @@ TEST(Npy, refuses_malformed_files) {
       {file(header("<f4", "(99999999999999999999,)"), ""), "malformed .npy header: an extent is too large"},
       {file(header("<f4", "(-1,)"), ""), "malformed .npy header: expected an extent"},
       {file(header("<f3", "(1,)"), ""), "the .npy type '<f3' is not supported"},
-      {file("{'descr': [('a', '<f4')], 'fortran_order': False, 'shape': (1,)}", ""), "structured .npy types are not supported"},
-      {file("{'descr': '<f4', 'shape': (1,)}", "1234"), "malformed .npy header: expected descr, fortran_order and shape"},
-      {file("{'descr': '<f4', 'fortran_order': Maybe, 'shape': (1,)}", "1234"), "malformed .npy header: expected True or False"},
+      {file("{'descr': [('a', '<f4')], 'fortran_order': False, 'shape': (1,)}", ""),
+       "structured .npy types are not supported"},
+      {file("{'descr': '<f4', 'shape': (1,)}", "1234"),
+       "malformed .npy header: expected descr, fortran_order and shape"},
+      {file("{'descr': '<f4', 'fortran_order': Maybe, 'shape': (1,)}", "1234"),
+       "malformed .npy header: expected True or False"},
       {file(header("<f4", "(1,)"), "", 9), "a .npy file of version 9, expected 1, 2 or 3"},
       {file(header("<f4", "(1,)"), "").substr(0, 30), "a .npy file ends inside its header"},
   };

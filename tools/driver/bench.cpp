@@ -6,8 +6,8 @@
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
-#include "tools/driver/expression.h"
 #include "tools/driver/commands.h"
+#include "tools/driver/expression.h"
 #include "tools/driver/machine_peak.h"
 #include "tools/driver/text.h"
 
@@ -44,7 +44,8 @@ int64_t peak_rss_bytes() {
 
 struct KernelRow {
   const KernelTime* kernel;
-  double ms = 0, gflops = 0, gbytes = 0, share = 0;  // per run; share of this machine's peak: the nearer of the two limits
+  double ms = 0, gflops = 0, gbytes = 0,
+         share = 0;  // per run; share of this machine's peak: the nearer of the two limits
 };
 
 // Work of one call: a number, or an expression of the named dims.
@@ -63,8 +64,8 @@ std::map<std::string, int64_t> dim_values(const std::vector<Port>& ports, const 
   return values;
 }
 
-std::vector<KernelRow> kernel_rows(const std::vector<KernelTime>& kernels, const MachinePeak& peak, const std::map<std::string, int64_t>& dims,
-                                   int64_t runs) {
+std::vector<KernelRow> kernel_rows(const std::vector<KernelTime>& kernels, const MachinePeak& peak,
+                                   const std::map<std::string, int64_t>& dims, int64_t runs) {
   std::vector<KernelRow> rows;
   for (const KernelTime& k : kernels) {
     if (k.calls == 0) continue;
@@ -101,7 +102,8 @@ Result<void> bench(const BenchOptions& options) {
     times.clear();
     const double begin = now_seconds();
     double last = begin;
-    while (static_cast<int64_t>(times.size()) < kMaxRuns && (static_cast<int>(times.size()) < least || last - begin < seconds)) {
+    while (static_cast<int64_t>(times.size()) < kMaxRuns &&
+           (static_cast<int>(times.size()) < least || last - begin < seconds)) {
       if (auto ran = executable->run(); !ran) return std::move(ran.error()).context("in " + options.model);
       const double now = now_seconds();
       times.push_back(now - last);
@@ -140,24 +142,35 @@ Result<void> bench(const BenchOptions& options) {
     j["peak_rss_bytes"] = memory;
     j["kernels"] = Json::array();
     for (const KernelRow& r : rows)
-      j["kernels"].push_back({{"name", r.kernel->name}, {"node", printable(r.kernel->node)}, {"schedule", r.kernel->schedule}, {"ms", r.ms},
-                              {"calls", r.kernel->calls}, {"gflops", r.gflops}, {"gbytes_per_s", r.gbytes}, {"share_of_peak", r.share}});
-    if (options.per_kernel) j["peak"] = {{"gflops", peak.gflops}, {"gbytes_per_s", peak.gbytes_per_s}, {"instructions", peak.instructions}};
+      j["kernels"].push_back({{"name", r.kernel->name},
+                              {"node", printable(r.kernel->node)},
+                              {"schedule", r.kernel->schedule},
+                              {"ms", r.ms},
+                              {"calls", r.kernel->calls},
+                              {"gflops", r.gflops},
+                              {"gbytes_per_s", r.gbytes},
+                              {"share_of_peak", r.share}});
+    if (options.per_kernel)
+      j["peak"] = {{"gflops", peak.gflops}, {"gbytes_per_s", peak.gbytes_per_s}, {"instructions", peak.instructions}};
     fmt::print("{}\n", j.dump(1));
     return {};
   }
   fmt::print("{} on {}\n", options.model, description);
-  fmt::print("latency     min {}  median {}  p90 {}  p99 {}  mean {}  ({} runs)\n", duration_text(latency.min), duration_text(latency.median),
-             duration_text(latency.p90), duration_text(latency.p99), duration_text(latency.mean), latency.runs);
-  fmt::print("throughput  {:.1f} runs/s\nload        {}\npeak memory {}\n", 1 / latency.mean, duration_text(load_ms / 1e3), bytes_text(memory));
+  fmt::print("latency     min {}  median {}  p90 {}  p99 {}  mean {}  ({} runs)\n", duration_text(latency.min),
+             duration_text(latency.median), duration_text(latency.p90), duration_text(latency.p99),
+             duration_text(latency.mean), latency.runs);
+  fmt::print("throughput  {:.1f} runs/s\nload        {}\npeak memory {}\n", 1 / latency.mean,
+             duration_text(load_ms / 1e3), bytes_text(memory));
   if (!options.per_kernel) return {};
-  fmt::print("\nthis machine at best: {:.0f} GFLOP/s ({}), {:.1f} GB/s\n", peak.gflops, peak.instructions, peak.gbytes_per_s);
+  fmt::print("\nthis machine at best: {:.0f} GFLOP/s ({}), {:.1f} GB/s\n", peak.gflops, peak.instructions,
+             peak.gbytes_per_s);
   double total = 0;
   for (const KernelRow& r : rows) total += r.ms;
-  fmt::print("{:>9} {:>6} {:>9} {:>8} {:>7}  {:<36} {}\n", "ms", "time", "GFLOP/s", "GB/s", "of peak", "kernel", "node");
+  fmt::print("{:>9} {:>6} {:>9} {:>8} {:>7}  {:<36} {}\n", "ms", "time", "GFLOP/s", "GB/s", "of peak", "kernel",
+             "node");
   for (const KernelRow& r : rows)
-    fmt::print("{:>9.4f} {:>5.1f}% {:>9.2f} {:>8.2f} {:>6.1f}%  {:<36} {}\n", r.ms, total > 0 ? 100 * r.ms / total : 0, r.gflops, r.gbytes,
-               100 * r.share, r.kernel->name, printable(r.kernel->node));
+    fmt::print("{:>9.4f} {:>5.1f}% {:>9.2f} {:>8.2f} {:>6.1f}%  {:<36} {}\n", r.ms, total > 0 ? 100 * r.ms / total : 0,
+               r.gflops, r.gbytes, 100 * r.share, r.kernel->name, printable(r.kernel->node));
   return {};
 }
 

@@ -12,16 +12,16 @@ struct RunOptions {
   std::string model;
   LoadOptions load;
   InputOptions inputs;
-  std::string output_dir;      // empty: the outputs are printed only
-  int top = 0;                 // print the TOP largest elements of each output's rows
-  std::string labels_path;     // one label a line, for --top
+  std::string output_dir;  // empty: the outputs are printed only
+  int top = 0;  // print the TOP largest elements of each output's rows
+  std::string labels_path;  // one label a line, for --top
   bool json = false;
 };
 Result<void> run(const RunOptions&);
 
 struct DiffOptions {
   std::string model;
-  LoadOptions load;            // of the side that is compared against the interpreter
+  LoadOptions load;  // of the side that is compared against the interpreter
   InputOptions inputs;
   Tolerance tolerance;
   bool json = false;
@@ -31,7 +31,7 @@ Result<bool> diff(const DiffOptions&);
 
 struct InspectOptions {
   std::string file;
-  std::string stage;           // empty: graph of a model, file of a compiled file
+  std::string stage;  // empty: graph of a model, file of a compiled file
   LoadOptions load;
   bool json = false;
 };
@@ -54,7 +54,7 @@ Result<void> bench(const BenchOptions&);
 struct CompileCommand {
   std::string model, output;
   LoadOptions load;
-  std::string emit;            // empty: an ingot file; so: the image of one target; otherwise a stage as text
+  std::string emit;  // empty: an ingot file; so: the image of one target; otherwise a stage as text
   std::vector<std::string> disabled_passes;
   std::string dump_after;
   int jobs = 0;

@@ -30,8 +30,10 @@ class Numbers {
   int64_t size() const { return n_; }
   double operator[](int64_t i) const {
     switch (t_.dtype) {
-      case DType::F32: case DType::C64: return static_cast<double>(read<float>(i));
-      case DType::F64: case DType::C128: return read<double>(i);
+      case DType::F32:
+      case DType::C64: return static_cast<double>(read<float>(i));
+      case DType::F64:
+      case DType::C128: return read<double>(i);
       default: return t_.number(i);
     }
   }
@@ -91,14 +93,17 @@ Bounds bounds_for(const Numbers& g, const Tolerance& tolerance) {
       sum += v, ++finite;
     }
     for (int64_t i = 0; i < g.size() && finite > 0; ++i)
-      if (std::isfinite(g[i])) squares += (g[i] - sum / static_cast<double>(finite)) * (g[i] - sum / static_cast<double>(finite));
+      if (std::isfinite(g[i]))
+        squares += (g[i] - sum / static_cast<double>(finite)) * (g[i] - sum / static_cast<double>(finite));
   }
   const double deviation = finite > 0 ? std::sqrt(squares / static_cast<double>(finite)) : 0;
   switch (tolerance.profile) {
     case Tolerance::Profile::Model:
-      if (tolerance.quantized) return {tolerance.rtol.value_or(1e-3), tolerance.atol.value_or(0.04) * (finite > 0 ? highest - lowest : 0)};
+      if (tolerance.quantized)
+        return {tolerance.rtol.value_or(1e-3), tolerance.atol.value_or(0.04) * (finite > 0 ? highest - lowest : 0)};
       return {tolerance.rtol.value_or(1e-3), tolerance.atol.value_or(1e-3) * largest};
-    case Tolerance::Profile::Topology: return {tolerance.rtol.value_or(1e-2), tolerance.atol.value_or(1e-3) * deviation};
+    case Tolerance::Profile::Topology:
+      return {tolerance.rtol.value_or(1e-2), tolerance.atol.value_or(1e-3) * deviation};
     case Tolerance::Profile::Auto:
     case Tolerance::Profile::Node:
     case Tolerance::Profile::Argmax: break;
@@ -117,7 +122,8 @@ Comparison compare_numbers(const TensorData& got, const TensorData& expected, co
     const double difference = std::fabs(a - b);
     const double allowed = bounds.absolute + bounds.relative * std::fabs(b);
     const bool fine = std::isfinite(b) && std::isfinite(a) && difference <= allowed;
-    const double error = std::isfinite(difference) && allowed > 0 ? difference / allowed : std::numeric_limits<double>::infinity();
+    const double error =
+        std::isfinite(difference) && allowed > 0 ? difference / allowed : std::numeric_limits<double>::infinity();
     worst = std::max(worst, error);
     if (fine) continue;
     if (std::isfinite(difference)) worst_difference = std::max(worst_difference, difference);
@@ -127,8 +133,8 @@ Comparison compare_numbers(const TensorData& got, const TensorData& expected, co
   if (count == 0) return {true, "", worst};
   return {false,
           fmt::format("{}: got {}, expected {} ({} of {} elements differ, by up to {:.3g})",
-                      position(g.element(first), expected.dims), number_text(y[first]), number_text(g[first]), count, g.size(),
-                      worst_difference),
+                      position(g.element(first), expected.dims), number_text(y[first]), number_text(g[first]), count,
+                      g.size(), worst_difference),
           worst};
 }
 
@@ -140,19 +146,39 @@ Comparison compare_tensors(const TensorData& got, const TensorData& expected, co
     case DType::String:
       for (size_t i = 0; i < expected.strings.size(); ++i)
         if (got.strings[i] != expected.strings[i])
-          return differ(fmt::format("{}: got '{}', expected '{}'", position(static_cast<int64_t>(i), expected.dims), got.strings[i],
-                                    expected.strings[i]));
+          return differ(fmt::format("{}: got '{}', expected '{}'", position(static_cast<int64_t>(i), expected.dims),
+                                    got.strings[i], expected.strings[i]));
       return {};
-    case DType::I8: case DType::U8:
-      if (tolerance.quantized && tolerance.profile == Tolerance::Profile::Model) return compare_numbers(got, expected, tolerance);
+    case DType::I8:
+    case DType::U8:
+      if (tolerance.quantized && tolerance.profile == Tolerance::Profile::Model)
+        return compare_numbers(got, expected, tolerance);
       [[fallthrough]];
-    case DType::Bool: case DType::I2: case DType::U2: case DType::I4: case DType::U4: case DType::I16: case DType::U16:
-    case DType::I32: case DType::U32: case DType::I64: case DType::U64: return compare_exact(got, expected);
-    case DType::F16: case DType::BF16: case DType::F32: case DType::F64: case DType::F8E4M3FN: case DType::F8E4M3FNUZ:
-    case DType::F8E5M2: case DType::F8E5M2FNUZ: case DType::F8E8M0: case DType::F4E2M1:
+    case DType::Bool:
+    case DType::I2:
+    case DType::U2:
+    case DType::I4:
+    case DType::U4:
+    case DType::I16:
+    case DType::U16:
+    case DType::I32:
+    case DType::U32:
+    case DType::I64:
+    case DType::U64: return compare_exact(got, expected);
+    case DType::F16:
+    case DType::BF16:
+    case DType::F32:
+    case DType::F64:
+    case DType::F8E4M3FN:
+    case DType::F8E4M3FNUZ:
+    case DType::F8E5M2:
+    case DType::F8E5M2FNUZ:
+    case DType::F8E8M0:
+    case DType::F4E2M1:
       if (tolerance.profile == Tolerance::Profile::Argmax) return compare_argmax(got, expected);
       return compare_numbers(got, expected, tolerance);
-    case DType::C64: case DType::C128: return compare_numbers(got, expected, tolerance);
+    case DType::C64:
+    case DType::C128: return compare_numbers(got, expected, tolerance);
   }
   return {};
 }
@@ -170,10 +196,12 @@ const char* kind_name(HostValue::Kind kind) {
 
 template <class F>
 Comparison walk(const HostValue& got, const HostValue& expected, const F& leaf) {
-  if (got.kind != expected.kind) return differ(fmt::format("got {}, expected {}", kind_name(got.kind), kind_name(expected.kind)));
+  if (got.kind != expected.kind)
+    return differ(fmt::format("got {}, expected {}", kind_name(got.kind), kind_name(expected.kind)));
   if (got.is_tensor()) return leaf(*got.tensor, *expected.tensor);
   if (got.items.size() != expected.items.size())
-    return differ(fmt::format("{} of {} items, expected {}", kind_name(got.kind), got.items.size(), expected.items.size()));
+    return differ(
+        fmt::format("{} of {} items, expected {}", kind_name(got.kind), got.items.size(), expected.items.size()));
   Comparison all;
   for (size_t i = 0; i < got.items.size(); ++i) {
     Comparison c = walk(got.items[i], expected.items[i], leaf);
@@ -201,12 +229,14 @@ Tolerance::Profile resolve(Tolerance::Profile profile, const std::string& data_s
 }
 
 Comparison compare(const HostValue& got, const HostValue& expected, const Tolerance& tolerance) {
-  return walk(got, expected, [&](const TensorData& y, const TensorData& g) { return compare_tensors(y, g, tolerance); });
+  return walk(got, expected,
+              [&](const TensorData& y, const TensorData& g) { return compare_tensors(y, g, tolerance); });
 }
 
 Comparison compare_distribution(const HostValue& got, const HostValue& expected) {
   return walk(got, expected, [](const TensorData& y, const TensorData& g) -> Comparison {
-    if (y.dtype != g.dtype || y.dims != g.dims) return differ(fmt::format("got {}, expected {}", y.type().str(), g.type().str()));
+    if (y.dtype != g.dtype || y.dims != g.dims)
+      return differ(fmt::format("got {}, expected {}", y.type().str(), g.type().str()));
     if (y.dtype == DType::String) return {};
     const Numbers ys(y), gs(g);
     std::vector<double> a, b;
@@ -225,7 +255,8 @@ Comparison compare_distribution(const HostValue& got, const HostValue& expected)
     const double n = static_cast<double>(std::max<size_t>(a.size(), 1));
     const double critical = std::sqrt(-0.5 * std::log(1e-5 / 2)) * std::sqrt(2 / n);
     if (distance > critical)
-      return differ(fmt::format("the distributions differ: Kolmogorov-Smirnov distance {:.3f}, expected at most {:.3f}", distance, critical));
+      return differ(fmt::format("the distributions differ: Kolmogorov-Smirnov distance {:.3f}, expected at most {:.3f}",
+                                distance, critical));
     return {};
   });
 }

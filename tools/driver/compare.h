@@ -21,7 +21,7 @@ namespace ingot::driver {
 struct Tolerance {
   enum class Profile { Auto, Node, Model, Topology, Argmax } profile = Profile::Auto;
   std::optional<double> rtol, atol;  // replace those of node; for the others, rtol and the factor of the absolute part
-  bool quantized = false;            // the model computes in 8-bit integers
+  bool quantized = false;  // the model computes in 8-bit integers
 };
 
 std::optional<Tolerance::Profile> tolerance_named(const std::string& name);
@@ -29,8 +29,8 @@ Tolerance::Profile resolve(Tolerance::Profile, const std::string& data_set_name)
 
 struct Comparison {
   bool equal = true;
-  std::string reason;        // where not equal: "[0, 3]: got 1.5, expected 1.25 (7 of 60 elements differ)"
-  double worst_error = 0;    // largest |y - g| / tolerance, of tensors
+  std::string reason;  // where not equal: "[0, 3]: got 1.5, expected 1.25 (7 of 60 elements differ)"
+  double worst_error = 0;  // largest |y - g| / tolerance, of tensors
 };
 Comparison compare(const HostValue& got, const HostValue& expected, const Tolerance&);
 

@@ -105,7 +105,8 @@ std::vector<ModelFile::Kernel> kernel_table(const l::Program& program) {
     for (size_t i = 0; i < std::min(k.scalars.size(), s.scalars.size()); ++i) scalars[k.scalars[i]->id] = s.scalars[i];
     const std::string flops = substitute(k.flops, scalars).str(), bytes = substitute(k.bytes, scalars).str();
     if (launches[id]++ == 0) table[id].flops = flops, table[id].bytes = bytes;
-    else if (table[id].flops != flops || table[id].bytes != bytes) table[id].flops = table[id].bytes = "";  // no one answer
+    else if (table[id].flops != flops || table[id].bytes != bytes)
+      table[id].flops = table[id].bytes = "";  // no one answer
   });
   table.insert(table.end(), calls.begin(), calls.end());
   return table;
@@ -157,8 +158,8 @@ Result<std::vector<const Target*>> targets_named(const std::vector<std::string>&
       std::vector<std::string> known = {"host", "opencl"};
       for (const Target& k : all_targets()) known.emplace_back(k.name);
       const std::string near = nearest_name(n, known);
-      return invalid("unknown target '{}'{}; there are: {}", n, near.empty() ? "" : fmt::format(", did you mean '{}'", near),
-                     fmt::join(known, ", "));
+      return invalid("unknown target '{}'{}; there are: {}", n,
+                     near.empty() ? "" : fmt::format(", did you mean '{}'", near), fmt::join(known, ", "));
     }
     if (std::find(targets.begin(), targets.end(), t) == targets.end()) targets.push_back(t);
   }
@@ -225,7 +226,8 @@ Result<std::unique_ptr<CompiledModel>> compile_model(Graph graph, const CompileM
       // Images with the same weights share them.
       for (size_t w = 0; w < model->file.weights.size() && out.weights < 0; ++w) {
         const auto& piece = model->file.weights[w].pieces[0];
-        if (std::equal(piece.begin(), piece.end(), program.weights.begin(), program.weights.end())) out.weights = static_cast<int>(w);
+        if (std::equal(piece.begin(), piece.end(), program.weights.begin(), program.weights.end()))
+          out.weights = static_cast<int>(w);
       }
       if (out.weights >= 0) std::vector<uint8_t>().swap(program.weights);
       if (out.weights < 0) {
@@ -241,9 +243,11 @@ Result<std::unique_ptr<CompiledModel>> compile_model(Graph graph, const CompileM
   for (const Value* v : graph.body.inputs) file.inputs.push_back(port_of(*v, v->type.kind == Type::Kind::Optional));
   for (const Value* v : graph.body.outputs) file.outputs.push_back(port_of(*v, false));
   file.symbols = symbol_table(graph);
-  nlohmann::ordered_json manifest{{"disabled_passes", options.pipeline.disabled}, {"targets", nlohmann::ordered_json::array()}};
+  nlohmann::ordered_json manifest{{"disabled_passes", options.pipeline.disabled},
+                                  {"targets", nlohmann::ordered_json::array()}};
   for (const TargetStatistics& t : model->targets)
-    manifest["targets"].push_back({{"name", t.target}, {"kernels", t.kernels}, {"code_bytes", t.code_bytes}, {"weight_bytes", t.weight_bytes}});
+    manifest["targets"].push_back(
+        {{"name", t.target}, {"kernels", t.kernels}, {"code_bytes", t.code_bytes}, {"weight_bytes", t.weight_bytes}});
   file.manifest = manifest.dump();
   model->seconds = now_seconds() - start;
   return model;

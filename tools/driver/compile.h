@@ -12,27 +12,27 @@
 namespace ingot::driver {
 
 struct CompileModelOptions {
-  std::vector<std::string> targets;   // names of the target table, "host", or empty: the documented set of this machine
-  int jobs = 0;                       // 0: one per CPU
+  std::vector<std::string> targets;  // names of the target table, "host", or empty: the documented set of this machine
+  int jobs = 0;  // 0: one per CPU
   bool debug_names = false;
   PipelineOptions pipeline;
-  std::function<void(const std::string&)> progress;   // told what is being done; may be null
+  std::function<void(const std::string&)> progress;  // told what is being done; may be null
 };
 
 struct TargetStatistics {
   std::string target;
   size_t kernels = 0;
-  int64_t weight_bytes = 0, arena_bytes = -1, code_bytes = 0;   // arena -1: depends on the inputs
+  int64_t weight_bytes = 0, arena_bytes = -1, code_bytes = 0;  // arena -1: depends on the inputs
   double schedule_s = 0, codegen_s = 0;
 };
 
 // A compiled model in memory; `file` refers to the rest.
 struct CompiledModel {
   ModelFile file;
-  size_t nodes = 0, stages = 0;                        // nodes of the model as it came; stages of the optimised K
+  size_t nodes = 0, stages = 0;  // nodes of the model as it came; stages of the optimised K
   double seconds = 0;
   std::vector<TargetStatistics> targets;
-  std::vector<l::Program> programs;                    // one per image; hold the weights
+  std::vector<l::Program> programs;  // one per image; hold the weights
   std::vector<std::vector<uint8_t>> code;
 };
 
@@ -46,6 +46,6 @@ inline bool is_opencl(const Target& t) { return &t == &opencl_target(); }
 // Targets by name ("host" and "opencl" too); an unknown one is an error with the nearest.
 Result<std::vector<const Target*>> targets_named(const std::vector<std::string>& names);
 
-int64_t peak_memory_bytes();   // of this process so far
+int64_t peak_memory_bytes();  // of this process so far
 
 }  // namespace ingot::driver

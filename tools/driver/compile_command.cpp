@@ -39,20 +39,25 @@ using PassTimes = std::vector<std::pair<std::string, double>>;
 void print_summary(const CompileCommand& options, const CompiledModel& model) {
   const Summary s = summarize(model);
   fmt::print("{}: {} ({})\n", options.output, bytes_text(file_bytes(options.output)), s.targets);
-  fmt::print("  ops          {}\n  kernels      {}\n  weights      {}\n  arena        {}\n  code         {}\n", model.nodes, s.kernels,
-             bytes_text(s.weight_bytes), s.arena_bytes < 0 ? "known when run" : bytes_text(s.arena_bytes), bytes_text(s.code_bytes));
+  fmt::print("  ops          {}\n  kernels      {}\n  weights      {}\n  arena        {}\n  code         {}\n",
+             model.nodes, s.kernels, bytes_text(s.weight_bytes),
+             s.arena_bytes < 0 ? "known when run" : bytes_text(s.arena_bytes), bytes_text(s.code_bytes));
   fmt::print("  time         {}\n  peak memory  {}\n", duration_text(model.seconds), bytes_text(peak_memory_bytes()));
 }
 
 void print_json(const CompileCommand& options, const CompiledModel& model, const PassTimes& passes) {
   const Summary s = summarize(model);
-  Json j{{"model", options.model}, {"output", options.output}, {"file_bytes", file_bytes(options.output)}, {"ops", model.nodes},
-         {"kernels", s.kernels}, {"weight_bytes", s.weight_bytes}};
+  Json j{{"model", options.model}, {"output", options.output}, {"file_bytes", file_bytes(options.output)},
+         {"ops", model.nodes},     {"kernels", s.kernels},     {"weight_bytes", s.weight_bytes}};
   j["arena_bytes"] = s.arena_bytes < 0 ? Json(nullptr) : Json(s.arena_bytes);
   j["code_bytes"] = s.code_bytes, j["seconds"] = model.seconds, j["peak_memory_bytes"] = peak_memory_bytes();
   j["targets"] = Json::array(), j["passes"] = Json::array();
   for (const TargetStatistics& t : model.targets)
-    j["targets"].push_back({{"name", t.target}, {"kernels", t.kernels}, {"code_bytes", t.code_bytes}, {"schedule_s", t.schedule_s}, {"codegen_s", t.codegen_s}});
+    j["targets"].push_back({{"name", t.target},
+                            {"kernels", t.kernels},
+                            {"code_bytes", t.code_bytes},
+                            {"schedule_s", t.schedule_s},
+                            {"codegen_s", t.codegen_s}});
   for (const auto& [name, seconds] : passes) j["passes"].push_back({{"name", name}, {"seconds", seconds}});
   fmt::print("{}\n", j.dump(1));
 }
@@ -129,7 +134,8 @@ struct Row {
 
 Row row_of(const Target& t, bool is_default) {
   const bool x86 = t.arch == Arch::X86_64;
-  Row row{std::string(t.name) + (is_default ? " *" : ""), x86 ? "x86-64" : "AArch64", fmt::format("{} x {} bit", t.vector_registers, t.vector_bits), "", ""};
+  Row row{std::string(t.name) + (is_default ? " *" : ""), x86 ? "x86-64" : "AArch64",
+          fmt::format("{} x {} bit", t.vector_registers, t.vector_bits), "", ""};
   if (t.arch != host_arch()) {
     const std::string emulator = emulator_of(t.arch);
     row.runs = emulator.empty() ? "no" : "emulated";
@@ -156,12 +162,18 @@ Row row_of(const Target& t, bool is_default) {
 Result<void> targets(const TargetsOptions& options) {
   const std::vector<const Target*> defaults = default_targets(host_arch());
   Json list = Json::array();
-  std::string text = fmt::format("{:<18} {:<8} {:<14} {:<9} {}\n", "target", "machine", "vectors", "runs here", "evidence");
+  std::string text =
+      fmt::format("{:<18} {:<8} {:<14} {:<9} {}\n", "target", "machine", "vectors", "runs here", "evidence");
   for (const Target& t : all_targets()) {
     const bool is_default = std::find(defaults.begin(), defaults.end(), &t) != defaults.end();
     const Row row = row_of(t, is_default);
-    list.push_back({{"name", std::string(t.name)}, {"machine", row.machine}, {"vector_bits", t.vector_bits}, {"vector_registers", t.vector_registers},
-                    {"default", is_default}, {"runs_here", row.runs}, {"evidence", row.evidence}});
+    list.push_back({{"name", std::string(t.name)},
+                    {"machine", row.machine},
+                    {"vector_bits", t.vector_bits},
+                    {"vector_registers", t.vector_registers},
+                    {"default", is_default},
+                    {"runs_here", row.runs},
+                    {"evidence", row.evidence}});
     text += fmt::format("{:<18} {:<8} {:<14} {:<9} {}\n", row.name, row.machine, row.vectors, row.runs, row.evidence);
   }
   if (options.json) fmt::print("{}\n", list.dump(1));

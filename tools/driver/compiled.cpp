@@ -96,7 +96,8 @@ HostValue object_value(const ingot_object& object, const Type& type) {
   v.kind = type.kind == Type::Kind::Optional ? HostValue::Kind::Optional
            : type.kind == Type::Kind::Map    ? HostValue::Kind::Map
                                              : HostValue::Kind::Sequence;
-  for (int64_t i = 0; i < object.count; ++i) v.items.push_back(value_of(object.items[i], type.element ? *type.element : Type{}));
+  for (int64_t i = 0; i < object.count; ++i)
+    v.items.push_back(value_of(object.items[i], type.element ? *type.element : Type{}));
   return v;
 }
 
@@ -105,7 +106,8 @@ HostValue tensor_value(const void* data, int32_t rank, const int64_t* shape, DTy
   if (dtype == DType::String) {
     const auto* strings = static_cast<const ingot_string*>(data);
     t->strings.clear();
-    for (int64_t i = 0; i < t->elements(); ++i) t->strings.emplace_back(strings[i].data, static_cast<size_t>(strings[i].size));
+    for (int64_t i = 0; i < t->elements(); ++i)
+      t->strings.emplace_back(strings[i].data, static_cast<size_t>(strings[i].size));
   } else if (t->size_bytes > 0) {
     std::memcpy(t->mutable_bytes(), data, static_cast<size_t>(t->size_bytes));
   }
@@ -164,7 +166,8 @@ class Compiled final : public Executable {
   }
 
   Result<void> run() override {
-    if (const ingot_status s = ingot_session_run(session_); s != INGOT_OK) return runtime_error(s, ingot_session_error(session_));
+    if (const ingot_status s = ingot_session_run(session_); s != INGOT_OK)
+      return runtime_error(s, ingot_session_error(session_));
     return {};
   }
 
@@ -195,7 +198,8 @@ class Compiled final : public Executable {
     if (ingot_session_profile(session_, &entries, &count) != INGOT_OK) return times;
     for (int32_t i = 0; i < count; ++i) {
       const ingot_profile_entry& e = entries[i];
-      times.push_back({e.kernel, e.node, e.schedule, e.flops, e.bytes, e.device && *e.device ? e.device : "host", e.calls, e.items, e.total_ns});
+      times.push_back({e.kernel, e.node, e.schedule, e.flops, e.bytes, e.device && *e.device ? e.device : "host",
+                       e.calls, e.items, e.total_ns});
     }
     return times;
   }
@@ -207,7 +211,9 @@ class Compiled final : public Executable {
     return list;
   }
 
-  int threads() const override { return threads_ > 0 ? std::min(threads_, ingot_thread_count()) : ingot_thread_count(); }
+  int threads() const override {
+    return threads_ > 0 ? std::min(threads_, ingot_thread_count()) : ingot_thread_count();
+  }
 
   std::string description() const override {
     return fmt::format("{}, {} thread{}", ingot_model_target(model_), threads(), threads() == 1 ? "" : "s");
@@ -216,8 +222,10 @@ class Compiled final : public Executable {
  private:
   Result<void> open(const LoadOptions& options) {
     std::map<std::string, Symbol> symbols;
-    for (int32_t i = 0; i < ingot_model_input_count(model_); ++i) inputs_.push_back(port_of(*ingot_model_input(model_, i), symbols));
-    for (int32_t i = 0; i < ingot_model_output_count(model_); ++i) outputs_.push_back(port_of(*ingot_model_output(model_, i), symbols));
+    for (int32_t i = 0; i < ingot_model_input_count(model_); ++i)
+      inputs_.push_back(port_of(*ingot_model_input(model_, i), symbols));
+    for (int32_t i = 0; i < ingot_model_output_count(model_); ++i)
+      outputs_.push_back(port_of(*ingot_model_output(model_, i), symbols));
     ingot_session_options session{};
     session.size_bytes = sizeof session;
     session.flags = options.profile ? static_cast<uint32_t>(INGOT_SESSION_PROFILE) : 0;

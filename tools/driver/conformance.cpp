@@ -21,15 +21,20 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 Json result_json(const TestResult& r, bool kernels) {
-  Json j{{"test", printable(r.test)}, {"status", status_name(r.status)}, {"reason", printable(r.reason)}, {"ms", std::round(r.ms * 1000) / 1000}};
+  Json j{{"test", printable(r.test)},
+         {"status", status_name(r.status)},
+         {"reason", printable(r.reason)},
+         {"ms", std::round(r.ms * 1000) / 1000}};
   if (kernels) {
     j["kernels"] = Json::array();
-    for (const KernelPlacement& k : r.kernels) j["kernels"].push_back({{"name", k.name}, {"device", k.device}, {"items", k.items}});
+    for (const KernelPlacement& k : r.kernels)
+      j["kernels"].push_back({{"name", k.name}, {"device", k.device}, {"items", k.items}});
   }
   return j;
 }
 
-constexpr Status kStatuses[] = {Status::Pass, Status::Wrong, Status::Unsupported, Status::Error, Status::Crash, Status::Timeout, Status::Skip};
+constexpr Status kStatuses[] = {Status::Pass,  Status::Wrong,   Status::Unsupported, Status::Error,
+                                Status::Crash, Status::Timeout, Status::Skip};
 
 TestResult result_from(const std::string& text) {
   const Json j = Json::parse(text, nullptr, false);
@@ -48,7 +53,8 @@ TestResult result_from(const std::string& text) {
 }
 
 bool is_quantized_op(std::string_view op) {
-  return op.starts_with("qlinear") || op.starts_with("q_linear") || op == "dequantize_linear" || op.ends_with("_integer");
+  return op.starts_with("qlinear") || op.starts_with("q_linear") || op == "dequantize_linear" ||
+         op.ends_with("_integer");
 }
 
 // Dropout is the identity unless it is told that this is training.
@@ -94,8 +100,9 @@ TestResult failure(const Error& error) {
 }
 
 // The first output that is not as expected, or what a pass has to say.
-TestResult judge(const std::vector<Port>& ports, const std::vector<HostValue>& got, const std::vector<HostValue>& expected,
-                 const Tolerance& tolerance, const GraphFacts& facts, const std::string& where) {
+TestResult judge(const std::vector<Port>& ports, const std::vector<HostValue>& got,
+                 const std::vector<HostValue>& expected, const Tolerance& tolerance, const GraphFacts& facts,
+                 const std::string& where) {
   TestResult r;
   r.status = Status::Pass;
   for (size_t i = 0; i < expected.size(); ++i) {
@@ -179,7 +186,8 @@ Result<void> read_known(const std::string& path, std::map<std::string, std::stri
     at = end + 1, ++number;
     if (line.empty() || line[0] == '#') continue;
     const size_t colon = line.find(": ");
-    if (colon == std::string::npos || colon + 2 >= line.size()) return invalid("{}:{}: expected 'TEST: reason'", path, number);
+    if (colon == std::string::npos || colon + 2 >= line.size())
+      return invalid("{}:{}: expected 'TEST: reason'", path, number);
     if (!known.emplace(line.substr(0, colon), line.substr(colon + 2)).second)
       return invalid("{}:{}: '{}' is listed twice", path, number, line.substr(0, colon));
   }
@@ -202,7 +210,8 @@ void apply_known(const std::map<std::string, std::string>& known, std::vector<Te
 
 void print_results(const std::vector<TestResult>& results, bool verbose) {
   auto list = [&](Status status, const char* title) {
-    const auto count = std::count_if(results.begin(), results.end(), [&](const TestResult& r) { return r.status == status; });
+    const auto count =
+        std::count_if(results.begin(), results.end(), [&](const TestResult& r) { return r.status == status; });
     if (count == 0) return;
     fmt::print("{} ({}):\n", title, count);
     for (const TestResult& r : results) {
@@ -219,8 +228,10 @@ void print_results(const std::vector<TestResult>& results, bool verbose) {
   list(Status::Wrong, "wrong");
   std::string by_status;
   for (Status s : kStatuses) {
-    const auto count = std::count_if(results.begin(), results.end(), [&](const TestResult& r) { return r.status == s; });
-    if (count > 0 && s != Status::Pass && s != Status::Skip) by_status += fmt::format("{}{} {}", by_status.empty() ? "" : ", ", count, status_name(s));
+    const auto count =
+        std::count_if(results.begin(), results.end(), [&](const TestResult& r) { return r.status == s; });
+    if (count > 0 && s != Status::Pass && s != Status::Skip)
+      by_status += fmt::format("{}{} {}", by_status.empty() ? "" : ", ", count, status_name(s));
   }
   if (!by_status.empty()) fmt::print("failed: {}\n", by_status);
 }
@@ -261,8 +272,12 @@ Result<bool> conformance(const ConformanceOptions& options) {
         TestResult& r = results[static_cast<size_t>(i)];
         switch (job.outcome) {
           case JobResult::Outcome::Done: r = result_from(job.text); break;
-          case JobResult::Outcome::Crashed: r.status = Status::Crash, r.reason = job.text, r.ms = job.seconds * 1000; break;
-          case JobResult::Outcome::TimedOut: r.status = Status::Timeout, r.reason = job.text, r.ms = job.seconds * 1000; break;
+          case JobResult::Outcome::Crashed:
+            r.status = Status::Crash, r.reason = job.text, r.ms = job.seconds * 1000;
+            break;
+          case JobResult::Outcome::TimedOut:
+            r.status = Status::Timeout, r.reason = job.text, r.ms = job.seconds * 1000;
+            break;
         }
         r.test = tests[static_cast<size_t>(i)].name;
         progress.show(fmt::format("[{}/{}] {}", ++finished, tests.size(), r.test));

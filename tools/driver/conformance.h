@@ -28,10 +28,10 @@ struct ConformanceOptions {
   Tolerance tolerance;
   std::string filter;              // a regular expression that is searched for in the name; empty: all
   WorkerOptions worker;
-  std::vector<std::string> known_paths;   // "TEST: reason" a line: failures of these count as skipped, passes as errors
-  std::string json_path;           // where to write the results; "-": standard output, instead of the text
-  bool kernels = false;            // JSON has the kernels of each test and the device they ran on
-  bool verbose = false;            // list every test, not only failures
+  std::vector<std::string> known_paths;  // "TEST: reason" a line: failures of these count as skipped, passes as errors
+  std::string json_path;  // where to write the results; "-": standard output, instead of the text
+  bool kernels = false;  // JSON has the kernels of each test and the device they ran on
+  bool verbose = false;  // list every test, not only failures
 };
 
 // Runs one test in this process.

@@ -21,7 +21,8 @@ Result<std::vector<TestCase>> find_tests(const std::string& dir) {
   std::vector<TestCase> tests;
   if (is_file(dir + "/model.onnx")) tests.push_back({base_name(dir), dir});
   std::error_code ec;
-  for (fs::recursive_directory_iterator it(dir, fs::directory_options::skip_permission_denied, ec), end; !ec && it != end; it.increment(ec)) {
+  for (fs::recursive_directory_iterator it(dir, fs::directory_options::skip_permission_denied, ec), end;
+       !ec && it != end; it.increment(ec)) {
     if (it->path().filename() != "model.onnx" || it.depth() == 0) continue;
     const fs::path folder = it->path().parent_path();
     tests.push_back({folder.lexically_relative(dir).generic_string(), folder.string()});
@@ -34,7 +35,8 @@ Result<std::vector<TestCase>> find_tests(const std::string& dir) {
 std::vector<std::string> data_sets(const std::string& test_path) {
   std::vector<std::string> sets;
   for (const std::string& name : list_directory(test_path))
-    if (name.starts_with("test_data_set_") && is_directory(test_path + "/" + name)) sets.push_back(test_path + "/" + name);
+    if (name.starts_with("test_data_set_") && is_directory(test_path + "/" + name))
+      sets.push_back(test_path + "/" + name);
   return sets;
 }
 
@@ -59,7 +61,8 @@ Result<HostValue> adapt(TensorRef tensor, const Type& type) {
     auto packed = TensorData::make(want, tensor->dims);
     for (int64_t i = 0; i < tensor->elements(); ++i) {
       const int64_t v = tensor->integer(i);
-      if (v < lowest || v > highest) return invalid("element {} is {}, expected {} to {} for {}", i, v, lowest, highest, name(want));
+      if (v < lowest || v > highest)
+        return invalid("element {} is {}, expected {} to {} for {}", i, v, lowest, highest, name(want));
       const int per_byte = 8 / width;
       packed->mutable_bytes()[i / per_byte] |= static_cast<uint8_t>((v & ((1 << width) - 1)) << (i % per_byte * width));
     }
@@ -72,8 +75,10 @@ Type kind_of(const onnx::TypeProto& proto) {
   using Kind = onnx::TypeProto::Kind;
   const Type inner = proto.element ? kind_of(*proto.element) : Type{};
   switch (proto.kind) {
-    case Kind::None: case Kind::Opaque: return {};
-    case Kind::Tensor: case Kind::SparseTensor: return Type::of({onnx::dtype_of(proto.elem_type), {}});
+    case Kind::None:
+    case Kind::Opaque: return {};
+    case Kind::Tensor:
+    case Kind::SparseTensor: return Type::of({onnx::dtype_of(proto.elem_type), {}});
     case Kind::Sequence: return Type::sequence(inner);
     case Kind::Map: return Type::map(onnx::dtype_of(proto.elem_type), inner);
     case Kind::Optional: return Type::optional(inner);
@@ -99,7 +104,8 @@ bool needs_data(const onnx::TypeProto& proto, const HostValue& value) {
 Type type_of_data(const Type& declared, const HostValue& value, bool inside) {
   if (declared.element) {
     Type type = declared;
-    type.element = std::make_shared<const Type>(type_of_data(*declared.element, value.items.empty() ? HostValue{} : value.items.front(), true));
+    type.element = std::make_shared<const Type>(
+        type_of_data(*declared.element, value.items.empty() ? HostValue{} : value.items.front(), true));
     return type;
   }
   if (!value.is_tensor()) return declared;
@@ -112,7 +118,8 @@ Type type_of_data(const Type& declared, const HostValue& value, bool inside) {
 
 }  // namespace
 
-Result<std::vector<HostValue>> read_values(const std::string& data_set, const std::string& prefix, const std::vector<Port>& ports) {
+Result<std::vector<HostValue>> read_values(const std::string& data_set, const std::string& prefix,
+                                           const std::vector<Port>& ports) {
   std::vector<HostValue> values(ports.size());
   std::vector<bool> bound(ports.size(), false);
   const std::string what = prefix == "output" ? "outputs" : "inputs";
@@ -131,7 +138,8 @@ Result<std::vector<HostValue>> read_values(const std::string& data_set, const st
       const auto it = std::find_if(ports.begin(), ports.end(), [&](const Port& p) { return p.name == name; });
       if (it != ports.end()) port = static_cast<size_t>(it - ports.begin());
     }
-    if (port >= ports.size()) return invalid("{} is for {} {}, but the model has {} {}", path, prefix, k, ports.size(), what);
+    if (port >= ports.size())
+      return invalid("{} is for {} {}, but the model has {} {}", path, prefix, k, ports.size(), what);
     if (port != index || !read) {
       auto again = onnx::read_value_file(path, ports[port].type);
       if (!again) return std::move(again.error());
@@ -156,7 +164,8 @@ Result<std::map<std::string, Type>> types_from_data(const std::string& model_pat
   std::vector<const onnx::TypeProto*> declared;
   for (const onnx::ValueInfoProto& input : model.graph->input) {
     const auto& initializers = model.graph->initializer;
-    if (std::any_of(initializers.begin(), initializers.end(), [&](const auto& t) { return t.name == input.name; })) continue;
+    if (std::any_of(initializers.begin(), initializers.end(), [&](const auto& t) { return t.name == input.name; }))
+      continue;
     ports.push_back({std::string(input.name), kind_of(input.type)});
     declared.push_back(&input.type);
   }

@@ -17,11 +17,12 @@ struct TestCase {
 };
 Result<std::vector<TestCase>> find_tests(const std::string& dir);
 
-std::vector<std::string> data_sets(const std::string& test_path);   // paths of its test_data_set_*, sorted
+std::vector<std::string> data_sets(const std::string& test_path);  // paths of its test_data_set_*, sorted
 
 // Reads PREFIX_0.pb, PREFIX_1.pb, ... and binds each to the port of the name inside it, or where that is empty to the port of
 // its index. A port without a file is absent (kind None).
-Result<std::vector<HostValue>> read_values(const std::string& data_set, const std::string& prefix, const std::vector<Port>& ports);
+Result<std::vector<HostValue>> read_values(const std::string& data_set, const std::string& prefix,
+                                           const std::vector<Port>& ports);
 
 // Types of the inputs whose declaration does not fit the data: those without a shape, and those of another shape (the runner
 // that made the data does not check). For ImportOptions::input_types.

@@ -23,7 +23,7 @@ using Json = nlohmann::ordered_json;
 struct Finding {
   std::string node, op, value, reason;
   std::string got, expected;  // the values, shortened
-  bool fused = false;         // found by bisection only
+  bool fused = false;  // found by bisection only
 };
 
 class Differ {
@@ -51,7 +51,8 @@ class Differ {
     got_ = TRY(run(names, add, options_.load));
     std::vector<Comparison> all;
     Tolerance tolerance = options_.tolerance;
-    tolerance.profile = resolve(tolerance.profile == Tolerance::Profile::Auto ? Tolerance::Profile::Model : tolerance.profile, "");
+    tolerance.profile =
+        resolve(tolerance.profile == Tolerance::Profile::Auto ? Tolerance::Profile::Model : tolerance.profile, "");
     for (size_t i = 0; i < names.size(); ++i) all.push_back(compare(got_[i], expected_[i], tolerance));
     return all;
   }
@@ -138,8 +139,11 @@ Result<bool> diff(const DiffOptions& options) {
   for (size_t i = 0; i < compared->size(); ++i) {
     const Comparison& c = (*compared)[i];
     equal = equal && c.equal;
-    j["outputs"].push_back({{"name", differ.outputs()[i]}, {"equal", c.equal}, {"reason", printable(c.reason)},
-                            {"error_over_tolerance", std::isfinite(c.worst_error) ? Json(c.worst_error) : Json("inf")}});
+    j["outputs"].push_back(
+        {{"name", differ.outputs()[i]},
+         {"equal", c.equal},
+         {"reason", printable(c.reason)},
+         {"error_over_tolerance", std::isfinite(c.worst_error) ? Json(c.worst_error) : Json("inf")}});
     text += c.equal ? fmt::format("{}: agrees (error {:.3g} of the tolerance)\n", differ.outputs()[i], c.worst_error)
                     : fmt::format("{}: differs: {}\n", differ.outputs()[i], c.reason);
   }
@@ -149,10 +153,12 @@ Result<bool> diff(const DiffOptions& options) {
     if (!found) return std::move(found.error()).context("in " + options.model);
     if (*found) {
       const Finding& f = **found;
-      j["first"] = {{"node", printable(f.node)}, {"op", printable(f.op)}, {"value", printable(f.value)}, {"reason", printable(f.reason)},
-                    {"got", f.got}, {"expected", f.expected}, {"needs_fusion", f.fused}};
-      text += fmt::format("first divergent node: '{}' ({}){}\n  value '{}' {}\n  got      {}\n  expected {}\n", f.node, f.op,
-                          f.fused ? ", only when fused with its neighbours" : "", f.value, f.reason, f.got, f.expected);
+      j["first"] = {{"node", printable(f.node)},     {"op", printable(f.op)}, {"value", printable(f.value)},
+                    {"reason", printable(f.reason)}, {"got", f.got},          {"expected", f.expected},
+                    {"needs_fusion", f.fused}};
+      text += fmt::format("first divergent node: '{}' ({}){}\n  value '{}' {}\n  got      {}\n  expected {}\n", f.node,
+                          f.op, f.fused ? ", only when fused with its neighbours" : "", f.value, f.reason, f.got,
+                          f.expected);
     } else {
       j["first"] = nullptr;
       text += "every value alone agrees: the difference needs several outputs of the model at once\n";

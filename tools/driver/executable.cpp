@@ -16,7 +16,8 @@ namespace {
 class Interpreted final : public Executable {
  public:
   explicit Interpreted(Graph graph) : graph_(std::move(graph)) {
-    for (const Value* v : graph_.body.inputs) inputs_.push_back({v->name, v->type, v->type.kind == Type::Kind::Optional});
+    for (const Value* v : graph_.body.inputs)
+      inputs_.push_back({v->name, v->type, v->type.kind == Type::Kind::Optional});
     for (const Value* v : graph_.body.outputs) outputs_.push_back({v->name, v->type});
   }
   Result<void> bind(std::vector<HostValue> inputs) override {
@@ -92,8 +93,8 @@ Result<void> check_inputs(const std::vector<Port>& ports, std::vector<HostValue>
       if (!ports[i].optional) return invalid("input '{}' ({}) has no value", ports[i].name, ports[i].type.str());
       continue;
     }
-    if (values[i].is_tensor() && ports[i].type.is_tensor() && ports[i].type.tensor.dims.empty() && !values[i].tensor->dims.empty() &&
-        values[i].tensor->elements() == 1) {
+    if (values[i].is_tensor() && ports[i].type.is_tensor() && ports[i].type.tensor.dims.empty() &&
+        !values[i].tensor->dims.empty() && values[i].tensor->elements() == 1) {
       auto scalar = std::make_shared<TensorData>(*values[i].tensor);
       scalar->dims.clear();
       values[i] = HostValue::of(TensorRef(std::move(scalar)));
@@ -123,8 +124,8 @@ Result<void> fix_dims(Graph& graph, const std::map<std::string, int64_t>& dims) 
     const std::vector<std::string> all(names.begin(), names.end());
     const std::string near = nearest_name(name, all);
     if (all.empty()) return invalid("no input has a dimension '{}': all are fixed", name);
-    return invalid("no input has a dimension '{}'{}; there are: {}", name, near.empty() ? "" : fmt::format(", did you mean '{}'", near),
-                   fmt::join(all, ", "));
+    return invalid("no input has a dimension '{}'{}; there are: {}", name,
+                   near.empty() ? "" : fmt::format(", did you mean '{}'", near), fmt::join(all, ", "));
   }
   for (auto& v : graph.values) v->type = fixed(v->type, values);
   return {};

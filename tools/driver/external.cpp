@@ -77,7 +77,8 @@ class External final : public Executable {
       at = end + 1;
     }
     if (command_.empty()) return invalid("got an empty command, expected one that runs a model");
-    for (const Value* v : graph.body.inputs) inputs_.push_back({v->name, v->type, v->type.kind == Type::Kind::Optional});
+    for (const Value* v : graph.body.inputs)
+      inputs_.push_back({v->name, v->type, v->type.kind == Type::Kind::Optional});
     TRY(directory_.make());
     CompileModelOptions compile;
     compile.targets = options.targets;
@@ -105,7 +106,8 @@ class External final : public Executable {
         continue;
       }
       if (!inputs[i].is_tensor() || inputs[i].tensor->dtype == DType::String)
-        return unsupported("input '{}' is {}, expected a tensor of numbers: it travels as .npy", inputs_[i].name, inputs[i].type().str());
+        return unsupported("input '{}' is {}, expected a tensor of numbers: it travels as .npy", inputs_[i].name,
+                           inputs[i].type().str());
       arguments_.push_back(directory_.file(fmt::format("IN{}.npy", i)));
       TRY(write_file(arguments_.back(), format_npy(*inputs[i].tensor)));
     }
@@ -122,7 +124,8 @@ class External final : public Executable {
     const int status = TRY(execute(words, log, threads_));
     if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return {};
     const auto said = read_file(log, kMaxMessageBytes);
-    const std::string how = WIFSIGNALED(status) ? fmt::format("signal {}", WTERMSIG(status)) : fmt::format("status {}", WEXITSTATUS(status));
+    const std::string how = WIFSIGNALED(status) ? fmt::format("signal {}", WTERMSIG(status))
+                                                : fmt::format("status {}", WEXITSTATUS(status));
     return invalid("{} ended with {}: {}", base_name(command_.back()), how, said ? one_line(*said, 600) : "");
   }
 

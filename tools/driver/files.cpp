@@ -16,10 +16,11 @@ namespace ingot::driver {
 namespace fs = std::filesystem;
 
 Result<std::string> read_file(const std::string& path, int64_t max_bytes) {
-  struct stat st {};
+  struct stat st{};
   if (stat(path.c_str(), &st) != 0) return io_error("cannot read {}: {}", path, std::strerror(errno));
   if (S_ISDIR(st.st_mode)) return io_error("cannot read {}: it is a directory", path);
-  if (st.st_size > max_bytes) return limit_exceeded("{} has {} bytes, expected at most {}", path, st.st_size, max_bytes);
+  if (st.st_size > max_bytes)
+    return limit_exceeded("{} has {} bytes, expected at most {}", path, st.st_size, max_bytes);
   FILE* file = std::fopen(path.c_str(), "rb");
   if (!file) return io_error("cannot read {}: {}", path, std::strerror(errno));
   std::string bytes;
@@ -33,7 +34,8 @@ Result<std::string> read_file(const std::string& path, int64_t max_bytes) {
   const bool failed = std::ferror(file) != 0;
   std::fclose(file);
   if (failed) return io_error("cannot read {}: {}", path, std::strerror(errno));
-  if (static_cast<int64_t>(bytes.size()) > max_bytes) return limit_exceeded("{} has more than {} bytes", path, max_bytes);
+  if (static_cast<int64_t>(bytes.size()) > max_bytes)
+    return limit_exceeded("{} has more than {} bytes", path, max_bytes);
   return bytes;
 }
 

@@ -12,7 +12,8 @@ namespace ingot::driver {
 inline constexpr int64_t kMaxFileBytes = int64_t{16} << 30;  // of a file that is read whole
 
 Result<std::string> read_file(const std::string& path, int64_t max_bytes = kMaxFileBytes);
-Result<void> write_file(const std::string& path, std::string_view bytes);  // through a temporary name: whole or not at all
+Result<void> write_file(const std::string& path,
+                        std::string_view bytes);  // through a temporary name: whole or not at all
 Result<void> make_directory(const std::string& path);                      // and its parents
 bool is_directory(const std::string& path);
 bool is_file(const std::string& path);

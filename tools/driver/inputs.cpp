@@ -34,7 +34,8 @@ struct Random {
 uint16_t half_bits(float v) {  // |v| <= 6, rounded to nearest even
   const auto u = std::bit_cast<uint32_t>(v);
   const uint32_t sign = u >> 16 & 0x8000u, magnitude = u & 0x7fffffffu;
-  if (magnitude < 0x38800000u) return static_cast<uint16_t>(sign | static_cast<uint32_t>(std::nearbyint(std::fabs(v) * 16777216.0f)));
+  if (magnitude < 0x38800000u)
+    return static_cast<uint16_t>(sign | static_cast<uint32_t>(std::nearbyint(std::fabs(v) * 16777216.0f)));
   const uint32_t rounded = magnitude - 0x38000000u + 0xfffu + (magnitude >> 13 & 1u);
   return static_cast<uint16_t>(sign | rounded >> 13);
 }
@@ -42,10 +43,12 @@ uint16_t half_bits(float v) {  // |v| <= 6, rounded to nearest even
 void fill(TensorData& t, Random& random) {
   const int64_t n = t.elements();
   switch (t.dtype) {
-    case DType::F32: case DType::C64:
+    case DType::F32:
+    case DType::C64:
       for (int64_t i = 0; i < t.size_bytes / 4; ++i) t.mutable_as<float>()[i] = static_cast<float>(random.normal());
       break;
-    case DType::F64: case DType::C128:
+    case DType::F64:
+    case DType::C128:
       for (int64_t i = 0; i < t.size_bytes / 8; ++i) t.mutable_as<double>()[i] = random.normal();
       break;
     case DType::F16:
@@ -53,21 +56,37 @@ void fill(TensorData& t, Random& random) {
       break;
     case DType::BF16:
       for (int64_t i = 0; i < n; ++i)
-        t.mutable_as<uint16_t>()[i] = static_cast<uint16_t>(std::bit_cast<uint32_t>(static_cast<float>(random.normal())) >> 16);
+        t.mutable_as<uint16_t>()[i] =
+            static_cast<uint16_t>(std::bit_cast<uint32_t>(static_cast<float>(random.normal())) >> 16);
       break;
     case DType::Bool: std::memset(t.mutable_bytes(), 1, static_cast<size_t>(t.size_bytes)); break;
     case DType::String: t.strings.assign(static_cast<size_t>(n), "a"); break;
-    case DType::I16: case DType::U16: case DType::I32: case DType::U32: case DType::I64: case DType::U64: {
+    case DType::I16:
+    case DType::U16:
+    case DType::I32:
+    case DType::U32:
+    case DType::I64:
+    case DType::U64: {
       const int width = bits(t.dtype) / 8;
       for (int64_t i = 0; i < n; ++i) t.mutable_bytes()[i * width] = static_cast<uint8_t>(random.next() >> 63);
       break;
     }
-    case DType::I8: case DType::U8:  // mostly quantized data
+    case DType::I8:
+    case DType::U8:  // mostly quantized data
       for (int64_t i = 0; i < n; ++i) t.mutable_bytes()[i] = static_cast<uint8_t>(random.next() >> 56);
       break;
-    case DType::I2: case DType::U2: case DType::I4: case DType::U4: case DType::F8E4M3FN: case DType::F8E4M3FNUZ:
-    case DType::F8E5M2: case DType::F8E5M2FNUZ: case DType::F8E8M0: case DType::F4E2M1:
-      for (int64_t i = 0; i < t.size_bytes; ++i) t.mutable_bytes()[i] = static_cast<uint8_t>(random.next() >> 56 & 0x33);
+    case DType::I2:
+    case DType::U2:
+    case DType::I4:
+    case DType::U4:
+    case DType::F8E4M3FN:
+    case DType::F8E4M3FNUZ:
+    case DType::F8E5M2:
+    case DType::F8E5M2FNUZ:
+    case DType::F8E8M0:
+    case DType::F4E2M1:
+      for (int64_t i = 0; i < t.size_bytes; ++i)
+        t.mutable_bytes()[i] = static_cast<uint8_t>(random.next() >> 56 & 0x33);
       break;
     case DType::Invalid: break;
   }
@@ -117,13 +136,13 @@ Result<std::vector<HostValue>> gather_inputs(const std::vector<Port>& ports, con
       const auto it = std::find(names.begin(), names.end(), name);
       if (it == names.end()) {
         const std::string near = nearest_name(name, names);
-        return invalid("the model has no input '{}'{}; its inputs: {}", name, near.empty() ? "" : fmt::format(", did you mean '{}'", near),
-                       fmt::join(names, ", "));
+        return invalid("the model has no input '{}'{}; its inputs: {}", name,
+                       near.empty() ? "" : fmt::format(", did you mean '{}'", near), fmt::join(names, ", "));
       }
       at = static_cast<size_t>(it - names.begin());
     } else if (ports.size() != 1) {
-      return invalid("got the input '{}' without a name, expected NAME=FILE since the model has {} inputs: {}", file, ports.size(),
-                     fmt::join(names, ", "));
+      return invalid("got the input '{}' without a name, expected NAME=FILE since the model has {} inputs: {}", file,
+                     ports.size(), fmt::join(names, ", "));
     }
     auto value = load_value(path, ports[at].type);
     if (!value) return std::move(value.error()).context(fmt::format("for input '{}'", ports[at].name));

@@ -55,8 +55,11 @@ Json kernels_json(const std::string& path) {
   int32_t count = 0;
   if (ingot_session_profile(session, &entries, &count) == INGOT_OK)
     for (int32_t i = 0; i < count; ++i)
-      list.push_back({{"name", printable(entries[i].kernel)}, {"node", printable(entries[i].node)}, {"schedule", printable(entries[i].schedule)},
-                      {"flops", printable(entries[i].flops)}, {"bytes", printable(entries[i].bytes)}});
+      list.push_back({{"name", printable(entries[i].kernel)},
+                      {"node", printable(entries[i].node)},
+                      {"schedule", printable(entries[i].schedule)},
+                      {"flops", printable(entries[i].flops)},
+                      {"bytes", printable(entries[i].bytes)}});
   ingot_session_free(session);
   return list;
 }
@@ -70,17 +73,25 @@ Result<Json> file_json(const std::string& path) {
   load.flags = INGOT_LOAD_INSPECT | INGOT_LOAD_VERIFY_WEIGHTS;
   if (ingot_model_load(path.c_str(), &load, &handle.model) != INGOT_OK) return invalid("{}", ingot_last_error());
   const ingot_model* m = handle.model;
-  Json j{{"file", path}, {"bytes", file_bytes(path)}, {"name", printable(ingot_model_name(m))}, {"producer", printable(ingot_model_producer(m))}};
+  Json j{{"file", path},
+         {"bytes", file_bytes(path)},
+         {"name", printable(ingot_model_name(m))},
+         {"producer", printable(ingot_model_producer(m))}};
   j["inputs"] = Json::array(), j["outputs"] = Json::array(), j["images"] = Json::array();
   for (int32_t i = 0; i < ingot_model_input_count(m); ++i) j["inputs"].push_back(port_json(*ingot_model_input(m, i)));
-  for (int32_t i = 0; i < ingot_model_output_count(m); ++i) j["outputs"].push_back(port_json(*ingot_model_output(m, i)));
+  for (int32_t i = 0; i < ingot_model_output_count(m); ++i)
+    j["outputs"].push_back(port_json(*ingot_model_output(m, i)));
   for (int32_t i = 0; i < ingot_model_image_count(m); ++i) {
     ingot_image_info info{};
     if (ingot_model_image(m, i, &info) != INGOT_OK) return invalid("{}", ingot_last_error());
     char features[1024] = "";
     ingot_cpu_feature_text(info.machine, info.features, features, sizeof features);
-    j["images"].push_back({{"target", printable(info.target)}, {"opencl", info.kind == 2}, {"features", features},
-                           {"arena_bytes", info.arena_bytes}, {"code_bytes", info.code_bytes}, {"weights_bytes", info.weights_bytes},
+    j["images"].push_back({{"target", printable(info.target)},
+                           {"opencl", info.kind == 2},
+                           {"features", features},
+                           {"arena_bytes", info.arena_bytes},
+                           {"code_bytes", info.code_bytes},
+                           {"weights_bytes", info.weights_bytes},
                            {"usable_here", info.usable != 0}});
   }
   for (int32_t i = 0;; ++i) {
@@ -98,24 +109,29 @@ Result<Json> file_json(const std::string& path) {
 }
 
 std::string file_text(const Json& j) {
-  std::string text = fmt::format("{}: model '{}' by {}, {}\n", j["file"].get<std::string>(), j["name"].get<std::string>(),
-                                 j["producer"].get<std::string>(), bytes_text(j["bytes"]));
+  std::string text =
+      fmt::format("{}: model '{}' by {}, {}\n", j["file"].get<std::string>(), j["name"].get<std::string>(),
+                  j["producer"].get<std::string>(), bytes_text(j["bytes"]));
   for (const char* kind : {"inputs", "outputs"}) {
     text += fmt::format("{}:\n", kind);
-    for (const auto& p : j[kind]) text += fmt::format("  {}: {}\n", p["name"].get<std::string>(), p["type"].get<std::string>());
+    for (const auto& p : j[kind])
+      text += fmt::format("  {}: {}\n", p["name"].get<std::string>(), p["type"].get<std::string>());
   }
   text += "images:\n";
   for (const auto& i : j["images"]) {
     const auto arena = i["arena_bytes"].get<int64_t>();
-    text += fmt::format("  {}: code {}, weights {}, arena {}, {}; needs {}\n", i["target"].get<std::string>(), bytes_text(i["code_bytes"]),
-                        bytes_text(i["weights_bytes"]), arena < 0 ? "known when run" : bytes_text(arena),
-                        i["usable_here"].get<bool>() ? "runs here" : "does not run here", i["features"].get<std::string>());
+    text += fmt::format(
+        "  {}: code {}, weights {}, arena {}, {}; needs {}\n", i["target"].get<std::string>(),
+        bytes_text(i["code_bytes"]), bytes_text(i["weights_bytes"]), arena < 0 ? "known when run" : bytes_text(arena),
+        i["usable_here"].get<bool>() ? "runs here" : "does not run here", i["features"].get<std::string>());
   }
   if (!j["kernels"].empty()) text += "kernels of the image used here:\n";
   for (const auto& k : j["kernels"])
-    text += fmt::format("  {:<36} {:<24} {}\n", k["name"].get<std::string>(), k["node"].get<std::string>(), k["schedule"].get<std::string>());
+    text += fmt::format("  {:<36} {:<24} {}\n", k["name"].get<std::string>(), k["node"].get<std::string>(),
+                        k["schedule"].get<std::string>());
   if (j.contains("metadata"))
-    for (const auto& [key, value] : j["metadata"].items()) text += fmt::format("{}: {}\n", key, value.get<std::string>());
+    for (const auto& [key, value] : j["metadata"].items())
+      text += fmt::format("{}: {}\n", key, value.get<std::string>());
   return text;
 }
 
@@ -129,7 +145,8 @@ Result<std::string> stage_text(Graph graph, const std::string& stage, const Load
   }
   const k::Program program = TRY(optimize(graph));
   if (stage == "kernels") return str(program);
-  const std::vector<const Target*> targets = TRY(targets_named(stage == "opencl" ? std::vector<std::string>{"opencl"} : load.targets));
+  const std::vector<const Target*> targets =
+      TRY(targets_named(stage == "opencl" ? std::vector<std::string>{"opencl"} : load.targets));
   if (targets.size() != 1) return invalid("stage '{}' is of one target, got {}", stage, targets.size());
   l::Program loops = TRY(lower_for_target(program, facts_of(*targets[0])));
   if (stage == "loops") return l::str(loops);
@@ -141,7 +158,8 @@ Result<void> inspect(const InspectOptions& options) {
   const std::string stage = !options.stage.empty() ? options.stage : is_model ? "graph" : "file";
   if (std::find(kStages.begin(), kStages.end(), stage) == kStages.end()) {
     const std::string near = nearest_name(stage, kStages);
-    return invalid("no stage '{}'{}; there are: {}", stage, near.empty() ? "" : fmt::format(", did you mean '{}'", near), fmt::join(kStages, ", "));
+    return invalid("no stage '{}'{}; there are: {}", stage,
+                   near.empty() ? "" : fmt::format(", did you mean '{}'", near), fmt::join(kStages, ", "));
   }
   if (stage == "file") {
     if (is_model) return invalid("stage 'file' is of a compiled file, got {}", options.file);

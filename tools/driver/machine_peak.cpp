@@ -112,15 +112,16 @@ MachinePeak measure_peak(int threads) {
   const size_t words = kBufferBytes / static_cast<size_t>(threads) / 8 / 8 * 8;
   for (auto& b : buffers) b.assign(words, 1);
   std::vector<uint64_t> sums(static_cast<size_t>(threads) * 8, 0);
-  peak.gbytes_per_s = rate(threads, [&](int t) {
-                        uint64_t s[8] = {};
-                        const std::vector<uint64_t>& b = buffers[static_cast<size_t>(t)];
-                        for (size_t i = 0; i < b.size(); i += 8)
-                          for (size_t l = 0; l < 8; ++l) s[l] += b[i + l];
-                        for (size_t l = 1; l < 8; ++l) s[0] += s[l];
-                        reinterpret_cast<volatile uint64_t&>(sums[static_cast<size_t>(t) * 8]) = s[0];
-                        return static_cast<double>(b.size() * 8);
-                      }) /
+  peak.gbytes_per_s = rate(threads,
+                           [&](int t) {
+                             uint64_t s[8] = {};
+                             const std::vector<uint64_t>& b = buffers[static_cast<size_t>(t)];
+                             for (size_t i = 0; i < b.size(); i += 8)
+                               for (size_t l = 0; l < 8; ++l) s[l] += b[i + l];
+                             for (size_t l = 1; l < 8; ++l) s[0] += s[l];
+                             reinterpret_cast<volatile uint64_t&>(sums[static_cast<size_t>(t) * 8]) = s[0];
+                             return static_cast<double>(b.size() * 8);
+                           }) /
                       1e9;
   return peak;
 }

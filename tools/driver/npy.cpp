@@ -136,18 +136,23 @@ Result<Kind> kind_of(const std::string& descr) {
   if (d.empty()) return invalid("malformed .npy header: empty type");
   int64_t size = 0;
   for (char c : d.substr(1)) {
-    if (c < '0' || c > '9' || size > (int64_t{1} << 30)) return unsupported("the .npy type '{}' is not supported", descr);
+    if (c < '0' || c > '9' || size > (int64_t{1} << 30))
+      return unsupported("the .npy type '{}' is not supported", descr);
     size = size * 10 + (c - '0');
   }
   const char letter = d[0];
   const auto n = static_cast<size_t>(size);
   if (letter == 'U') return Kind{DType::String, n * 4, 4, big, letter};
   if (letter == 'S' || letter == 'a') return Kind{DType::String, n, 1, big, 'S'};
-  struct Row { char letter; size_t bytes; DType dtype; };
-  static constexpr Row kRows[] = {{'b', 1, DType::Bool}, {'i', 1, DType::I8},  {'i', 2, DType::I16}, {'i', 4, DType::I32},
-                                  {'i', 8, DType::I64},  {'u', 1, DType::U8},  {'u', 2, DType::U16}, {'u', 4, DType::U32},
-                                  {'u', 8, DType::U64},  {'f', 2, DType::F16}, {'f', 4, DType::F32}, {'f', 8, DType::F64},
-                                  {'c', 8, DType::C64},  {'c', 16, DType::C128}};
+  struct Row {
+    char letter;
+    size_t bytes;
+    DType dtype;
+  };
+  static constexpr Row kRows[] = {
+      {'b', 1, DType::Bool}, {'i', 1, DType::I8},  {'i', 2, DType::I16}, {'i', 4, DType::I32},  {'i', 8, DType::I64},
+      {'u', 1, DType::U8},   {'u', 2, DType::U16}, {'u', 4, DType::U32}, {'u', 8, DType::U64},  {'f', 2, DType::F16},
+      {'f', 4, DType::F32},  {'f', 8, DType::F64}, {'c', 8, DType::C64}, {'c', 16, DType::C128}};
   for (const Row& row : kRows)
     if (row.letter == letter && row.bytes == n) return Kind{row.dtype, n, letter == 'c' ? n / 2 : n, big, letter};
   return unsupported("the .npy type '{}' is not supported", descr);
@@ -178,7 +183,8 @@ std::vector<uint32_t> code_points(const std::string& s) {
     const auto c = static_cast<unsigned char>(s[i]);
     const size_t length = c < 0x80 ? 1 : c < 0xe0 ? 2 : c < 0xf0 ? 3 : 4;
     uint32_t point = length == 1 ? c : c & (0xffu >> (length + 1));
-    for (size_t k = 1; k < length && i + k < s.size(); ++k) point = point << 6 | (static_cast<unsigned char>(s[i + k]) & 63u);
+    for (size_t k = 1; k < length && i + k < s.size(); ++k)
+      point = point << 6 | (static_cast<unsigned char>(s[i + k]) & 63u);
     points.push_back(point);
     i += length;
   }
@@ -211,8 +217,10 @@ Result<TensorRef> parse_npy(std::string_view bytes) {
   const size_t length_bytes = major == 1 ? 2 : 4;
   if (bytes.size() < 8 + length_bytes) return invalid("a .npy file ends inside its header");
   size_t header_bytes = 0;
-  for (size_t i = 0; i < length_bytes; ++i) header_bytes |= static_cast<size_t>(static_cast<unsigned char>(bytes[8 + i])) << (8 * i);
-  if (header_bytes > kMaxHeaderBytes) return limit_exceeded("a .npy header of {} bytes, expected at most {}", header_bytes, kMaxHeaderBytes);
+  for (size_t i = 0; i < length_bytes; ++i)
+    header_bytes |= static_cast<size_t>(static_cast<unsigned char>(bytes[8 + i])) << (8 * i);
+  if (header_bytes > kMaxHeaderBytes)
+    return limit_exceeded("a .npy header of {} bytes, expected at most {}", header_bytes, kMaxHeaderBytes);
   const size_t data_at = 8 + length_bytes + header_bytes;
   if (bytes.size() < data_at) return invalid("a .npy file ends inside its header");
   const Header header = TRY(HeaderParser(bytes.substr(8 + length_bytes, header_bytes)).parse());
@@ -228,7 +236,8 @@ Result<TensorRef> parse_npy(std::string_view bytes) {
   const std::string_view data = bytes.substr(data_at);
   if (static_cast<int64_t>(data.size()) != data_bytes)
     return invalid("a .npy file has {} bytes of data, expected {} from its shape", data.size(), data_bytes);
-  if (kind.item_bytes == 0 && count > static_cast<int64_t>(kMaxFileBytes >> 6)) return invalid("a .npy file's shape is too large");
+  if (kind.item_bytes == 0 && count > static_cast<int64_t>(kMaxFileBytes >> 6))
+    return invalid("a .npy file's shape is too large");
 
   // Fortran order: element i of the file has the first index running fastest.
   const auto n = static_cast<size_t>(count);
@@ -279,7 +288,8 @@ Result<TensorRef> load_npy(const std::string& path) {
 
 std::string format_npy(const TensorData& tensor, std::string* note) {
   std::string descr;
-  std::string data(reinterpret_cast<const char*>(tensor.bytes), static_cast<size_t>(tensor.bytes ? tensor.size_bytes : 0));
+  std::string data(reinterpret_cast<const char*>(tensor.bytes),
+                   static_cast<size_t>(tensor.bytes ? tensor.size_bytes : 0));
   const auto n = static_cast<size_t>(tensor.elements());
   auto say = [&](std::string text) {
     if (note) *note = std::move(text);
@@ -306,13 +316,19 @@ std::string format_npy(const TensorData& tensor, std::string* note) {
     case DType::F64: descr = "<f8"; break;
     case DType::C64: descr = "<c8"; break;
     case DType::C128: descr = "<c16"; break;
-    case DType::I2: case DType::I4: widen("|i1", "int8"); break;
-    case DType::U2: case DType::U4: widen("|u1", "uint8"); break;
+    case DType::I2:
+    case DType::I4: widen("|i1", "int8"); break;
+    case DType::U2:
+    case DType::U4: widen("|u1", "uint8"); break;
     case DType::BF16:
       descr = "<u2";
       say("bf16 saved as its bits in uint16");
       break;
-    case DType::F8E4M3FN: case DType::F8E4M3FNUZ: case DType::F8E5M2: case DType::F8E5M2FNUZ: case DType::F8E8M0:
+    case DType::F8E4M3FN:
+    case DType::F8E4M3FNUZ:
+    case DType::F8E5M2:
+    case DType::F8E5M2FNUZ:
+    case DType::F8E8M0:
       descr = "|u1";
       say(fmt::format("{} saved as its bits in uint8", name(tensor.dtype)));
       break;

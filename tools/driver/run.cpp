@@ -55,7 +55,8 @@ std::vector<Ranked> largest(const TensorData& t, int top) {
     const auto keep = std::min<int64_t>(top, columns);
     std::partial_sort(order.begin(), order.begin() + keep, order.end(),
                       [&](int64_t a, int64_t b) { return value(a) != value(b) ? value(a) > value(b) : a < b; });
-    for (int64_t k = 0; k < keep; ++k) all.push_back({r, order[static_cast<size_t>(k)], t.number(r * columns + order[static_cast<size_t>(k)])});
+    for (int64_t k = 0; k < keep; ++k)
+      all.push_back({r, order[static_cast<size_t>(k)], t.number(r * columns + order[static_cast<size_t>(k)])});
   }
   return all;
 }
@@ -120,12 +121,17 @@ Result<void> run(const RunOptions& options) {
 
   if (!options.output_dir.empty()) {
     TRY(make_directory(options.output_dir));
-    for (size_t i = 0; i < outputs.size(); ++i) TRY(save(outputs[i], options.output_dir, file_name(executable->outputs()[i].name)));
+    for (size_t i = 0; i < outputs.size(); ++i)
+      TRY(save(outputs[i], options.output_dir, file_name(executable->outputs()[i].name)));
   }
   if (options.json) {
-    Json j{{"model", options.model}, {"runs_on", executable->description()}, {"load_ms", (loaded - start) * 1e3}, {"run_ms", (done - ready) * 1e3}};
+    Json j{{"model", options.model},
+           {"runs_on", executable->description()},
+           {"load_ms", (loaded - start) * 1e3},
+           {"run_ms", (done - ready) * 1e3}};
     j["outputs"] = Json::object();
-    for (size_t i = 0; i < outputs.size(); ++i) j["outputs"][executable->outputs()[i].name] = value_json(outputs[i], 1000);
+    for (size_t i = 0; i < outputs.size(); ++i)
+      j["outputs"][executable->outputs()[i].name] = value_json(outputs[i], 1000);
     fmt::print("{}\n", j.dump(1));
     return {};
   }
@@ -138,7 +144,8 @@ Result<void> run(const RunOptions& options) {
       fmt::print("  {:<12} {:.4f}\n", index < labels.size() ? labels[index] : fmt::format("[{}]", r.index), r.value);
     }
   }
-  fmt::print("ran in {} ({}; load {})\n", duration_text(done - ready), executable->description(), duration_text(loaded - start));
+  fmt::print("ran in {} ({}; load {})\n", duration_text(done - ready), executable->description(),
+             duration_text(loaded - start));
   return {};
 }
 

@@ -66,7 +66,11 @@ std::string printable(std::string_view s) {
   std::string out;
   for (size_t i = 0; i < s.size();) {
     const auto c = static_cast<unsigned char>(s[i]);
-    const size_t length = c < 0x80 ? 1 : c >= 0xc2 && c < 0xe0 ? 2 : c >= 0xe0 && c < 0xf0 ? 3 : c >= 0xf0 && c < 0xf5 ? 4 : 0;
+    const size_t length = c < 0x80                ? 1
+                          : c >= 0xc2 && c < 0xe0 ? 2
+                          : c >= 0xe0 && c < 0xf0 ? 3
+                          : c >= 0xf0 && c < 0xf5 ? 4
+                                                  : 0;
     bool fine = length > 0 && i + length <= s.size();
     for (size_t k = 1; fine && k < length; ++k) fine = (static_cast<unsigned char>(s[i + k]) & 0xc0) == 0x80;
     if (fine && length == 3) {  // no overlong forms, no surrogates

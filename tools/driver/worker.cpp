@@ -66,7 +66,8 @@ void limit_memory(int64_t bytes) {
     std::fclose(f);
   }
 #if !defined(__SANITIZE_ADDRESS__)  // its shadow memory is most of the address space
-  const rlim_t limit = static_cast<rlim_t>(pages) * static_cast<rlim_t>(sysconf(_SC_PAGESIZE)) + static_cast<rlim_t>(bytes);
+  const rlim_t limit =
+      static_cast<rlim_t>(pages) * static_cast<rlim_t>(sysconf(_SC_PAGESIZE)) + static_cast<rlim_t>(bytes);
   rlimit value{limit, limit};
   setrlimit(RLIMIT_AS, &value);
 #endif
@@ -201,9 +202,9 @@ class Pool {
         const int status = stop(p);
         std::string reason = WIFSIGNALED(status)
                                  ? fmt::format("signal {} ({})", WTERMSIG(status), strsignal(WTERMSIG(status)))
-                                 : WEXITSTATUS(status) == kOutOfMemoryExit
-                                       ? fmt::format("out of memory (limit {})", bytes_text(options_.memory_bytes))
-                                       : fmt::format("exit status {}", WEXITSTATUS(status));
+                             : WEXITSTATUS(status) == kOutOfMemoryExit
+                                 ? fmt::format("out of memory (limit {})", bytes_text(options_.memory_bytes))
+                                 : fmt::format("exit status {}", WEXITSTATUS(status));
         if (!tail.empty()) reason += ": " + tail;
         done(job, {JobResult::Outcome::Crashed, std::move(reason), seconds});
         return true;

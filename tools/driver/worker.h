@@ -21,7 +21,7 @@ struct WorkerOptions {
 
 struct JobResult {
   enum class Outcome { Done, Crashed, TimedOut } outcome = Outcome::Done;
-  std::string text;    // Done: what the job returned; Crashed: "signal 11 (Segmentation fault): <last lines of stderr>"
+  std::string text;  // Done: what the job returned; Crashed: "signal 11 (Segmentation fault): <last lines of stderr>"
   double seconds = 0;
 };
 

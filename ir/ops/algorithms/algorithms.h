@@ -18,8 +18,8 @@ struct Algorithm {
 std::span<const Algorithm> all_algorithms();
 ingot_algorithm_fn find_algorithm(std::string_view name);  // null: no such algorithm
 
-int32_t dtype_code(DType);        // ingot_dtype_code; 0 for Invalid
-DType dtype_of_code(int32_t);     // Invalid where unknown
+int32_t dtype_code(DType);  // ingot_dtype_code; 0 for Invalid
+DType dtype_of_code(int32_t);  // Invalid where unknown
 
 }  // namespace ingot
 

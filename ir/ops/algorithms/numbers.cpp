@@ -175,10 +175,8 @@ extern "C" int32_t ingot_alg_string_to_number(const ingot_call* call) {
                       : p.infinite ? infinity
                                    : to_bits(p.d, narrow ? kBinary32 : kBinary64);
       if (p.negative) bits |= uint64_t{1} << (narrow ? 31 : 63);
-      if (narrow)
-        static_cast<uint32_t*>(y.data)[i] = static_cast<uint32_t>(bits);
-      else
-        static_cast<uint64_t*>(y.data)[i] = bits;
+      if (narrow) static_cast<uint32_t*>(y.data)[i] = static_cast<uint32_t>(bits);
+      else static_cast<uint64_t*>(y.data)[i] = bits;
       continue;
     }
     bool is_signed = y.dtype == INGOT_I64;

@@ -8,9 +8,16 @@ namespace {
 
 int64_t packed_bytes(int32_t dtype, int64_t n) {
   switch (dtype) {
-    case INGOT_U4: case INGOT_I4: case INGOT_F4E2M1: return (n + 1) / 2;
-    case INGOT_U2: case INGOT_I2: return (n + 3) / 4;
-    case INGOT_F8E4M3FN: case INGOT_F8E4M3FNUZ: case INGOT_F8E5M2: case INGOT_F8E5M2FNUZ: case INGOT_F8E8M0: return n;
+    case INGOT_U4:
+    case INGOT_I4:
+    case INGOT_F4E2M1: return (n + 1) / 2;
+    case INGOT_U2:
+    case INGOT_I2: return (n + 3) / 4;
+    case INGOT_F8E4M3FN:
+    case INGOT_F8E4M3FNUZ:
+    case INGOT_F8E5M2:
+    case INGOT_F8E5M2FNUZ:
+    case INGOT_F8E8M0: return n;
     case INGOT_C64: return n * 8;
     case INGOT_C128: return n * 16;
     default: return n * element_bytes(dtype);
@@ -58,7 +65,8 @@ bool copy_view(const ingot_call* call, ingot_tensor_view* to, const ingot_tensor
   }
   if (!new_tensor(call, to, from.dtype, from.shape, from.rank)) return false;
   const int64_t n = elements(from);
-  if (from.dtype == INGOT_STRING) return copy_strings(call, static_cast<ingot_string*>(to->data), static_cast<const ingot_string*>(from.data), n);
+  if (from.dtype == INGOT_STRING)
+    return copy_strings(call, static_cast<ingot_string*>(to->data), static_cast<const ingot_string*>(from.data), n);
   copy_bytes(to->data, from.data, packed_bytes(from.dtype, n));
   return true;
 }
@@ -129,8 +137,11 @@ void copy_element(ingot_tensor_view& to, int64_t at, const ingot_tensor_view& fr
     out[at / per] = static_cast<uint8_t>((out[at / per] & ~(mask << shift)) | code << shift);
   };
   switch (from.dtype) {
-    case INGOT_U4: case INGOT_I4: case INGOT_F4E2M1: return packed(4);
-    case INGOT_U2: case INGOT_I2: return packed(2);
+    case INGOT_U4:
+    case INGOT_I4:
+    case INGOT_F4E2M1: return packed(4);
+    case INGOT_U2:
+    case INGOT_I2: return packed(2);
     default: break;
   }
   const int64_t size = packed_bytes(from.dtype, 1);
@@ -229,7 +240,8 @@ extern "C" int32_t ingot_alg_split_to_sequence(const ingot_call* call) {
       if (d != axis || keep) dims[rank++] = d == axis ? n : x.shape[d];
     if (!new_tensor(call, &items[i], x.dtype, dims, rank)) return no_memory(call);
     for (int64_t o = 0; o < outer; ++o)
-      for (int64_t j = 0; j < n * inner; ++j) copy_element(items[i], o * n * inner + j, x, (o * extent + begin) * inner + j);
+      for (int64_t j = 0; j < n * inner; ++j)
+        copy_element(items[i], o * n * inner + j, x, (o * extent + begin) * inner + j);
     if (x.dtype == INGOT_STRING) {
       auto* text = static_cast<ingot_string*>(items[i].data);
       if (!copy_strings(call, text, text, elements(items[i]))) return no_memory(call);
@@ -253,7 +265,8 @@ extern "C" int32_t ingot_alg_concat_from_sequence(const ingot_call* call) {
     if (v.rank != rank) return bad_extent(call, v.rank, rank);
     if (v.dtype != r.dtype) return bad_value(call, v.dtype);
     for (int32_t d = 0; d < rank; ++d)
-      if ((fresh || d != axis) && v.shape[d] != s.items[0].shape[d]) return bad_extent(call, v.shape[d], s.items[0].shape[d]);
+      if ((fresh || d != axis) && v.shape[d] != s.items[0].shape[d])
+        return bad_extent(call, v.shape[d], s.items[0].shape[d]);
     total += fresh ? 1 : v.shape[axis];
   }
   for (int32_t d = 0, from = 0; d < r.rank; ++d) {
@@ -270,7 +283,8 @@ extern "C" int32_t ingot_alg_concat_from_sequence(const ingot_call* call) {
   for (int64_t i = 0; i < s.count; ++i) {
     const int64_t n = fresh ? 1 : s.items[i].shape[axis];
     for (int64_t o = 0; o < outer; ++o)
-      for (int64_t j = 0; j < n * inner; ++j) copy_element(r, (o * total + begin) * inner + j, s.items[i], o * n * inner + j);
+      for (int64_t j = 0; j < n * inner; ++j)
+        copy_element(r, (o * total + begin) * inner + j, s.items[i], o * n * inner + j);
     begin += n;
   }
   return INGOT_RUN_OK;
@@ -328,7 +342,9 @@ namespace {
 int64_t find_key(const ingot_tensor_view& vocabulary, const ingot_tensor_view& keys, int64_t i) {
   for (int64_t j = 0; j < vocabulary.shape[0]; ++j) {
     if (keys.dtype == INGOT_STRING) {
-      if (compare_bytes(static_cast<const ingot_string*>(vocabulary.data)[j], static_cast<const ingot_string*>(keys.data)[i]) == 0) return j;
+      if (compare_bytes(static_cast<const ingot_string*>(vocabulary.data)[j],
+                        static_cast<const ingot_string*>(keys.data)[i]) == 0)
+        return j;
     } else if (element_bits(vocabulary, j) == element_bits(keys, i)) {
       return j;
     }
@@ -353,6 +369,8 @@ extern "C" int32_t ingot_alg_dict_vectorizer(const ingot_call* call) {
   if (elements(values) < n) return bad_extent(call, elements(values), n);
   for (int64_t i = 0; i < n; ++i)
     if (const int64_t j = find_key(vocabulary, keys, i); j >= 0) copy_element(r, j, values, i);
-  if (r.dtype == INGOT_STRING && !copy_strings(call, static_cast<ingot_string*>(r.data), static_cast<ingot_string*>(r.data), c)) return no_memory(call);
+  if (r.dtype == INGOT_STRING &&
+      !copy_strings(call, static_cast<ingot_string*>(r.data), static_cast<ingot_string*>(r.data), c))
+    return no_memory(call);
   return INGOT_RUN_OK;
 }

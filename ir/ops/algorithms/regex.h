@@ -11,7 +11,7 @@
 namespace ingot_alg {
 
 inline constexpr int32_t kMaxRegexNodes = 20000;  // of the compiled pattern, counted repetitions written out
-inline constexpr int32_t kMaxRegexDepth = 100;    // of groups
+inline constexpr int32_t kMaxRegexDepth = 100;  // of groups
 inline constexpr int32_t kMaxRegexRepeat = 1000;
 
 struct RegexNode {

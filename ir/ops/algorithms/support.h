@@ -17,7 +17,8 @@ inline int64_t elements(const ingot_tensor_view& t) {
 template <class T>
 T* allocate(const ingot_call* call, int64_t count) {
   if (count < 0 || count > INT64_MAX / 2 / static_cast<int64_t>(sizeof(T))) return nullptr;
-  return static_cast<T*>(call->context->allocate(call->context, (count > 0 ? count : 1) * static_cast<int64_t>(sizeof(T))));
+  return static_cast<T*>(
+      call->context->allocate(call->context, (count > 0 ? count : 1) * static_cast<int64_t>(sizeof(T))));
 }
 inline void release(const ingot_call* call, void* p) { call->context->release(call->context, p); }
 
@@ -42,10 +43,19 @@ inline bool cancelled(const ingot_call* call) { return call->context->cancel && 
 
 inline int element_bytes(int32_t dtype) {
   switch (dtype) {
-    case INGOT_BOOL: case INGOT_U8: case INGOT_I8: return 1;
-    case INGOT_U16: case INGOT_I16: case INGOT_F16: case INGOT_BF16: return 2;
-    case INGOT_U32: case INGOT_I32: case INGOT_F32: return 4;
-    case INGOT_U64: case INGOT_I64: case INGOT_F64: return 8;
+    case INGOT_BOOL:
+    case INGOT_U8:
+    case INGOT_I8: return 1;
+    case INGOT_U16:
+    case INGOT_I16:
+    case INGOT_F16:
+    case INGOT_BF16: return 2;
+    case INGOT_U32:
+    case INGOT_I32:
+    case INGOT_F32: return 4;
+    case INGOT_U64:
+    case INGOT_I64:
+    case INGOT_F64: return 8;
     case INGOT_STRING: return 16;
     default: return 0;
   }
@@ -73,10 +83,18 @@ inline uint64_t sort_key(const ingot_tensor_view& t, int64_t i) {
   int width = element_bytes(t.dtype) * 8;
   uint64_t sign = uint64_t{1} << (width - 1), mask = sign | (sign - 1);
   switch (t.dtype) {
-    case INGOT_I8: case INGOT_I16: case INGOT_I32: case INGOT_I64: return bits ^ sign;
-    case INGOT_F16: case INGOT_BF16: case INGOT_F32: case INGOT_F64: {
-      uint64_t infinity = t.dtype == INGOT_F16 ? 0x7c00 : t.dtype == INGOT_BF16 ? 0x7f80
-                          : t.dtype == INGOT_F32 ? 0x7f800000 : 0x7ff0000000000000;
+    case INGOT_I8:
+    case INGOT_I16:
+    case INGOT_I32:
+    case INGOT_I64: return bits ^ sign;
+    case INGOT_F16:
+    case INGOT_BF16:
+    case INGOT_F32:
+    case INGOT_F64: {
+      uint64_t infinity = t.dtype == INGOT_F16    ? 0x7c00
+                          : t.dtype == INGOT_BF16 ? 0x7f80
+                          : t.dtype == INGOT_F32  ? 0x7f800000
+                                                  : 0x7ff0000000000000;
       uint64_t magnitude = bits & (sign - 1);
       if (magnitude > infinity) return mask;
       if (magnitude == 0) return sign;

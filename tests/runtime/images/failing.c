@@ -11,7 +11,8 @@ static int32_t check(const ingot_context* c, void* const* buffers, const int64_t
   return 0;
 }
 
-static int32_t nested(const ingot_context* c, void* const* buffers, const int64_t* scalars, int64_t begin, int64_t end) {
+static int32_t nested(const ingot_context* c, void* const* buffers, const int64_t* scalars, int64_t begin,
+                      int64_t end) {
   for (int64_t i = begin; i < end; i++) {
     int32_t status = c->parallel_for(c, check, buffers, scalars, scalars[1], 1);
     if (status) return status;
@@ -29,7 +30,10 @@ __attribute__((visibility("default"))) int32_t ingot_entry(const ingot_context* 
     case 1: args[0] = 0; return c->report(c, 0, INGOT_RUN_CHECK, 1, args);
     case 2: return c->report(c, 2, INGOT_RUN_INPUT_DIM, 4, args);
     case 3: return c->allocate(c, (int64_t)1 << 30) ? 0 : INGOT_RUN_NO_MEMORY;
-    case 4: while (!*c->cancel) {} return INGOT_RUN_CANCELLED;
+    case 4:
+      while (!*c->cancel) {
+      }
+      return INGOT_RUN_CANCELLED;
     case 5: return 0; /* writes no output */
     case 6: out = c->output(c, 0, INGOT_I64, 1, &many); return out ? 0 : INGOT_RUN_NO_MEMORY;
     case 7: return 12345;
