@@ -1,18 +1,21 @@
 #!/usr/bin/env python3
-"""Ingot against ONNX Runtime, side by side in one run: ./dev bench peers [--models NAME,...] [--rounds N] [--json FILE]
+"""Ingot beside ONNX Runtime and OpenVINO, in one run: ./dev bench peers [--models PATTERN,...] [--rounds N] [--json FILE]
 
-Both run in this process, called through their libraries, on the same inputs (the first data set of each model, or random numbers of one seed), with the
-same extents fixed, one thread each. A round is a block of runs of one and then a block of runs of the other; the order
-changes with every round, so that both see the same neighbours and clock. A figure is the median over the rounds of a
-block's mean; the ratio is the median of the rounds' ratios. Time is that of the thread on the CPU, since machines are
-shared; wall time stands beside it in the JSON. Calls cost Ingot (ctypes) and ONNX Runtime (bound buffers) a few
-microseconds each: models below 0.05 ms measure these. Differences under 7 % are ties.
+All run in this process, called through their libraries, in f32, on the same inputs (the first data set of each model, or
+random numbers of one seed), with the same extents fixed. A round is a block of runs of each in turn; the order
+rotates with every round, so that all see the same neighbours and clock. A figure is the median over the rounds of a
+block's mean; the ratio is Ingot's time over that of the fastest peer that is right: the median of the rounds' ratios.
+With one thread, time is that of the thread on the CPU, since machines are shared; with more, wall time. Calls cost Ingot
+(ctypes) and the peers (bound buffers) a few microseconds each: models below 0.1 ms measure these. Differences under 7 %
+are ties.
 
 What is missing (the peer, a model, an operator) is a row with the reason, never a silent gap. The JSON has no date and no
 order that changes, so that two runs differ in their figures only.
 """
 import argparse
 import ctypes
+import fnmatch
+import importlib
 import json
 import math
 import os
@@ -28,17 +31,12 @@ ROOT = Path(__file__).resolve().parent.parent
 BLOCK_SECONDS = 0.15
 BLOCK_LEAST_RUNS = 3
 TIE = 0.07
+WRONG = 0.01  # of the largest value: a peer that is further off the unoptimised reference does not count
 COMPILE_TIMEOUT_S = 600
 
-TOPOLOGIES = ["resnet50", "bert_base", "mobilenet_v3_large"]
-TIER_1 = """classification/mnist-8 classification/mnist_cnn_pytorch classification/squeezenet1.0_fp16
-classification/mobilenetv2_maui_qdq classification/fsanet_headpose_1x1 assembled-here/squeezenet1.1
-assembled-here/mobilenetv2_fp32_hybrid assembled-here/cifar10_resnet20 assembled-here/stories260K
-detection/blazeface_front_128 detection/ultraface_rfb640 detection/yunet_n_dynamic detection/yolox_nano
-detection/mtcnn_pnet landmarks/hand_landmark segmentation/bodypix_mnv1_x050_s16 segmentation/deeplabv3_mnv2_dm05_513
-image2image/super_resolution_10 image2image/fns_mosaic audio/silero_vad audio/silero_vad_16k_op15 audio/dtln_1
-audio/micro_kws_m_fp32 text/magika_v3_3 text/byte_bidi_lstm text/tf_tinybert_mrpc tabular/sklearn_randomforest_iris
-tabular/xgb_onnxmltools tabular/lightgbm_ruby control/mujoco_g1""".split()
+PEERS = ["onnxruntime", "openvino"]
+# In this order; each folder of FOLDER that has a model.onnx is a model.
+FOLDERS = ["topologies", "suites/light", "models"]
 # Extents of random inputs, where the data set has others than the ones to be measured.
 RANDOM_INPUTS = {"bert_base": {"input_ids": [1, 128], "attention_mask": [1, 128], "token_type_ids": [1, 128]}}
 
@@ -47,25 +45,24 @@ class Skip(Exception):
     """Why a row has no figures."""
 
 
-def import_peer(build):
-    """onnxruntime and numpy, from the environment or from BUILD/peers, installed there where possible."""
+def import_module(build, name):
+    """A Python package, from the environment or from BUILD/peers, installed there where possible."""
     peers = build / "peers"
+    if str(peers) not in sys.path:
+        sys.path.append(str(peers))
     try:
-        import onnxruntime  # noqa: F401
+        return importlib.import_module(name)
     except ImportError:
-        if not (peers / "onnxruntime").exists():
-            print(f"installing onnxruntime into {peers}", file=sys.stderr)
-            done = subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", "--target", str(peers), "onnxruntime"],
-                                  capture_output=True, text=True, check=False)
-            if done.returncode != 0:
-                raise Skip("onnxruntime is not installed, and pip could not: " + (done.stderr.strip().splitlines() or ["?"])[-1])
-        sys.path.insert(0, str(peers))
+        print(f"installing {name} into {peers}", file=sys.stderr)
+        done = subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", "--target", str(peers), name],
+                              capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            raise Skip(f"{name} is not installed, and pip could not: " + (done.stderr.strip().splitlines() or ["?"])[-1]) from None
+    importlib.invalidate_caches()
     try:
-        import numpy
-        import onnxruntime
+        return importlib.import_module(name)
     except ImportError as e:
-        raise Skip(f"onnxruntime cannot be imported: {e}") from e
-    return numpy, onnxruntime
+        raise Skip(f"{name} cannot be imported: {e}") from e
 
 
 # ---- test data: TensorProto without the onnx package ----
@@ -251,7 +248,7 @@ class Ingot:
         return self.np.frombuffer(ctypes.string_at(t.data + t.byte_offset, size), dtype).reshape(dims)
 
 
-class Peer:
+class OnnxRuntime:
     def __init__(self, ort, path, inputs, dims, threads):
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads
@@ -259,16 +256,12 @@ class Peer:
         options.log_severity_level = 3
         for name, extent in dims.items():
             options.add_free_dimension_override_by_name(name, extent)
-        try:
-            self.session = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-            self.binding = self.session.io_binding()
-            for name, value in inputs.items():
-                self.binding.bind_cpu_input(name, value)
-            for output in self.session.get_outputs():
-                self.binding.bind_output(output.name, "cpu")
-            self.run()
-        except Exception as e:  # noqa: BLE001: whatever the library raises is the row's reason
-            raise Skip("onnxruntime: " + str(e).splitlines()[0]) from e
+        self.session = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        self.binding = self.session.io_binding()
+        for name, value in inputs.items():
+            self.binding.bind_cpu_input(name, value)
+        for output in self.session.get_outputs():
+            self.binding.bind_output(output.name, "cpu")
 
     def run(self):
         self.session.run_with_iobinding(self.binding)
@@ -276,6 +269,25 @@ class Peer:
     def outputs(self):
         names = [o.name for o in self.session.get_outputs()]
         return {name: value.numpy() for name, value in zip(names, self.binding.get_outputs()) if value.is_tensor()}
+
+
+class OpenVino:
+    def __init__(self, openvino, path, inputs, dims, threads):
+        core = openvino.Core()
+        model = core.read_model(str(path))
+        if dims:
+            model.reshape({port.any_name: list(inputs[port.any_name].shape) for port in model.inputs if port.any_name in inputs})
+        self.model = core.compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": threads,
+                                                       "PERFORMANCE_HINT": "LATENCY", "NUM_STREAMS": 1})
+        self.request = self.model.create_infer_request()
+        for name, value in inputs.items():
+            self.request.set_tensor(name, openvino.Tensor(value))
+
+    def run(self):
+        self.request.infer()
+
+    def outputs(self):
+        return {name: self.request.get_tensor(port).data for port in self.model.outputs for name in port.names}
 
 
 # ---- measuring ----
@@ -297,11 +309,11 @@ def runs_per_block(run):
     return max(BLOCK_LEAST_RUNS, round(BLOCK_SECONDS / seconds))
 
 
-def largest_difference(np, ours, theirs):
+def largest_difference(np, ours, expected_outputs):
     """Over all outputs that are tensors of numbers: the largest |difference| over the largest |value| of an output."""
     worst = None
-    for name, expected in theirs.items():
-        got = ours.output(name)
+    for name, expected in expected_outputs.items():
+        got = ours(name)
         if got is None or expected.dtype.kind not in "fiub":
             continue
         if got.shape != expected.shape:
@@ -315,25 +327,37 @@ def largest_difference(np, ours, theirs):
     return worst
 
 
-def measure(np, ort, library, args, name, folder, scratch):
+def start_peer(module, name, model, inputs, dims):
+    try:
+        peer = {"onnxruntime": OnnxRuntime, "openvino": OpenVino}[name](module, model, inputs, dims, THREADS)
+        peer.run()
+        return peer
+    except Exception as e:  # noqa: BLE001: whatever the library raises is the row's reason
+        raise Skip(f"{name}: " + (str(e).strip().splitlines() or [type(e).__name__])[0]) from e
+
+
+def measure(np, modules, library, args, name, folder, scratch):
+    ort = modules["onnxruntime"]
     model = folder if folder.suffix == ".onnx" else folder / "model.onnx"
-    if not model.exists():
-        raise Skip("not unpacked (../shared/unpack)")
     options = ort.SessionOptions()
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
     options.log_severity_level = 3
     try:
-        ports = ort.InferenceSession(str(model), options, providers=["CPUExecutionProvider"]).get_inputs()
+        plain = ort.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
+        ports = plain.get_inputs()
+        inputs = gather_inputs(np, name, folder, ports)
+        expected = dict(zip([o.name for o in plain.get_outputs()], plain.run(None, inputs)))
+        expected = {n: v for n, v in expected.items() if isinstance(v, np.ndarray)}
+    except Skip:
+        raise
     except Exception as e:  # noqa: BLE001
-        raise Skip("onnxruntime: " + str(e).splitlines()[0]) from e
-    inputs = gather_inputs(np, name, folder, ports)
+        raise Skip("the reference (onnxruntime without optimisation): " + str(e).splitlines()[0]) from e
     dims = {}
     for p in ports:
         if p.name in inputs and not args.dynamic and len(p.shape) == inputs[p.name].ndim:
             dims.update({d: e for d, e in zip(p.shape, inputs[p.name].shape) if isinstance(d, str)})
-    peer = Peer(ort, model, inputs, dims, THREADS)
     compiled = scratch / "model.ingot"
-    command = [str(args.ingot), "compile", str(model), "-o", str(compiled), "--target", "host", "--json"]
+    command = [str(args.ingot), "compile", str(model), "-o", str(compiled), "--target", args.target, "--json"]
     for dim, extent in dims.items():
         command += ["--dim", f"{dim}={extent}"]
     try:
@@ -346,18 +370,38 @@ def measure(np, ort, library, args, name, folder, scratch):
     ours = Ingot(np, library, compiled, THREADS)
     ours.bind(inputs)
     ours.run()
-    row = {"difference": largest_difference(np, ours, peer.outputs()), "compile_s": round(report["seconds"], 3), "dims": dims}
-    sides = [("ingot", ours.run), ("onnxruntime", peer.run)]
-    counts = {side: runs_per_block(run) for side, run in sides}
-    times = {side: [] for side, _ in sides}
+    row = {"difference": largest_difference(np, ours.output, expected), "compile_s": round(report["seconds"], 3), "dims": dims,
+           "compile_peak_bytes": report.get("peak_memory_bytes"), "file_bytes": compiled.stat().st_size}
+    sides, wrong = {"ingot": ours.run}, []
+    for peer_name, module in modules.items():
+        if isinstance(module, Skip):
+            continue
+        try:
+            peer = start_peer(module, peer_name, model, inputs, dims)
+            error = largest_difference(np, peer.outputs().get, expected)
+            if error is not None and error > WRONG:
+                wrong.append(peer_name)
+                row[peer_name] = {"skipped": f"wrong: {error:.1e}"}
+            else:
+                sides[peer_name] = peer.run
+        except Skip as e:
+            row[peer_name] = {"skipped": str(e)}
+    counts = {side: runs_per_block(run) for side, run in sides.items()}
+    times = {side: [] for side in sides}
+    order = list(sides)
     for k in range(args.rounds):
-        for side, run in (sides if k % 2 == 0 else sides[::-1]):
-            times[side].append(block(run, counts[side]))
-    for side, _ in sides:
+        for side in order[k % len(order):] + order[:k % len(order)]:
+            times[side].append(block(sides[side], counts[side]))
+    which = 0 if THREADS == 1 else 1
+    for side in sides:
         row[side] = {"cpu_ms": statistics.median(t[0] for t in times[side]) * 1e3,
                      "wall_ms": statistics.median(t[1] for t in times[side]) * 1e3, "runs_per_round": counts[side]}
-    row["ratio"] = statistics.median(a[0] / b[0] for a, b in zip(times["ingot"], times["onnxruntime"]))
-    row["ratio_range"] = [f(a[0] / b[0] for a, b in zip(times["ingot"], times["onnxruntime"])) for f in (min, max)]
+        row[side]["ms"] = row[side]["wall_ms" if which else "cpu_ms"]
+    peers = [side for side in order if side != "ingot"]
+    if peers:
+        best = min(peers, key=lambda side: row[side]["ms"])
+        ratios = [a[which] / b[which] for a, b in zip(times["ingot"], times[best])]
+        row.update(best=best, ratio=statistics.median(ratios), ratio_range=[min(ratios), max(ratios)])
     return row
 
 
@@ -380,14 +424,20 @@ def rounded(value):
     return [rounded(v) for v in value] if isinstance(value, list) else value
 
 
-def row_text(name, row):
+def row_text(name, row, peers):
+    def cell(side):
+        if side not in row:
+            return "–"
+        return "–" if "ms" not in row[side] else f"{row[side]['ms']:.4g}"
+
     if "skipped" in row:
-        return f"| {name} | – | – | – | – | {row['skipped']} |"
-    ratio = row["ratio"]
-    word = "" if abs(ratio - 1) <= TIE else "faster" if ratio < 1 else "slower"
+        return f"| {name} | – {'| – ' * len(peers)}| – | – | {row['skipped']} |"
+    ratio = row.get("ratio")
+    word = "" if ratio is None or abs(ratio - 1) <= TIE else "faster" if ratio < 1 else "slower"
     difference = "–" if row["difference"] is None else f"{row['difference']:.1e}"
-    mark = f"**{ratio:.2f}**" if word == "faster" else f"{ratio:.2f}"
-    return f"| {name} | {row['ingot']['cpu_ms']:.4g} | {row['onnxruntime']['cpu_ms']:.4g} | {mark} | {difference} | {word} |"
+    mark = "–" if ratio is None else f"**{ratio:.2f}**" if word == "faster" else f"{ratio:.2f}"
+    notes = [word] + [f"{p} {row[p]['skipped']}" if row[p]["skipped"].startswith("wrong") else row[p]["skipped"] for p in peers if "skipped" in row.get(p, {})]
+    return f"| {name} | {cell('ingot')} | {' | '.join(cell(p) for p in peers)} | {mark} | {difference} | {'; '.join(n for n in notes if n)[:100]} |"
 
 
 def main():
@@ -397,7 +447,9 @@ def main():
     parser.add_argument("--ingot", type=Path, help="the command (default: BUILD/bin/ingot)")
     parser.add_argument("--library", type=Path, help="the runtime (default: BUILD/runtime/libingot.so)")
     parser.add_argument("--shared", type=Path, help="unpacked models (default: BUILD/shared)")
-    parser.add_argument("--models", help="names, separated by commas (default: all)")
+    parser.add_argument("--models", help="patterns of names, separated by commas (default: all)")
+    parser.add_argument("--peers", default=",".join(PEERS), help=f"separated by commas (default: {','.join(PEERS)})")
+    parser.add_argument("--target", default="host", help="what Ingot compiles for (default: host)")
     parser.add_argument("--rounds", type=int, default=7, help="at least 5 (default: 7)")
     parser.add_argument("--threads", type=int, default=1, help="of each side (default: 1)")
     parser.add_argument("--dynamic", action="store_true", help="leave dynamic dims free, on both sides")
@@ -410,39 +462,49 @@ def main():
     args.library = args.library or args.build / "runtime/libingot.so"
     args.shared = args.shared or args.build / "shared"
     args.json = args.json or args.build / "results/peers.json"
-    models = {"digits": args.build / "models/digits.onnx"}
-    models.update({t: args.shared / "topologies" / t for t in TOPOLOGIES})
-    models.update({t.split("/")[1]: args.shared / "models" / t for t in TIER_1})
-    if args.models:
-        unknown = [m for m in args.models.split(",") if m not in models]
-        if unknown:
-            parser.error(f"unknown model '{unknown[0]}'; there are: {', '.join(models)}")
-        models = {m: models[m] for m in args.models.split(",")}
     unpack = ROOT.parent / "shared/unpack"
-    missing = [f for f in models.values() if args.shared in f.parents and not (f / "model.onnx").exists()]
+    missing = [f for f in FOLDERS if not (args.shared / f).exists()]
     if missing and unpack.exists():
-        names = sorted({f"topologies/{f.name}" if f.parent.name == "topologies" else "models" for f in missing})
-        subprocess.run([str(unpack), str(args.shared), *names], check=True)
-    try:
-        np, ort = import_peer(args.build)
-    except Skip as e:
-        print(f"skipped: {e}")
+        subprocess.run([str(unpack), str(args.shared), *[Path(f).name for f in missing]], check=True, stdout=subprocess.DEVNULL)
+    models = {"digits": args.build / "models/digits.onnx"}
+    for folder in FOLDERS:
+        for path in sorted((args.shared / folder).glob("**/model.onnx")):
+            models[path.parent.relative_to(args.shared / folder).as_posix()] = path.parent
+    if args.models:
+        patterns = args.models.split(",")
+        models = {m: f for m, f in models.items() if any(fnmatch.fnmatch(m, p) or fnmatch.fnmatch(m.split("/")[-1], p) for p in patterns)}
+        if not models:
+            parser.error(f"no model matches '{args.models}'")
+    modules, np = {}, None
+    for peer in args.peers.split(","):
+        if peer not in PEERS:
+            parser.error(f"unknown peer '{peer}', expected of {', '.join(PEERS)}")
+        try:
+            modules[peer] = import_module(args.build, peer)
+        except Skip as e:
+            modules[peer] = e
+            print(f"skipped: {e}")
+    if isinstance(modules.get("onnxruntime", Skip()), Skip):
+        print("skipped: without onnxruntime there is no reference")
         return 0
+    np = import_module(args.build, "numpy")
+    peers = [p for p, m in modules.items() if not isinstance(m, Skip)]
     library = Ingot.load_library(args.library)
     result = {"machine": machine(), "threads": THREADS, "rounds": args.rounds, "block_seconds": BLOCK_SECONDS,
-              "versions": {"ingot": library.ingot_version().decode(), "onnxruntime": ort.__version__, "python": platform.python_version()},
+              "versions": {"ingot": library.ingot_version().decode(), **{p: modules[p].__version__ for p in peers}, "python": platform.python_version()},
               "models": {}}
     print(f"{result['machine']['cpu']}, {result['machine']['cpus']} CPUs, load average {result['machine']['load_average']}; "
-          f"{THREADS} thread{'s' if THREADS > 1 else ''}; onnxruntime {ort.__version__}; milliseconds of CPU time, medians of {args.rounds} rounds\n")
-    print("| model | ingot | onnxruntime | ratio | difference | |\n|---|---|---|---|---|---|", flush=True)
+          f"{THREADS} thread{'s' if THREADS > 1 else ''}; {', '.join(p + ' ' + modules[p].__version__ for p in peers)}; "
+          f"milliseconds of {'CPU' if THREADS == 1 else 'wall'} time, medians of {args.rounds} rounds\n")
+    print(f"| model | ingot | {' | '.join(peers)} | ratio | difference | |\n|---|---|{'---|' * len(peers)}---|---|---|", flush=True)
     with tempfile.TemporaryDirectory() as scratch:
         for name, folder in models.items():
             try:
-                row = measure(np, ort, library, args, name, folder, Path(scratch))
+                row = measure(np, modules, library, args, name, folder, Path(scratch))
             except Skip as e:
                 row = {"skipped": str(e)}
             result["models"][name] = row
-            print(row_text(name, row), flush=True)
+            print(row_text(name, row, peers), flush=True)
     measured = [r["ratio"] for r in result["models"].values() if "ratio" in r]
     if measured:
         result["geometric_mean_ratio"] = math.exp(statistics.fmean(math.log(r) for r in measured))
