@@ -7,6 +7,7 @@ namespace ingot {
 namespace {
 
 inline constexpr int64_t kMaxFoldedBytes = 64 << 20;  // of one result; larger ones are computed at run time
+inline constexpr int64_t kSmallBytes = 64 << 10;      // results up to this are always stored
 inline constexpr double kMaxFoldSeconds = 20;         // of all folding in a program
 
 bool depends_on_symbols(const k::Stage& s) {
@@ -27,48 +28,80 @@ bool depends_on_symbols(const k::Stage& s) {
   return !used.empty();
 }
 
-}  // namespace
+class Folding {
+ public:
+  explicit Folding(k::Program& p) : p_(p), contracted_(p.values.size(), false) {
+    options_.max_seconds = kMaxFoldSeconds;
+    for_each_stage(p.body, [&](const k::Stage& s) {
+      if (!is_contraction(s)) return;
+      for (int id : k::reads(s)) contracted_[static_cast<size_t>(id)] = true;
+    });
+  }
 
-Result<void> fold_constants(k::Program& p) {
-  EvaluateOptions options;
-  options.max_seconds = kMaxFoldSeconds;
-  std::vector<k::Stage> kept;
-  for (k::Stage& s : p.body.stages) {
+  Result<void> block(k::Block& b) {
+    std::vector<k::Stage> kept;
+    for (k::Stage& s : b.stages) {
+      for (k::Block& inner : s.blocks) TRY(block(inner));
+      if (folds(s)) {
+        TRY(fold(s));
+      } else {
+        kept.push_back(std::move(s));
+      }
+    }
+    b.stages = std::move(kept);
+    return {};
+  }
+
+ private:
+  bool folds(const k::Stage& s) const {
     bool simple = s.kind == k::StageKind::Map || s.kind == k::StageKind::Reduce || s.kind == k::StageKind::Scan ||
                   s.kind == k::StageKind::Scatter;
-    bool constant = simple && !depends_on_symbols(s);
-    int64_t in_bytes = 0;
+    if (!simple || depends_on_symbols(s)) return false;
+    int64_t in_bytes = 0, out_bytes = 0;
     for (int id : k::reads(s)) {
       if (id < 0) continue;
-      const k::Value& v = p.values[static_cast<size_t>(id)];
-      constant = constant && v.constant;
-      if (v.constant) in_bytes += v.constant->size_bytes;
+      const k::Value& v = p_.values[static_cast<size_t>(id)];
+      if (!v.constant) return false;
+      in_bytes += v.constant->size_bytes;
     }
-    int64_t out_bytes = 0;
+    bool contracted = false;
     for (int id : s.results) {
-      const TensorType& t = p.values[static_cast<size_t>(id)].tensor();
-      constant = constant && t.is_static() && t.dtype != DType::String;
-      if (constant) out_bytes += storage_bytes(t.dtype, t.elements());
+      const TensorType& t = p_.values[static_cast<size_t>(id)].tensor();
+      if (!t.is_static() || t.dtype == DType::String) return false;
+      out_bytes += storage_bytes(t.dtype, t.elements());
+      contracted |= contracted_[static_cast<size_t>(id)];
     }
-    // A large value made of a small one is cheaper to make again than to store; a plain access is folded into its reader.
-    if (!constant || out_bytes > kMaxFoldedBytes || (out_bytes > 65536 && out_bytes > 2 * in_bytes)) {
-      kept.push_back(std::move(s));
-      continue;
-    }
-    bool access = s.kind == k::StageKind::Map && s.body[0].is(ScalarOp::Read) && out_bytes > 65536;
-    if (access) {
-      kept.push_back(std::move(s));
-      continue;
-    }
+    if (out_bytes <= kSmallBytes) return true;
+    if (out_bytes > kMaxFoldedBytes) return false;
+    // A plain access is folded into its reader. A large value made of a small one is cheaper to make again than to store,
+    // unless it is packed for a contraction anyway.
+    bool access = s.kind == k::StageKind::Map && s.body[0].is(ScalarOp::Read) && !s.body[0]->checked;
+    return !access && (contracted || out_bytes <= 2 * in_bytes);
+  }
+
+  Result<void> fold(const k::Stage& s) {
     k::Program one;
-    one.values = p.values;
+    one.values.resize(p_.values.size());
+    for (size_t k = 0; k < one.values.size(); ++k) one.values[k].id = static_cast<int>(k);
+    for (int id : k::reads(s)) {
+      if (id >= 0) one.values[static_cast<size_t>(id)] = p_.values[static_cast<size_t>(id)];
+    }
+    for (int id : s.results) one.values[static_cast<size_t>(id)] = p_.values[static_cast<size_t>(id)];
     one.body.stages.push_back(s);
     one.body.outputs = s.results;
-    std::vector<HostValue> made = TRY(run_program(one, {}, options));
-    for (size_t k = 0; k < s.results.size(); ++k) p.values[static_cast<size_t>(s.results[k])].constant = made[k].tensor;
+    std::vector<HostValue> made = TRY(run_program(one, {}, options_));
+    for (size_t k = 0; k < s.results.size(); ++k)
+      p_.values[static_cast<size_t>(s.results[k])].constant = made[k].tensor;
+    return {};
   }
-  p.body.stages = std::move(kept);
-  return {};
-}
+
+  k::Program& p_;
+  EvaluateOptions options_;
+  std::vector<bool> contracted_;  // by value: read by a contraction
+};
+
+}  // namespace
+
+Result<void> fold_constants(k::Program& p) { return Folding(p).block(p.body); }
 
 }  // namespace ingot

@@ -3,7 +3,8 @@
 // Fusion by composition: a map is written into the stages that read it. It pays when the value is not needed in memory
 // and nothing is computed twice that costs more than a load. An access (transpose, slice, reshape, broadcast) costs
 // nothing, so it goes into all its readers; arithmetic goes into one reader that visits each element once. The operands
-// of a contraction are read many times: only accesses are written into those.
+// of a contraction are read many times: only accesses are written into those, and only where they stay a single read at
+// linear indices, which is what its schedule needs.
 #include "passes/kernels/passes.h"
 
 namespace ingot {
@@ -70,6 +71,27 @@ Dim numel(const std::vector<k::Iter>& iters) {
   return d;
 }
 
+// One read, at indices without a minimum or comparison (those of a reflected border).
+bool plain_access(const Expr& e) {
+  if (!e.is(ScalarOp::Read)) return false;
+  bool plain = true;
+  std::function<void(const Dim&)> look = [&](const Dim& d) {
+    for (const Dim::Term& t : d.terms()) {
+      for (const Dim::Atom& a : t.atoms) {
+        if (a.kind == Dim::AtomKind::Symbol) continue;
+        plain &= a.kind == Dim::AtomKind::FloorDiv || a.kind == Dim::AtomKind::Mod;
+        look(a.a), look(a.b);
+      }
+    }
+  };
+  for (size_t k = 0; k + (e->checked ? 1 : 0) < e->args.size(); ++k) {
+    auto index = as_dim(e->args[k]);
+    if (!index) return false;
+    look(*index);
+  }
+  return plain;
+}
+
 class Inliner {
  public:
   explicit Inliner(k::Program& p) : p_(p) {}
@@ -120,6 +142,15 @@ class Inliner {
     Dim visits = numel(consumer.iters) * (consumer.kind == k::StageKind::Reduce ? numel(consumer.reds) : Dim(1));
     return known_less_equal(visits, numel(producer.iters)) ||
            (c.arithmetic <= kCheapOps && c.reads <= 1 && c.branches == 0);
+  }
+
+  // Such an operand is computed when it is packed.
+  bool reads_constants(const Expr& e) const {
+    bool constant = true;
+    visit(e, [&](const ExprNode& n) {
+      constant &= n.op != ScalarOp::Read || p_.values[static_cast<size_t>(n.id)].constant;
+    });
+    return constant;
   }
 
   // What follows a contraction costs nothing there, in registers.
@@ -203,7 +234,7 @@ class Inliner {
       int size = cost_of(producer->body[0]).nodes;
       if (size > budget) return same;
       Expr composed = compose(*producer, n);
-      if (!composed) return same;
+      if (!composed || (contraction && !reads_constants(composed) && !plain_access(composed))) return same;
       budget -= size;
       changed_ = true;
       return composed;

@@ -1,6 +1,8 @@
 // Passes over K. Each is a function from a program to a program, run by the pipeline in the order below.
 #pragma once
 
+#include <functional>
+
 #include "ir/kernel/program.h"
 
 namespace ingot {
@@ -18,6 +20,9 @@ void inline_maps(k::Program&);
 void widen_half(k::Program&);
 // Refuses a program with an extent that is not known when its stage runs.
 Result<void> check_symbols(k::Program&);
+
+// Every stage, also of nested blocks; an owner before its blocks.
+void for_each_stage(const k::Block&, const std::function<void(const k::Stage&)>&);
 
 // How often each value is read, by how many stages; outputs of blocks count as a reader.
 struct Uses {

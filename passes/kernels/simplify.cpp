@@ -1,5 +1,3 @@
-#include <functional>
-
 #include "ir/ops/def.h"
 #include "passes/kernels/passes.h"
 
@@ -12,13 +10,6 @@ void for_each_block(k::Block& block, const std::function<void(k::Block&)>& f) {
     for (k::Block& b : s.blocks) for_each_block(b, f);
   }
   f(block);
-}
-
-void for_each_stage(const k::Block& block, const std::function<void(const k::Stage&)>& f) {
-  for (const k::Stage& s : block.stages) {
-    f(s);
-    for (const k::Block& b : s.blocks) for_each_stage(b, f);
-  }
 }
 
 // The value that a map copies unchanged, or -1.
@@ -63,6 +54,13 @@ void rename(k::Block& block, const Renaming& to) {
 }
 
 }  // namespace
+
+void for_each_stage(const k::Block& block, const std::function<void(const k::Stage&)>& f) {
+  for (const k::Stage& s : block.stages) {
+    f(s);
+    for (const k::Block& b : s.blocks) for_each_stage(b, f);
+  }
+}
 
 Uses count_uses(const k::Program& p) {
   Uses u{std::vector<int>(p.values.size(), 0), std::vector<bool>(p.values.size(), false)};
