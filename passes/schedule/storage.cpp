@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <functional>
 #include <numeric>
+#include <set>
 
 #include "passes/kernels/passes.h"
 
@@ -103,7 +104,7 @@ std::optional<int64_t> bound_above(Dim d, const k::Stage& s) {
     }
     relaxed += term;
   }
-  int64_t hi = relaxed.upper();
+  int64_t hi = std::min(relaxed.upper(), d.upper());
   if (hi >= kDimMax) return std::nullopt;
   return hi;
 }
@@ -286,7 +287,10 @@ class Chooser {
             parent_[static_cast<size_t>(find(static_cast<int>(r.id)))] = find(result);
           });
         }
-        if (conv && has_window(s)) wanted[static_cast<size_t>(result)] = true;
+        const int convolved = conv ? windowed_value(s) : -1;
+        if (convolved < 0) continue;
+        wanted[static_cast<size_t>(result)] = true;
+        wanted[static_cast<size_t>(convolved)] = true;
       }
     };
     walk(p_.body);
@@ -325,32 +329,51 @@ class Chooser {
     auto d = as_dim(r.args[0]);
     return d && depends_on(*d, s.iters[0].symbol) | s.iters[0].extent.is(1);
   }
-  // One operand follows the spatial iterators (2..), the other the channels: a convolution and not a batched product.
-  bool has_window(const k::Stage& s) const {
-    bool spatial = false, weights = false;
-    visit(s.body[0], [&](const ExprNode& r) {
-      if (r.op != ScalarOp::Read || r.args.size() < s.iters.size()) return;
-      if (spatial_read(r, s)) {
-        bool moves = true;
-        for (size_t k = 2; k < s.iters.size(); ++k) {
-          auto d = as_dim(r.args[k]);
-          moves &= depends_on(*d, s.iters[k].symbol) || s.iters[k].extent.is(1);
-        }
-        auto c = as_dim(r.args[1]);
-        spatial |= moves && c;
-        return;
-      }
-      bool channels_only = true;
-      for (const Expr& a : r.args) {
+  // One operand follows spatial iterators (of 2..), the other the rest: a convolution and not a batched product. A transposed
+  // convolution has iterators for the place inside of the stride among the rest. Gives the value that is convolved, or -1.
+  int windowed_value(const k::Stage& s) const {
+    int found = -1;
+    std::set<size_t> moved;
+    auto uses = [&](const ExprNode& r, size_t k) {
+      return std::any_of(r.args.begin(), r.args.end(), [&](const Expr& a) {
         auto d = as_dim(a);
+        return !d || depends_on(*d, s.iters[k].symbol);
+      });
+    };
+    visit(s.body[0], [&](const ExprNode& r) {
+      if (r.op != ScalarOp::Read || found >= 0 || type(static_cast<int>(r.id)).rank() < 3) return;
+      std::set<size_t> mine;
+      for (size_t a = 0; a < static_cast<size_t>(type(static_cast<int>(r.id)).rank()); ++a) {
+        auto d = as_dim(r.args[a]);
         if (!d) return;
+        size_t own = 0;
         for (size_t k = 0; k < s.iters.size(); ++k) {
-          if (k != 1 && depends_on(*d, s.iters[k].symbol)) channels_only = false;
+          if (!depends_on(*d, s.iters[k].symbol)) continue;
+          if (a == 0 ? k != 0 : a == 1 ? k != 1 : k < 2) return;
+          if (a < 2) continue;
+          ++own;
+          if (!mine.insert(k).second) return;
         }
+        if (own > 1) return;
       }
-      weights |= channels_only;
+      bool batch = s.iters[0].extent.is(1) || uses(r, 0);
+      if (mine.empty() || !batch) return;
+      found = static_cast<int>(r.id);
+      moved = mine;
     });
-    return spatial && weights;
+    if (found < 0) return -1;
+    bool weights = false;
+    visit(s.body[0], [&](const ExprNode& r) {
+      if (r.op != ScalarOp::Read || r.id == found) return;
+      bool apart = uses(r, 1) && (s.iters[0].extent.is(1) || !uses(r, 0));
+      for (size_t k : moved) apart &= !uses(r, k) || s.iters[k].extent.is(1);
+      weights |= apart;
+    });
+    bool all = true;  // an iterator that neither operand follows, or only a batched product has
+    for (size_t k = 2; k < s.iters.size() && static_cast<size_t>(type(found).rank()) == s.iters.size(); ++k) {
+      all &= moved.count(k) > 0 || s.iters[k].extent.is(1);
+    }
+    return weights && all ? found : -1;
   }
 
   void choose_borders(k::Block& block) {
