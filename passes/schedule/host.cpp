@@ -8,6 +8,7 @@
 #include "passes/memory/plan.h"
 #include "passes/schedule/contraction.h"
 #include "passes/schedule/special.h"
+#include "passes/schedule/winograd.h"
 #include "runtime/abi.h"
 
 namespace ingot {
@@ -386,7 +387,8 @@ class Host {
       if (plain && (epilogue_of[k] >= 0 || is_contraction(s))) {
         const k::Stage& reduce = epilogue_of[k] >= 0 ? b.stages[static_cast<size_t>(epilogue_of[k])] : s;
         const k::Stage* after = epilogue_of[k] >= 0 ? &s : nullptr;
-        auto launches = TRY(schedule_contraction(reduce, after, p_, storages_, facts_));
+        auto launches = TRY(schedule_winograd(reduce, after, p_, storages_, facts_));
+        if (!launches) launches = TRY(schedule_contraction(reduce, after, p_, storages_, facts_));
         if (launches) {
           for (int id : s.results) define(id);
           for (Launch& l : *launches) {

@@ -1,0 +1,521 @@
+// F(m x m, 3 x 3), Lavin & Gray, "Fast Algorithms for Convolutional Neural Networks":
+//
+//   Y = A' [ (G g G') . (B' d B) ] A        d: a tile of t x t inputs, t = m + 2; Y: m x m outputs; . elementwise, summed
+//                                           over channels: t*t small matrix products
+//
+// F(4,3) needs a quarter of the multiplications of the direct sum, F(2,3) 4/9. One work item takes a run of blocks of
+// tiles; per block:
+//
+//   V[t*t][tiles][C] = B' d B          vectors of channels, straight from the bordered channels-last input
+//   M[t*t][tiles][K] = V * U           the register tile of the contraction; U = G g G' is packed at compile time
+//   y = epilogue(A' M A)
+//
+// V and M of a block stay in the L2 cache. They lie in the arena, once per work item, so there are few of those.
+//
+// Error: the transforms' coefficients are at most 8 (F(4,3)), so that sums of a few inputs of one tile are formed and
+// cancel again: measured max |difference| to the direct sum / max |output| is 2e-6 for F(2,3) and 2e-5 for F(4,3)
+// (tests/passes/winograd_test.cpp holds it to that), against 1e-6 among direct sums of different orders. An infinity or NaN
+// reaches all outputs of its tile.
+#include "passes/schedule/winograd.h"
+
+#include <algorithm>
+
+#include "ir/ops/evaluate.h"
+
+namespace ingot {
+
+namespace {
+
+inline constexpr int64_t kSlots = 8;  // work items, each with its own V and M
+inline constexpr int64_t kMaxBlockTiles = 28;  // two register tiles of rows
+inline constexpr int64_t kPanel = 32;  // columns of a packed panel, as the contraction's
+inline constexpr int64_t kGuessedPixels = 56;  // of a side that only the run knows
+inline constexpr int64_t kLeastSideF4 = 14;  // outputs per side; the weights of F(4,3) are 4 times as large
+inline constexpr int64_t kLeastSideF2 = 7;
+inline constexpr int64_t kLeastChannels = 16;
+inline constexpr double kLeastGain = 1.25;  // of the estimate, below which direct sums are taken
+inline constexpr double kTransformCost = 2.0;  // of an operation of the transforms, in multiply-adds of the product
+inline constexpr int64_t kPrefetchSteps = 16;
+
+using Matrix = std::vector<std::vector<double>>;
+
+struct Algorithm {
+  int64_t m;
+  Matrix bt, g, at;
+};
+
+const Algorithm& f2() {
+  static const Algorithm a{2,
+                           {{1, 0, -1, 0}, {0, 1, 1, 0}, {0, -1, 1, 0}, {0, 1, 0, -1}},
+                           {{1, 0, 0}, {.5, .5, .5}, {.5, -.5, .5}, {0, 0, 1}},
+                           {{1, 1, 1, 0}, {0, 1, -1, -1}}};
+  return a;
+}
+
+const Algorithm& f4() {
+  static const Algorithm a{4,
+                           {{4, 0, -5, 0, 1, 0},
+                            {0, -4, -4, 1, 1, 0},
+                            {0, 4, -4, -1, 1, 0},
+                            {0, -2, -1, 2, 1, 0},
+                            {0, 2, -1, -2, 1, 0},
+                            {0, 4, 0, -5, 0, 1}},
+                           {{1. / 4, 0, 0},
+                            {-1. / 6, -1. / 6, -1. / 6},
+                            {-1. / 6, 1. / 6, -1. / 6},
+                            {1. / 24, 1. / 12, 1. / 6},
+                            {1. / 24, -1. / 12, 1. / 6},
+                            {0, 0, 1}},
+                           {{1, 1, 1, 1, 1, 0}, {0, 1, -1, 2, -2, 0}, {0, 1, 1, 4, 4, 0}, {0, 1, -1, 8, -8, 1}}};
+  return a;
+}
+
+int64_t operations(const Matrix& m) {
+  int64_t n = 0;
+  for (const auto& row : m) n += std::count_if(row.begin(), row.end(), [](double v) { return v != 0; }) - 1;
+  return n;
+}
+
+class Winograd {
+ public:
+  Winograd(const k::Stage& reduce, const k::Stage* epilogue, k::Program& p, Storages& s, const TargetFacts& f)
+      : reduce_(reduce),
+        epilogue_(epilogue),
+        p_(p),
+        storages_(s),
+        facts_(f),
+        result_((epilogue ? *epilogue : reduce).results[0]) {}
+
+  Result<std::optional<std::vector<Launch>>> run() {
+    using None = std::optional<std::vector<Launch>>;
+    if (facts_.device != TargetFacts::Device::Cpu || facts_.vector_bytes < 16) return None{};
+    lanes_ = facts_.vector_bytes / 4;
+    if (!find() || !choose()) return None{};
+    TRY(transform_weights());
+    std::vector<Launch> launches;
+    launches.push_back(kernel());
+    return std::optional(std::move(launches));
+  }
+
+ private:
+  const TensorType& type(int id) const { return p_.values[static_cast<size_t>(id)].tensor(); }
+  const Storage& storage(int id) const { return storages_[static_cast<size_t>(id)]; }
+
+  // sum over (c, r, s) of x[n, c, p + r + top, q + s + left | 0] * w[k, c, r, s], w a constant; both f32.
+  bool find() {
+    if (reduce_.iters.size() != 4 || reduce_.reds.size() != 3) return false;
+    if (!reduce_.reds[1].extent.is(3) || !reduce_.reds[2].extent.is(3)) return false;
+    const Expr& product = reduce_.body[0];
+    if (!product.is(ScalarOp::Mul) || product.type() != DType::F32) return false;
+    for (size_t side = 0; side < 2; ++side) {
+      const Expr &x = product->args[side], &w = product->args[1 - side];
+      if (is_input(x) && is_weight(w)) {
+        x_ = x;
+        w_ = w;
+      }
+    }
+    if (!x_ || !w_) return false;
+    auto c = reduce_.reds[0].extent.constant(), k = reduce_.iters[1].extent.constant();
+    if (!c || !k) return false;
+    channels_ = *c, outputs_ = *k;
+    const Storage &in = storage(static_cast<int>(x_->id)), &out = storage(result_);
+    if (!in.strides[1].is(1) || !out.strides[1].is(1) || in.dtype != DType::F32 || out.dtype != DType::F32)
+      return false;
+    return !epilogue_ || epilogue_in_place();
+  }
+
+  bool is_input(const Expr& e) {
+    if (!e.is(ScalarOp::Read) || e.type() != DType::F32 || e->args.size() < 4 ||
+        type(static_cast<int>(e->id)).rank() != 4)
+      return false;
+    if (p_.values[static_cast<size_t>(e->id)].constant) return false;
+    if (e->checked && !border_covers(*e, reduce_, storage(static_cast<int>(e->id)))) return false;
+    auto is = [&](size_t k, const k::Iter& it) {
+      auto d = as_dim(e->args[k]);
+      return d && (known_equal(*d, Dim(it.symbol)) || (it.extent.is(1) && d->is(0)));
+    };
+    if (!is(0, reduce_.iters[0]) || !is(1, reduce_.reds[0])) return false;
+    for (size_t axis = 0; axis < 2; ++axis) {
+      auto d = as_dim(e->args[2 + axis]);
+      if (!d) return false;
+      Dim shift = *d - Dim(reduce_.iters[2 + axis].symbol) - Dim(reduce_.reds[1 + axis].symbol);
+      if (!shift.is_constant()) return false;
+      shift_[axis] = shift.value();
+    }
+    return true;
+  }
+
+  bool is_weight(const Expr& e) const {
+    bool ok = e.type() == DType::F32;
+    visit(e, [&](const ExprNode& n) {
+      if (n.op == ScalarOp::Read) ok &= p_.values[static_cast<size_t>(n.id)].constant != nullptr;
+      if (n.op != ScalarOp::Index) return;
+      for (size_t k : {0, 2, 3}) ok &= !depends_on(n.dim, reduce_.iters[k].symbol);
+    });
+    return ok;
+  }
+
+  // The epilogue runs over the same index space, in the same order.
+  bool epilogue_in_place() const {
+    if (epilogue_->iters.size() != 4) return false;
+    bool ok = true;
+    visit(epilogue_->body[0], [&](const ExprNode& n) {
+      if (n.op != ScalarOp::Read || n.id != reduce_.results[0]) return;
+      for (size_t k = 0; k < 4; ++k) {
+        auto d = as_dim(n.args[k]);
+        ok &= d && (known_equal(*d, Dim(epilogue_->iters[k].symbol)) || (reduce_.iters[k].extent.is(1) && d->is(0)));
+      }
+    });
+    return ok && epilogue_->body[0].type() == DType::F32;
+  }
+
+  // The algorithm, by an estimate of its cost in multiply-adds; false where the direct sum is about as good.
+  bool choose() {
+    if (channels_ < kLeastChannels || outputs_ < kLeastChannels || channels_ % lanes_ != 0 || outputs_ % lanes_ != 0)
+      return false;
+    auto side = [&](size_t k) { return reduce_.iters[k].extent.constant().value_or(kGuessedPixels); };
+    int64_t least = std::min(side(2), side(3));
+    if (least < kLeastSideF2) return false;
+    a_ = least >= kLeastSideF4 ? &f4() : &f2();
+    t_ = a_->m + 2;
+    auto tiles = [&](int64_t extent) { return (extent + a_->m - 1) / a_->m; };
+    double c = static_cast<double>(channels_), k = static_cast<double>(outputs_);
+    double per_tile = static_cast<double>(t_ * t_) * c * k;
+    per_tile += kTransformCost * c * static_cast<double>(operations(a_->bt) * 2 * t_);
+    per_tile += kTransformCost * k * static_cast<double>(operations(a_->at) * (t_ + a_->m));
+    double direct = 9 * c * k * static_cast<double>(side(2) * side(3));
+    if (direct < kLeastGain * per_tile * static_cast<double>(tiles(side(2)) * tiles(side(3)))) return false;
+
+    rows_ = facts_.vector_registers >= 32 && lanes_ >= 8 ? 14 : facts_.vector_registers >= 32 ? 8 : 6;
+    vectors_ = facts_.vector_registers >= 32 && lanes_ < 8 ? 3 : 2;
+    if (outputs_ % (vectors_ * lanes_) != 0) vectors_ = outputs_ % (2 * lanes_) == 0 ? 2 : 1;
+    panel_ = std::min<int64_t>(kPanel, outputs_);
+    if (panel_ % (vectors_ * lanes_) != 0 || outputs_ % panel_ != 0) panel_ = vectors_ * lanes_;
+
+    tiles_y_ = ceildiv(reduce_.iters[2].extent, a_->m);
+    tiles_x_ = ceildiv(reduce_.iters[3].extent, a_->m);
+    tiles_ = reduce_.iters[0].extent * tiles_y_ * tiles_x_;
+    block_ = kMaxBlockTiles / rows_ * rows_;
+    if (auto n = tiles_.constant()) {
+      int64_t blocks = (*n + block_ - 1) / block_;
+      int64_t even = (*n + blocks - 1) / blocks, parts = (even + rows_ - 1) / rows_;
+      rows_ = (even + parts - 1) / parts;
+      block_ = rows_ * parts;
+    }
+    blocks_ = ceildiv(tiles_, block_);
+    slots_ = min(blocks_, kSlots);
+    return true;
+  }
+
+  int add_value(std::string name, std::vector<Dim> dims) {
+    k::Value v;
+    v.name = std::move(name);
+    TensorType t{DType::F32, std::move(dims)};
+    v.type = Type::of(t);
+    int id = p_.add(std::move(v));
+    storages_.resize(p_.values.size());
+    storages_[static_cast<size_t>(id)] = row_major(t);
+    return id;
+  }
+
+  // U[xi][panel][c][column] = G w G'
+  Result<void> transform_weights() {
+    k::Program program;
+    std::map<int64_t, int64_t> ids;
+    k::Stage s;
+    s.iters = {reduce_.iters[1], reduce_.reds[0], reduce_.reds[1], reduce_.reds[2]};
+    s.body = {rewrite(w_, [&](const ExprNode& n) {
+      if (n.op != ScalarOp::Read) return Expr();
+      auto [it, fresh] = ids.try_emplace(n.id, 0);
+      if (fresh) it->second = program.add(p_.values[static_cast<size_t>(n.id)]);
+      ExprNode copy = n;
+      copy.id = it->second;
+      return Expr(std::make_shared<const ExprNode>(std::move(copy)));
+    })};
+    k::Value plain;
+    plain.type = Type::of(TensorType{DType::F32, {outputs_, channels_, 3, 3}});
+    int id = program.add(std::move(plain));
+    s.results = {id};
+    program.body.stages.push_back(std::move(s));
+    program.body.outputs = {id};
+    std::vector<HostValue> made = TRY(run_program(program, {}));
+    const float* w = reinterpret_cast<const float*>(made[0].tensor->bytes);
+
+    int64_t points = t_ * t_, panels = outputs_ / panel_;
+    u_ = add_value("winograd.u", {points, panels, channels_, panel_});
+    auto data = TensorData::make(DType::F32, {points, panels, channels_, panel_});
+    float* u = reinterpret_cast<float*>(data->mutable_bytes());
+    for (int64_t k = 0; k < outputs_; ++k) {
+      for (int64_t c = 0; c < channels_; ++c) {
+        const float* g = w + (k * channels_ + c) * 9;
+        for (int64_t i = 0; i < t_; ++i) {
+          double row[3] = {};
+          for (size_t s3 = 0; s3 < 3; ++s3) {
+            for (size_t r = 0; r < 3; ++r)
+              row[s3] += a_->g[static_cast<size_t>(i)][r] * static_cast<double>(g[r * 3 + s3]);
+          }
+          for (int64_t j = 0; j < t_; ++j) {
+            double v = 0;
+            for (size_t s3 = 0; s3 < 3; ++s3) v += a_->g[static_cast<size_t>(j)][s3] * row[s3];
+            u[(((i * t_ + j) * panels + k / panel_) * channels_ + c) * panel_ + k % panel_] = static_cast<float>(v);
+          }
+        }
+      }
+    }
+    p_.values[static_cast<size_t>(u_)].constant = std::move(data);
+    return {};
+  }
+
+  // --- the kernel ---------------------------------------------------------------------------------------------------
+
+  Expr load(int value, const Dim& offset, int64_t lanes) {
+    ExprNode n{ScalarOp::Load, DType::F32};
+    n.id = b_->buffer(value);
+    n.dim = offset;
+    n.lanes = static_cast<int>(lanes);
+    return Expr(std::make_shared<const ExprNode>(std::move(n)));
+  }
+
+  Expr node(ScalarOp op, std::vector<Expr> args) {
+    ExprNode n{op, DType::F32};
+    n.lanes = static_cast<int>(lanes_);
+    n.args = std::move(args);
+    return Expr(std::make_shared<const ExprNode>(std::move(n)));
+  }
+
+  Expr splat(double v) { return node(ScalarOp::Splat, {ex::number(DType::F32, v)}); }
+  Expr keep(Expr e) {
+    return KernelBuilder::local(b_->declare(DType::F32, static_cast<int>(lanes_), std::move(e)), DType::F32,
+                                static_cast<int>(lanes_));
+  }
+
+  // The row times the vector of registers; coefficients of one magnitude share a multiplication.
+  Expr dot(const std::vector<double>& row, const std::vector<Expr>& x) {
+    Expr sum;
+    std::vector<bool> done(row.size(), false);
+    for (int pass = 0; pass < 2; ++pass) {  // coefficients of 1 first: no multiplication starts the chain then
+      for (size_t k = 0; k < row.size(); ++k) {
+        if (row[k] == 0 || done[k] || (pass == 0 && row[k] != 1)) continue;
+        done[k] = true;
+        if (!sum) {
+          sum = row[k] == 1 ? x[k] : node(ScalarOp::Mul, {splat(row[k]), x[k]});
+        } else if (row[k] == 1 || row[k] == -1) {
+          sum = node(row[k] == 1 ? ScalarOp::Add : ScalarOp::Sub, {sum, x[k]});
+        } else {
+          sum = node(ScalarOp::Add, {sum, node(ScalarOp::Mul, {splat(row[k]), x[k]})});
+        }
+      }
+    }
+    return sum;
+  }
+
+  // m * x * m', x of n x n registers given by load(row, column); result(i, j, value) takes the entries, row by row.
+  void sandwich(const Matrix& m, int64_t n, const std::function<Expr(int64_t, int64_t)>& x,
+                const std::function<void(int64_t, int64_t, const Expr&)>& result) {
+    std::vector<std::vector<Expr>> half(m.size());
+    for (int64_t j = 0; j < n; ++j) {
+      std::vector<Expr> column;
+      for (int64_t i = 0; i < n; ++i) column.push_back(keep(x(i, j)));
+      for (size_t i = 0; i < m.size(); ++i) half[i].push_back(keep(dot(m[i], column)));
+    }
+    for (size_t i = 0; i < m.size(); ++i) {
+      for (size_t j = 0; j < m.size(); ++j)
+        result(static_cast<int64_t>(i), static_cast<int64_t>(j), keep(dot(m[j], half[i])));
+    }
+  }
+
+  struct Tile {
+    Dim n, y, x;
+  };
+
+  // The `at`-th tile of the block; past the end, the last one again: it computes the same and stores the same.
+  Tile decode(const Symbol& block, const Symbol& at) {
+    Dim tile = Dim(block) * block_ + Dim(at);
+    if (!known_divisible(tiles_, block_)) tile = min(tile, tiles_ - 1);
+    Symbol t = Dim::iterator("tile", tiles_), n = Dim::iterator("n", reduce_.iters[0].extent),
+           y = Dim::iterator("ty", tiles_y_), x = Dim::iterator("tx", tiles_x_);
+    b_->let(t, tile);
+    b_->let(n, floordiv(Dim(t), tiles_y_ * tiles_x_));
+    b_->let(y, mod(floordiv(Dim(t), tiles_x_), tiles_y_));
+    b_->let(x, mod(Dim(t), tiles_x_));
+    return {Dim(n), Dim(y), Dim(x)};
+  }
+
+  void transform_input(const Symbol& block, const Dim& v_base) {
+    Symbol at = Dim::iterator("t", Dim(block_)), c = Dim::iterator("c", Dim(channels_));
+    const int x = static_cast<int>(x_->id);
+    const Storage& s = storage(x);
+    b_->loop(at, 0, Dim(block_), 1, [&] {
+      Tile tile = decode(block, at);
+      std::array<std::vector<Dim>, 2> offsets;  // of the tile's rows and columns; none beyond the border
+      for (size_t axis = 0; axis < 2; ++axis) {
+        const Dim first = (axis == 0 ? tile.y : tile.x) * a_->m + shift_[axis];
+        const Dim extent = reduce_.iters[2 + axis].extent;
+        for (int64_t i = 0; i < t_; ++i) {
+          Dim index = first + i;
+          if (!known_divisible(extent, a_->m)) index = min(index, extent + 1 + shift_[axis]);
+          Symbol offset = Dim::symbol(axis == 0 ? "row" : "column", -kDimMax, kDimMax);
+          b_->let(offset, index * s.strides[2 + axis]);
+          offsets[axis].push_back(Dim(offset));
+        }
+      }
+      b_->loop(c, 0, Dim(channels_), lanes_, [&] {
+        const Dim base = tile.n * s.strides[0] + Dim(c);
+        sandwich(
+            a_->bt, t_,
+            [&](int64_t i, int64_t j) {
+              return load(x, base + offsets[0][static_cast<size_t>(i)] + offsets[1][static_cast<size_t>(j)], lanes_);
+            },
+            [&](int64_t i, int64_t j, const Expr& e) {
+              b_->store(b_->buffer(v_, true), v_base + ((i * t_ + j) * block_ + Dim(at)) * channels_ + Dim(c), e);
+            });
+      });
+    });
+  }
+
+  void multiply(const Dim& v_base, const Dim& m_base) {
+    int64_t points = t_ * t_, width = vectors_ * lanes_;
+    Symbol point = Dim::iterator("point", Dim(points)), panel = Dim::iterator("panel", Dim(outputs_ / width));
+    Symbol part = Dim::iterator("part", Dim(block_ / rows_)), c = Dim::iterator("c", Dim(channels_));
+    const Storage& u = storage(u_);
+    b_->loop(point, 0, Dim(points), 1, [&] {
+      b_->loop(panel, 0, Dim(outputs_ / width), 1, [&] {
+        b_->loop(part, 0, Dim(block_ / rows_), 1, [&] {
+          std::vector<int64_t> acc;
+          for (int64_t k = 0; k < rows_ * vectors_; ++k)
+            acc.push_back(b_->declare(DType::F32, static_cast<int>(lanes_), splat(0)));
+          int64_t parts = panel_ / width;
+          auto step = [&](const Dim& at) {
+            std::vector<Expr> w;
+            Dim first = u.offset({Dim(point), floordiv(Dim(panel), parts), at, mod(Dim(panel), parts) * width});
+            for (int64_t j = 0; j < vectors_; ++j) {
+              w.push_back(keep(load(u_, first + j * lanes_, lanes_)));
+              l::Stmt ahead{l::StmtKind::Prefetch};
+              ahead.id = b_->buffer(u_);
+              ahead.offset = first + j * lanes_ + kPrefetchSteps * panel_;
+              b_->emit(std::move(ahead));
+            }
+            for (int64_t r = 0; r < rows_; ++r) {
+              Expr x =
+                  keep(node(ScalarOp::Splat,
+                            {load(v_, v_base + (Dim(point) * block_ + Dim(part) * rows_ + r) * channels_ + at, 1)}));
+              for (int64_t j = 0; j < vectors_; ++j) {
+                int64_t id = acc[static_cast<size_t>(r * vectors_ + j)];
+                b_->set(id, node(ScalarOp::Add, {KernelBuilder::local(id, DType::F32, static_cast<int>(lanes_)),
+                                                 node(ScalarOp::Mul, {x, w[static_cast<size_t>(j)]})}));
+              }
+            }
+          };
+          b_->loop(c, 0, Dim(channels_), 2, [&] { step(Dim(c)), step(Dim(c) + 1); });
+          for (int64_t r = 0; r < rows_; ++r) {
+            for (int64_t j = 0; j < vectors_; ++j) {
+              Dim offset =
+                  m_base + (Dim(point) * block_ + Dim(part) * rows_ + r) * outputs_ + Dim(panel) * width + j * lanes_;
+              b_->store(b_->buffer(m_, true), offset,
+                        KernelBuilder::local(acc[static_cast<size_t>(r * vectors_ + j)], DType::F32,
+                                             static_cast<int>(lanes_)));
+            }
+          }
+        });
+      });
+    });
+  }
+
+  void transform_output(const Symbol& block, const Dim& m_base) {
+    Symbol at = Dim::iterator("t", Dim(block_)), k = Dim::iterator("k", Dim(outputs_));
+    const Storage& s = storage(result_);
+    b_->loop(at, 0, Dim(block_), 1, [&] {
+      Tile tile = decode(block, at);
+      b_->loop(k, 0, Dim(outputs_), lanes_, [&] {
+        sandwich(
+            a_->at, t_,
+            [&](int64_t i, int64_t j) {
+              return load(m_, m_base + ((i * t_ + j) * block_ + Dim(at)) * outputs_ + Dim(k), lanes_);
+            },
+            [&](int64_t i, int64_t j, const Expr& sum) {
+              Dim y = tile.y * a_->m + i, x = tile.x * a_->m + j;
+              Expr inside = ex::boolean(true);
+              if (i > 0 && !known_divisible(reduce_.iters[2].extent, a_->m))
+                inside = inside && ex::index(y) < ex::index(reduce_.iters[2].extent);
+              if (j > 0 && !known_divisible(reduce_.iters[3].extent, a_->m))
+                inside = inside && ex::index(x) < ex::index(reduce_.iters[3].extent);
+              auto store = [&] { finish({tile.n, Dim(k), y, x}, k, s, sum); };
+              if (inside.is(ScalarOp::Const)) {
+                store();
+              } else {
+                b_->if_then(inside, store);
+              }
+            });
+      });
+    });
+  }
+
+  void finish(const std::vector<Dim>& index, const Symbol& k, const Storage& s, const Expr& sum) {
+    ExprLowering x(*b_, k, static_cast<int>(lanes_));
+    Expr value = sum;
+    if (epilogue_) {
+      x.registers.emplace(reduce_.results[0], [&](const ExprNode&) { return sum; });
+      Substitution at;
+      for (size_t d = 0; d < 4; ++d) at.emplace(epilogue_->iters[d].symbol->id, index[d]);
+      value = x.wide(substitute(flat_epilogue_, at));
+    }
+    x.store_at(result_, s.offset(index), value);
+  }
+
+  Launch kernel() {
+    int64_t points = t_ * t_;
+    v_ = add_value("winograd.v", {slots_, Dim(points * block_ * channels_)});
+    m_ = add_value("winograd.m", {slots_, Dim(points * block_ * outputs_)});
+    if (epilogue_) {
+      flat_epilogue_ = rewrite(epilogue_->body[0], [&](const ExprNode& n) {
+        if (n.op != ScalarOp::Read || n.id == reduce_.results[0]) return Expr();
+        return flatten_reads(Expr(std::make_shared<const ExprNode>(n)), *epilogue_, storages_);
+      });
+    }
+    KernelBuilder b(p_, storages_, facts_);
+    b_ = &b;
+    b.node = (epilogue_ ? *epilogue_ : reduce_).node;
+    Symbol slot = Dim::iterator("slot", slots_), block = Dim::iterator("block", blocks_);
+    Dim v_base = Dim(slot) * (points * block_ * channels_), m_base = Dim(slot) * (points * block_ * outputs_);
+    Symbol begin = Dim::symbol("begin"), end = Dim::symbol("end");
+    b.let(begin, floordiv(Dim(slot) * blocks_, slots_));
+    b.let(end, floordiv((Dim(slot) + 1) * blocks_, slots_));
+    b.loop(block, Dim(begin), Dim(end), 1, [&] {
+      transform_input(block, v_base);
+      multiply(v_base, m_base);
+      transform_output(block, m_base);
+    });
+    Launch l =
+        b.finish(fmt::format("winograd{}{}_f32_{}x{}", a_->m, epilogue_ ? "_fused" : "", rows_, vectors_ * lanes_),
+                 slot, slots_);
+    l.kernel.flops = tiles_ * (points * channels_ * outputs_ * 2);
+    l.grain = 1;
+    l.kernel.schedule =
+        fmt::format("winograd F({0}x{0},3x3), blocks of {1} tiles, C {2}, K {3}", a_->m, block_, channels_, outputs_);
+    return l;
+  }
+
+  const k::Stage& reduce_;
+  const k::Stage* epilogue_;
+  k::Program& p_;
+  Storages& storages_;
+  const TargetFacts& facts_;
+  int result_;
+  Expr x_, w_, flat_epilogue_;
+  std::array<int64_t, 2> shift_{};  // of the window's first row and column against the output's
+  int64_t channels_ = 0, outputs_ = 0, lanes_ = 1;
+  const Algorithm* a_ = nullptr;
+  int64_t t_ = 0, rows_ = 14, vectors_ = 2, panel_ = kPanel, block_ = 0;
+  Dim tiles_y_, tiles_x_, tiles_, blocks_, slots_;
+  int u_ = -1, v_ = -1, m_ = -1;
+  KernelBuilder* b_ = nullptr;
+};
+
+}  // namespace
+
+Result<std::optional<std::vector<Launch>>> schedule_winograd(const k::Stage& reduce, const k::Stage* epilogue,
+                                                             k::Program& p, Storages& s, const TargetFacts& f) {
+  return Winograd(reduce, epilogue, p, s, f).run();
+}
+
+}  // namespace ingot
