@@ -27,6 +27,7 @@ inline constexpr int64_t kPrefetchSteps = 16;  // K steps ahead of the packed pa
 inline constexpr int64_t kHeavyEpilogue = 24;  // scalar operations; beyond, the epilogue is a loop over the tile
 inline constexpr int64_t kPanelUnit = 16;  // columns; packed panels are multiples of a 512-bit vector of f32
 inline constexpr int64_t kWidestPanel = 32, kWidestFewRows = 64;  // columns of the tiles of AVX-512, see choose_tile
+inline constexpr double kWorthBounding = 0.04;     // of a window's taps lie in the border: these are left out
 inline constexpr double kGrainFlops = 2e6;  // of a work range that is worth a thread
 
 Expr make(ExprNode n) { return Expr(std::make_shared<const ExprNode>(std::move(n))); }
@@ -134,6 +135,7 @@ class Contraction {
     constant_b_ = b_constant;
     nest_.body = {flatten_reads(a, reduce_, storages_)};
     if (!constant_b_) nest_.body.push_back(flatten_reads(b, reduce_, storages_));
+    a_read_ = a;
     nest_.extra = {b};
     if (epilogue_) nest_.extra.push_back(substitute(flatten_epilogue(), to_reduce));
     // An iterator of extent 1 that the epilogue does not follow.
@@ -611,6 +613,42 @@ class Contraction {
     return s;
   }
 
+  // The taps of a window that reach inside for some row of the tile: those in a border of zeros add nothing. Matters for
+  // dilated convolutions, whose windows are as large as the image.
+  std::pair<Dim, Dim> taps_inside(const k::Iter& tap, const Variant& v) const {
+    std::pair<Dim, Dim> all{0, tap.extent};
+    Expr read = a_read_;
+    while (read.is(ScalarOp::Cast)) read = read->args[0];
+    if (!read.is(ScalarOp::Read) || !read->checked || !tap.extent.is_constant()) return all;
+    const Expr& fill = read->args.back();
+    if (!fill.is(ScalarOp::Const) || fill->number != 0 || fill->integer != 0) return all;
+    const std::vector<Dim>& extents = p_.values[static_cast<size_t>(read->id)].tensor().dims;
+    for (size_t k = 0; k < extents.size(); ++k) {
+      auto index = as_dim(read->args[k]);
+      auto in_tap = index ? affine_in(*index, tap.symbol) : std::nullopt;
+      if (!in_tap || !in_tap->coefficient.is_constant() || in_tap->coefficient.value() <= 0) continue;
+      for (const k::Iter& row : rows_) {
+        auto in_row = affine_in(in_tap->rest, row.symbol);
+        if (!in_row || !in_row->coefficient.is_constant() || in_row->coefficient.value() <= 0) continue;
+        if (!in_row->rest.is_constant() || !row.extent.is_constant() || !extents[k].is_constant()) continue;
+        const int64_t step = in_tap->coefficient.value(), stride = in_row->coefficient.value(), first = in_row->rest.value();
+        int64_t outside = 0;
+        for (int64_t r = 0; r < row.extent.value(); ++r) {
+          for (int64_t t = 0; t < tap.extent.value(); ++t) {
+            int64_t at = r * stride + t * step + first;
+            outside += at < 0 || at >= extents[k].value();
+          }
+        }
+        if (static_cast<double>(outside) < kWorthBounding * static_cast<double>(row.extent.value() * tap.extent.value())) continue;
+        size_t from_end = static_cast<size_t>(&rows_.back() - &row);
+        int64_t span = from_end == 0 ? v.inner : from_end == 1 ? v.outer : 1;
+        Dim low = Dim(row.symbol) * stride + first, high = low + (span - 1) * stride;
+        return {max(0, ceildiv(Dim(0) - high, step)), min(tap.extent, floordiv(extents[k] - 1 - low, step) + 1)};
+      }
+    }
+    return all;
+  }
+
   void emit_tile(const Variant& v, int64_t vectors, bool tail) {
     KernelBuilder& b = *b_;
     int64_t rows = v.outer * v.inner;
@@ -672,7 +710,8 @@ class Contraction {
       }
       const k::Iter& it = nest_.reds[k];
       if (k + 1 < nest_.reds.size()) {
-        b.loop(it.symbol, 0, it.extent, 1, [&] { reduction(k + 1); });
+        auto [begin, end] = taps_inside(it, v);
+        b.loop(it.symbol, begin, end, 1, [&] { reduction(k + 1); });
         return;
       }
       if (it.extent.is_constant() && it.extent.value() <= kUnrolledWhole) {
@@ -749,7 +788,7 @@ class Contraction {
   Nest nest_;  // body: {A, [B unless constant]}; extra: {B as reads, [epilogue]}
   int result_ = -1;
   bool constant_b_ = false, b_contiguous_ = false;
-  Expr b_expr_;
+  Expr a_read_, b_expr_;
   std::vector<k::Iter> rows_;
   std::vector<Role> batch_;
   k::Iter column_;
