@@ -11,6 +11,8 @@ namespace ingot {
 
 namespace {
 
+inline constexpr std::string_view kWinograd = "winograd";  // a part of the schedule that can be left out
+
 struct KernelPass {
   std::string_view name;
   Result<void> (*run)(k::Program&);
@@ -60,6 +62,7 @@ class Timer {
 std::vector<std::string> pass_names() {
   std::vector<std::string> names;
   for (const KernelPass& p : kernel_passes()) names.emplace_back(p.name);
+  names.emplace_back(kWinograd);
   return names;
 }
 
@@ -83,9 +86,14 @@ Result<k::Program> optimize(Graph& graph, const PipelineOptions& options) {
   return p;
 }
 
-Result<l::Program> lower_for_target(const k::Program& p, const TargetFacts& facts, const PipelineOptions& options) {
+Result<l::Program> lower_for_target(const k::Program& p, const TargetFacts& facts, const PipelineOptions& options,
+                                    std::span<const uint8_t> known_weights) {
   Timer t;
-  l::Program loops = TRY(schedule(p, facts));
+  ScheduleOptions how;
+  how.winograd = std::find(options.disabled.begin(), options.disabled.end(), kWinograd) == options.disabled.end();
+  if (options.optimize_for == OptimizeFor::Size) how.extra_weights = 0, how.extra_bytes = 0;
+  how.known_weights = known_weights;
+  l::Program loops = TRY(schedule(p, facts, how));
   if (auto ok = l::verify(loops); !ok) return std::move(ok.error()).context("after pass 'schedule'");
   if (options.after) options.after("schedule", t.seconds(), [&] { return l::str(loops); });
   return loops;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -12,7 +13,10 @@
 
 namespace ingot {
 
+enum class OptimizeFor : uint8_t { Speed, Size };  // Size: nothing that makes the file larger
+
 struct PipelineOptions {
+  OptimizeFor optimize_for = OptimizeFor::Speed;
   std::vector<std::string> disabled;   // passes to leave out, by name
   // Called after each pass with its name, its seconds, and the text of what it made (made only when asked for).
   std::function<void(std::string_view pass, double seconds, const std::function<std::string()>& text)> after;
@@ -23,7 +27,9 @@ std::vector<std::string> pass_names();
 
 // Independent of the target: an imported graph is inferred and expanded; the result is optimised K.
 Result<k::Program> optimize(Graph& graph, const PipelineOptions& = {});
-// For one target. The K program is copied.
-Result<l::Program> lower_for_target(const k::Program&, const TargetFacts&, const PipelineOptions& = {});
+// For one target. The K program is copied. A program with the same weights as `known_weights`, those of another target,
+// says so and has none of its own.
+Result<l::Program> lower_for_target(const k::Program&, const TargetFacts&, const PipelineOptions& = {},
+                                    std::span<const uint8_t> known_weights = {});
 
 }  // namespace ingot

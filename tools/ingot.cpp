@@ -254,6 +254,11 @@ Command compile_command(CLI::App& app) {
   add_dims(c, shared);
   c->add_option("--backend", shared.backend, "llvm or opencl (default: llvm)");
   c->add_option("--jobs", o.jobs, "threads (default: one per processor)")->check(CLI::Range(1, 1024));
+  static std::string optimize = "speed";
+  c->add_option("--optimize", optimize,
+                "speed: forms of weights that save time may take half as much again; size: none (default: speed)")
+      ->check(CLI::IsMember({"speed", "size"}))
+      ->type_name("GOAL");
   c->add_option("--disable-pass", o.disabled_passes, "leave this pass out; may be repeated")->type_name("PASS");
   c->add_option("--dump-after", o.dump_after, "print what this pass made to stderr; all: after each")
       ->type_name("PASS");
@@ -263,6 +268,7 @@ Command compile_command(CLI::App& app) {
         o.load = load_of(shared, "llvm");
         if (c->count("--target") == 0) o.load.targets.clear();
         check_passes(o);
+        o.optimize_for = optimize == "size" ? OptimizeFor::Size : OptimizeFor::Speed;
         const std::vector<std::string> kinds = {"",      "so",   "import", "graph", "kernels",
                                                 "loops", "llvm", "asm",    "opencl"};
         if (std::find(kinds.begin(), kinds.end(), o.emit) == kinds.end())

@@ -122,6 +122,7 @@ struct Program {
   std::vector<Stmt> host;
   Dim arena_bytes;  // in the symbols of the inputs; each size is checked for overflow
   std::vector<uint8_t> weights;  // the weights section
+  int64_t shared_weights = 0;  // bytes; instead: as large a section of another program, with the same contents
   std::vector<std::string> origins;  // names of the model's nodes
   std::vector<std::string> messages;  // of Require with code INGOT_RUN_CHECK: args[0] is the number
 };

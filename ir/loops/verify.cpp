@@ -41,7 +41,7 @@ class Verifier {
         case HostBuffer::Kind::View: TRY(index(i, "buffer")); break;
         case HostBuffer::Kind::Constant: {
           auto at = b.offset.constant(), size = b.size.constant();
-          int64_t limit = static_cast<int64_t>(program_.weights.size());
+          int64_t limit = static_cast<int64_t>(program_.weights.size()) + program_.shared_weights;
           if (!at || *at < 0 || *at > limit || (size && (*size < 0 || *size > limit - *at)))
             return invalid("constant buffer {} at {} of {} bytes, expected inside {} bytes of weights", i,
                            b.offset.str(), b.size.str(), limit);

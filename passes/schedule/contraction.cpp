@@ -27,7 +27,7 @@ inline constexpr int64_t kPrefetchSteps = 16;  // K steps ahead of the packed pa
 inline constexpr int64_t kHeavyEpilogue = 24;  // scalar operations; beyond, the epilogue is a loop over the tile
 inline constexpr int64_t kPanelUnit = 16;  // columns; packed panels are multiples of a 512-bit vector of f32
 inline constexpr int64_t kWidestPanel = 32, kWidestFewRows = 64;  // columns of the tiles of AVX-512, see choose_tile
-inline constexpr double kWorthBounding = 0.04;     // of a window's taps lie in the border: these are left out
+inline constexpr double kWorthBounding = 0.04;  // of a window's taps lie in the border: these are left out
 inline constexpr double kGrainFlops = 2e6;  // of a work range that is worth a thread
 
 Expr make(ExprNode n) { return Expr(std::make_shared<const ExprNode>(std::move(n))); }
@@ -631,7 +631,8 @@ class Contraction {
         auto in_row = affine_in(in_tap->rest, row.symbol);
         if (!in_row || !in_row->coefficient.is_constant() || in_row->coefficient.value() <= 0) continue;
         if (!in_row->rest.is_constant() || !row.extent.is_constant() || !extents[k].is_constant()) continue;
-        const int64_t step = in_tap->coefficient.value(), stride = in_row->coefficient.value(), first = in_row->rest.value();
+        const int64_t step = in_tap->coefficient.value(), stride = in_row->coefficient.value(),
+                      first = in_row->rest.value();
         int64_t outside = 0;
         for (int64_t r = 0; r < row.extent.value(); ++r) {
           for (int64_t t = 0; t < tap.extent.value(); ++t) {
@@ -639,7 +640,9 @@ class Contraction {
             outside += at < 0 || at >= extents[k].value();
           }
         }
-        if (static_cast<double>(outside) < kWorthBounding * static_cast<double>(row.extent.value() * tap.extent.value())) continue;
+        if (static_cast<double>(outside) <
+            kWorthBounding * static_cast<double>(row.extent.value() * tap.extent.value()))
+          continue;
         size_t from_end = static_cast<size_t>(&rows_.back() - &row);
         int64_t span = from_end == 0 ? v.inner : from_end == 1 ? v.outer : 1;
         Dim low = Dim(row.symbol) * stride + first, high = low + (span - 1) * stride;

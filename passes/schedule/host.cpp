@@ -21,12 +21,15 @@ inline constexpr int64_t kWeightAlignment = 64;     // bytes
 
 class Host {
  public:
-  Host(k::Program p, const TargetFacts& facts) : p_(std::move(p)), facts_(facts) {}
+  Host(k::Program p, const TargetFacts& facts, const ScheduleOptions& options)
+      : p_(std::move(p)), facts_(facts), options_(options) {}
 
   Result<l::Program> run() {
     own_outputs();
+    model_values_ = static_cast<int>(p_.values.size());
     storages_ = choose_storage(p_);
     TRY(check_sizes());
+    choose_winograd();
     out_.name = p_.name;
     out_.origins = p_.origins;
     for (size_t k = 0; k < p_.inputs.size(); ++k) {
@@ -151,6 +154,34 @@ class Host {
     return {};
   }
 
+  // The convolutions that gain most per byte of additional weights, as long as these stay within the limit.
+  void choose_winograd() {
+    if (!options_.winograd) return;
+    struct Candidate {
+      int result;
+      std::vector<WinogradChoice> choices;
+    };
+    std::vector<Candidate> candidates;
+    for_each_stage(p_.body, [&](const k::Stage& s) {
+      auto choices = winograd_choices(s, p_, storages_, facts_);
+      if (!choices.empty()) candidates.push_back({s.results[0], std::move(choices)});
+    });
+    auto worth = [](const Candidate& c) { return c.choices[0].saved / static_cast<double>(c.choices[0].extra_bytes); };
+    std::stable_sort(candidates.begin(), candidates.end(),
+                     [&](const Candidate& a, const Candidate& b) { return worth(a) > worth(b); });
+    double weights = 0;
+    for (const k::Value& v : p_.values) weights += v.constant ? static_cast<double>(v.constant->size_bytes) : 0;
+    double left = weights * options_.extra_weights + static_cast<double>(options_.extra_bytes);
+    for (const Candidate& c : candidates) {
+      for (const WinogradChoice& choice : c.choices) {
+        if (static_cast<double>(choice.extra_bytes) > left) continue;
+        left -= static_cast<double>(choice.extra_bytes);
+        winograd_.emplace(c.result, choice.m);
+        break;
+      }
+    }
+  }
+
   // --- buffers ----------------------------------------------------------------------------------------------------
 
   int bind(int id, l::HostBuffer b) {
@@ -185,8 +216,10 @@ class Host {
     if (v.constant && s.dtype == DType::String) return string_table(id);
     if (v.constant) {
       b.kind = l::HostBuffer::Kind::Constant;
-      b.offset = add_weights(v.constant);
       b.size = v.constant->size_bytes;
+      b.offset = add_weights(v.constant);
+      // What a schedule packed has one reader, which is built.
+      if (id >= model_values_) p_.values[static_cast<size_t>(id)].constant = nullptr;
       return bind(id, std::move(b));
     }
     int64_t element = bits(s.dtype) / 8;
@@ -241,7 +274,7 @@ class Host {
   }
 
   // Contents are copied into the section at the end, one after the other, each released at once: the weights of a large
-  // model lie in memory about once.
+  // model lie in memory about once. What lies in the known weights at the same place is released now.
   Dim add_weights(TensorRef data) {
     std::string_view bytes(reinterpret_cast<const char*>(data->bytes), static_cast<size_t>(data->size_bytes));
     int64_t at = (weight_bytes_ + kWeightAlignment - 1) / kWeightAlignment * kWeightAlignment;
@@ -250,17 +283,28 @@ class Host {
       if (!fresh) return Dim(it->second);
     }
     weight_bytes_ = at + data->size_bytes;
-    weights_.push_back({at, std::move(data)});
+    const std::span<const uint8_t> known = options_.known_weights;
+    const bool same = static_cast<size_t>(weight_bytes_) <= known.size() &&
+                      std::equal(bytes.begin(), bytes.end(), reinterpret_cast<const char*>(known.data()) + at);
+    weights_.push_back({at, data->size_bytes, same ? nullptr : std::move(data)});
     return Dim(at);
   }
 
   void fill_weights() {
     for (k::Value& v : p_.values) v.constant = nullptr;
+    const std::span<const uint8_t> known = options_.known_weights;
+    const bool same = weight_bytes_ > 0 && static_cast<size_t>(weight_bytes_) == known.size() &&
+                      std::all_of(weights_.begin(), weights_.end(), [](const Piece& w) { return !w.data; });
+    if (same) {
+      out_.shared_weights = weight_bytes_;
+      return;
+    }
     out_.weights.reserve(static_cast<size_t>(weight_bytes_));
-    for (auto& [at, data] : weights_) {
-      out_.weights.resize(static_cast<size_t>(at));
-      out_.weights.insert(out_.weights.end(), data->bytes, data->bytes + data->size_bytes);
-      data = nullptr;
+    for (Piece& w : weights_) {
+      out_.weights.resize(static_cast<size_t>(w.at));
+      const uint8_t* from = w.data ? reinterpret_cast<const uint8_t*>(w.data->bytes) : known.data() + w.at;
+      out_.weights.insert(out_.weights.end(), from, from + w.size);
+      w.data = nullptr;
     }
   }
 
@@ -387,7 +431,10 @@ class Host {
       if (plain && (epilogue_of[k] >= 0 || is_contraction(s))) {
         const k::Stage& reduce = epilogue_of[k] >= 0 ? b.stages[static_cast<size_t>(epilogue_of[k])] : s;
         const k::Stage* after = epilogue_of[k] >= 0 ? &s : nullptr;
-        auto launches = TRY(schedule_winograd(reduce, after, p_, storages_, facts_));
+        std::optional<std::vector<Launch>> launches;
+        if (auto it = winograd_.find(reduce.results[0]); it != winograd_.end()) {
+          launches = TRY(schedule_winograd(reduce, after, it->second, p_, storages_, facts_));
+        }
         if (!launches) launches = TRY(schedule_contraction(reduce, after, p_, storages_, facts_));
         if (launches) {
           for (int id : s.results) define(id);
@@ -786,7 +833,9 @@ class Host {
 
   k::Program p_;
   const TargetFacts& facts_;
+  const ScheduleOptions options_;
   Storages storages_;
+  std::map<int, int64_t> winograd_;  // result of a convolution -> outputs per side of a tile
   l::Program out_;
   std::vector<l::Stmt>* host_ = nullptr;
   std::map<int, int> buffers_;  // value -> host buffer
@@ -796,8 +845,13 @@ class Host {
   std::map<int, Life> lives_;
   std::set<int> bordered_;
   std::vector<l::Stmt> tables_;  // make the constants of strings
+  int model_values_ = 0;  // values from here on were made by schedules
   std::map<std::string, int64_t> small_weights_;
-  std::vector<std::pair<int64_t, TensorRef>> weights_;  // (offset, contents)
+  struct Piece {
+    int64_t at, size;
+    TensorRef data;  // null: as in the known weights
+  };
+  std::vector<Piece> weights_;
   int64_t weight_bytes_ = 0;
   int position_ = 0;
   int node_ = -1;
@@ -806,8 +860,8 @@ class Host {
 
 }  // namespace
 
-Result<l::Program> schedule(k::Program program, const TargetFacts& facts) {
-  return Host(std::move(program), facts).run();
+Result<l::Program> schedule(k::Program program, const TargetFacts& facts, const ScheduleOptions& options) {
+  return Host(std::move(program), facts, options).run();
 }
 
 }  // namespace ingot

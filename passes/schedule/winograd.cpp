@@ -76,21 +76,84 @@ int64_t operations(const Matrix& m) {
   return n;
 }
 
+// The convolution that a stage is, without its epilogue.
+struct Form {
+  Expr x, w;  // reads of the input; the weights, over constants
+  std::array<int64_t, 2> shift{};  // of the window's first row and column against the output's
+  int64_t channels = 0, outputs = 0;
+};
+
+std::optional<Form> find_form(const k::Stage& reduce, const k::Program& p, const Storages& storages) {
+  Form f;
+  if (reduce.kind != k::StageKind::Reduce || reduce.combiner != k::Combiner::Sum) return std::nullopt;
+  if (reduce.iters.size() != 4 || reduce.reds.size() != 3) return std::nullopt;
+  if (!reduce.reds[1].extent.is(3) || !reduce.reds[2].extent.is(3)) return std::nullopt;
+  const Expr& product = reduce.body[0];
+  if (!product.is(ScalarOp::Mul) || product.type() != DType::F32) return std::nullopt;
+  auto is_input = [&](const Expr& e) {
+    if (!e.is(ScalarOp::Read) || e.type() != DType::F32) return false;
+    const k::Value& v = p.values[static_cast<size_t>(e->id)];
+    if (v.constant || v.tensor().rank() != 4) return false;
+    if (e->checked && !border_covers(*e, reduce, storages[static_cast<size_t>(e->id)])) return false;
+    auto is = [&](size_t k, const k::Iter& it) {
+      auto d = as_dim(e->args[k]);
+      return d && (known_equal(*d, Dim(it.symbol)) || (it.extent.is(1) && d->is(0)));
+    };
+    if (!is(0, reduce.iters[0]) || !is(1, reduce.reds[0])) return false;
+    for (size_t axis = 0; axis < 2; ++axis) {
+      auto d = as_dim(e->args[2 + axis]);
+      if (!d) return false;
+      Dim shift = *d - Dim(reduce.iters[2 + axis].symbol) - Dim(reduce.reds[1 + axis].symbol);
+      if (!shift.is_constant()) return false;
+      f.shift[axis] = shift.value();
+    }
+    return true;
+  };
+  auto is_weight = [&](const Expr& e) {
+    bool ok = e.type() == DType::F32;
+    visit(e, [&](const ExprNode& n) {
+      if (n.op == ScalarOp::Read) ok &= p.values[static_cast<size_t>(n.id)].constant != nullptr;
+      if (n.op != ScalarOp::Index) return;
+      for (size_t k : {0, 2, 3}) ok &= !depends_on(n.dim, reduce.iters[k].symbol);
+    });
+    return ok;
+  };
+  for (size_t side = 0; side < 2; ++side) {
+    const Expr &x = product->args[side], &w = product->args[1 - side];
+    if (!is_input(x) || !is_weight(w)) continue;
+    f.x = x;
+    f.w = w;
+    break;
+  }
+  auto c = reduce.reds[0].extent.constant(), k = reduce.iters[1].extent.constant();
+  if (!f.x || !c || !k) return std::nullopt;
+  f.channels = *c, f.outputs = *k;
+  const Storage& in = storages[static_cast<size_t>(f.x->id)];
+  if (!in.strides[1].is(1) || in.dtype != DType::F32) return std::nullopt;
+  return f;
+}
+
 class Winograd {
  public:
-  Winograd(const k::Stage& reduce, const k::Stage* epilogue, k::Program& p, Storages& s, const TargetFacts& f)
+  Winograd(const k::Stage& reduce, const k::Stage* epilogue, Form form, const Algorithm& a, k::Program& p, Storages& s,
+           const TargetFacts& f)
       : reduce_(reduce),
         epilogue_(epilogue),
+        form_(std::move(form)),
+        a_(a),
+        t_(a.m + 2),
+        channels_(form_.channels),
+        outputs_(form_.outputs),
         p_(p),
         storages_(s),
         facts_(f),
         result_((epilogue ? *epilogue : reduce).results[0]) {}
 
   Result<std::optional<std::vector<Launch>>> run() {
-    using None = std::optional<std::vector<Launch>>;
-    if (facts_.device != TargetFacts::Device::Cpu || facts_.vector_bytes < 16) return None{};
-    lanes_ = facts_.vector_bytes / 4;
-    if (!find() || !choose()) return None{};
+    const Storage& out = storage(result_);
+    const bool fits = out.strides.size() == 4 && out.strides[1].is(1) && out.dtype == DType::F32;
+    if (!fits || (epilogue_ && !epilogue_in_place())) return std::optional<std::vector<Launch>>{};
+    choose_blocks();
     TRY(transform_weights());
     std::vector<Launch> launches;
     launches.push_back(kernel());
@@ -98,62 +161,7 @@ class Winograd {
   }
 
  private:
-  const TensorType& type(int id) const { return p_.values[static_cast<size_t>(id)].tensor(); }
   const Storage& storage(int id) const { return storages_[static_cast<size_t>(id)]; }
-
-  // sum over (c, r, s) of x[n, c, p + r + top, q + s + left | 0] * w[k, c, r, s], w a constant; both f32.
-  bool find() {
-    if (reduce_.iters.size() != 4 || reduce_.reds.size() != 3) return false;
-    if (!reduce_.reds[1].extent.is(3) || !reduce_.reds[2].extent.is(3)) return false;
-    const Expr& product = reduce_.body[0];
-    if (!product.is(ScalarOp::Mul) || product.type() != DType::F32) return false;
-    for (size_t side = 0; side < 2; ++side) {
-      const Expr &x = product->args[side], &w = product->args[1 - side];
-      if (is_input(x) && is_weight(w)) {
-        x_ = x;
-        w_ = w;
-      }
-    }
-    if (!x_ || !w_) return false;
-    auto c = reduce_.reds[0].extent.constant(), k = reduce_.iters[1].extent.constant();
-    if (!c || !k) return false;
-    channels_ = *c, outputs_ = *k;
-    const Storage &in = storage(static_cast<int>(x_->id)), &out = storage(result_);
-    if (!in.strides[1].is(1) || !out.strides[1].is(1) || in.dtype != DType::F32 || out.dtype != DType::F32)
-      return false;
-    return !epilogue_ || epilogue_in_place();
-  }
-
-  bool is_input(const Expr& e) {
-    if (!e.is(ScalarOp::Read) || e.type() != DType::F32 || e->args.size() < 4 ||
-        type(static_cast<int>(e->id)).rank() != 4)
-      return false;
-    if (p_.values[static_cast<size_t>(e->id)].constant) return false;
-    if (e->checked && !border_covers(*e, reduce_, storage(static_cast<int>(e->id)))) return false;
-    auto is = [&](size_t k, const k::Iter& it) {
-      auto d = as_dim(e->args[k]);
-      return d && (known_equal(*d, Dim(it.symbol)) || (it.extent.is(1) && d->is(0)));
-    };
-    if (!is(0, reduce_.iters[0]) || !is(1, reduce_.reds[0])) return false;
-    for (size_t axis = 0; axis < 2; ++axis) {
-      auto d = as_dim(e->args[2 + axis]);
-      if (!d) return false;
-      Dim shift = *d - Dim(reduce_.iters[2 + axis].symbol) - Dim(reduce_.reds[1 + axis].symbol);
-      if (!shift.is_constant()) return false;
-      shift_[axis] = shift.value();
-    }
-    return true;
-  }
-
-  bool is_weight(const Expr& e) const {
-    bool ok = e.type() == DType::F32;
-    visit(e, [&](const ExprNode& n) {
-      if (n.op == ScalarOp::Read) ok &= p_.values[static_cast<size_t>(n.id)].constant != nullptr;
-      if (n.op != ScalarOp::Index) return;
-      for (size_t k : {0, 2, 3}) ok &= !depends_on(n.dim, reduce_.iters[k].symbol);
-    });
-    return ok;
-  }
 
   // The epilogue runs over the same index space, in the same order.
   bool epilogue_in_place() const {
@@ -169,31 +177,16 @@ class Winograd {
     return ok && epilogue_->body[0].type() == DType::F32;
   }
 
-  // The algorithm, by an estimate of its cost in multiply-adds; false where the direct sum is about as good.
-  bool choose() {
-    if (channels_ < kLeastChannels || outputs_ < kLeastChannels || channels_ % lanes_ != 0 || outputs_ % lanes_ != 0)
-      return false;
-    auto side = [&](size_t k) { return reduce_.iters[k].extent.constant().value_or(kGuessedPixels); };
-    int64_t least = std::min(side(2), side(3));
-    if (least < kLeastSideF2) return false;
-    a_ = least >= kLeastSideF4 ? &f4() : &f2();
-    t_ = a_->m + 2;
-    auto tiles = [&](int64_t extent) { return (extent + a_->m - 1) / a_->m; };
-    double c = static_cast<double>(channels_), k = static_cast<double>(outputs_);
-    double per_tile = static_cast<double>(t_ * t_) * c * k;
-    per_tile += kTransformCost * c * static_cast<double>(operations(a_->bt) * 2 * t_);
-    per_tile += kTransformCost * k * static_cast<double>(operations(a_->at) * (t_ + a_->m));
-    double direct = 9 * c * k * static_cast<double>(side(2) * side(3));
-    if (direct < kLeastGain * per_tile * static_cast<double>(tiles(side(2)) * tiles(side(3)))) return false;
-
+  void choose_blocks() {
+    lanes_ = facts_.vector_bytes / 4;
     rows_ = facts_.vector_registers >= 32 && lanes_ >= 8 ? 14 : facts_.vector_registers >= 32 ? 8 : 6;
     vectors_ = facts_.vector_registers >= 32 && lanes_ < 8 ? 3 : 2;
     if (outputs_ % (vectors_ * lanes_) != 0) vectors_ = outputs_ % (2 * lanes_) == 0 ? 2 : 1;
     panel_ = std::min<int64_t>(kPanel, outputs_);
     if (panel_ % (vectors_ * lanes_) != 0 || outputs_ % panel_ != 0) panel_ = vectors_ * lanes_;
 
-    tiles_y_ = ceildiv(reduce_.iters[2].extent, a_->m);
-    tiles_x_ = ceildiv(reduce_.iters[3].extent, a_->m);
+    tiles_y_ = ceildiv(reduce_.iters[2].extent, a_.m);
+    tiles_x_ = ceildiv(reduce_.iters[3].extent, a_.m);
     tiles_ = reduce_.iters[0].extent * tiles_y_ * tiles_x_;
     block_ = kMaxBlockTiles / rows_ * rows_;
     if (auto n = tiles_.constant()) {
@@ -204,7 +197,6 @@ class Winograd {
     }
     blocks_ = ceildiv(tiles_, block_);
     slots_ = min(blocks_, kSlots);
-    return true;
   }
 
   int add_value(std::string name, std::vector<Dim> dims) {
@@ -224,7 +216,7 @@ class Winograd {
     std::map<int64_t, int64_t> ids;
     k::Stage s;
     s.iters = {reduce_.iters[1], reduce_.reds[0], reduce_.reds[1], reduce_.reds[2]};
-    s.body = {rewrite(w_, [&](const ExprNode& n) {
+    s.body = {rewrite(form_.w, [&](const ExprNode& n) {
       if (n.op != ScalarOp::Read) return Expr();
       auto [it, fresh] = ids.try_emplace(n.id, 0);
       if (fresh) it->second = program.add(p_.values[static_cast<size_t>(n.id)]);
@@ -252,11 +244,11 @@ class Winograd {
           double row[3] = {};
           for (size_t s3 = 0; s3 < 3; ++s3) {
             for (size_t r = 0; r < 3; ++r)
-              row[s3] += a_->g[static_cast<size_t>(i)][r] * static_cast<double>(g[r * 3 + s3]);
+              row[s3] += a_.g[static_cast<size_t>(i)][r] * static_cast<double>(g[r * 3 + s3]);
           }
           for (int64_t j = 0; j < t_; ++j) {
             double v = 0;
-            for (size_t s3 = 0; s3 < 3; ++s3) v += a_->g[static_cast<size_t>(j)][s3] * row[s3];
+            for (size_t s3 = 0; s3 < 3; ++s3) v += a_.g[static_cast<size_t>(j)][s3] * row[s3];
             u[(((i * t_ + j) * panels + k / panel_) * channels_ + c) * panel_ + k % panel_] = static_cast<float>(v);
           }
         }
@@ -343,17 +335,17 @@ class Winograd {
 
   void transform_input(const Symbol& block, const Dim& v_base) {
     Symbol at = Dim::iterator("t", Dim(block_)), c = Dim::iterator("c", Dim(channels_));
-    const int x = static_cast<int>(x_->id);
+    const int x = static_cast<int>(form_.x->id);
     const Storage& s = storage(x);
     b_->loop(at, 0, Dim(block_), 1, [&] {
       Tile tile = decode(block, at);
       std::array<std::vector<Dim>, 2> offsets;  // of the tile's rows and columns; none beyond the border
       for (size_t axis = 0; axis < 2; ++axis) {
-        const Dim first = (axis == 0 ? tile.y : tile.x) * a_->m + shift_[axis];
+        const Dim first = (axis == 0 ? tile.y : tile.x) * a_.m + form_.shift[axis];
         const Dim extent = reduce_.iters[2 + axis].extent;
         for (int64_t i = 0; i < t_; ++i) {
           Dim index = first + i;
-          if (!known_divisible(extent, a_->m)) index = min(index, extent + 1 + shift_[axis]);
+          if (!known_divisible(extent, a_.m)) index = min(index, extent + 1 + form_.shift[axis]);
           Symbol offset = Dim::symbol(axis == 0 ? "row" : "column", -kDimMax, kDimMax);
           b_->let(offset, index * s.strides[2 + axis]);
           offsets[axis].push_back(Dim(offset));
@@ -362,7 +354,7 @@ class Winograd {
       b_->loop(c, 0, Dim(channels_), lanes_, [&] {
         const Dim base = tile.n * s.strides[0] + Dim(c);
         sandwich(
-            a_->bt, t_,
+            a_.bt, t_,
             [&](int64_t i, int64_t j) {
               return load(x, base + offsets[0][static_cast<size_t>(i)] + offsets[1][static_cast<size_t>(j)], lanes_);
             },
@@ -428,16 +420,16 @@ class Winograd {
       Tile tile = decode(block, at);
       b_->loop(k, 0, Dim(outputs_), lanes_, [&] {
         sandwich(
-            a_->at, t_,
+            a_.at, t_,
             [&](int64_t i, int64_t j) {
               return load(m_, m_base + ((i * t_ + j) * block_ + Dim(at)) * outputs_ + Dim(k), lanes_);
             },
             [&](int64_t i, int64_t j, const Expr& sum) {
-              Dim y = tile.y * a_->m + i, x = tile.x * a_->m + j;
+              Dim y = tile.y * a_.m + i, x = tile.x * a_.m + j;
               Expr inside = ex::boolean(true);
-              if (i > 0 && !known_divisible(reduce_.iters[2].extent, a_->m))
+              if (i > 0 && !known_divisible(reduce_.iters[2].extent, a_.m))
                 inside = inside && ex::index(y) < ex::index(reduce_.iters[2].extent);
-              if (j > 0 && !known_divisible(reduce_.iters[3].extent, a_->m))
+              if (j > 0 && !known_divisible(reduce_.iters[3].extent, a_.m))
                 inside = inside && ex::index(x) < ex::index(reduce_.iters[3].extent);
               auto store = [&] { finish({tile.n, Dim(k), y, x}, k, s, sum); };
               if (inside.is(ScalarOp::Const)) {
@@ -485,27 +477,26 @@ class Winograd {
       multiply(v_base, m_base);
       transform_output(block, m_base);
     });
-    Launch l =
-        b.finish(fmt::format("winograd{}{}_f32_{}x{}", a_->m, epilogue_ ? "_fused" : "", rows_, vectors_ * lanes_),
-                 slot, slots_);
+    Launch l = b.finish(
+        fmt::format("winograd{}{}_f32_{}x{}", a_.m, epilogue_ ? "_fused" : "", rows_, vectors_ * lanes_), slot, slots_);
     l.kernel.flops = tiles_ * (points * channels_ * outputs_ * 2);
     l.grain = 1;
     l.kernel.schedule =
-        fmt::format("winograd F({0}x{0},3x3), blocks of {1} tiles, C {2}, K {3}", a_->m, block_, channels_, outputs_);
+        fmt::format("winograd F({0}x{0},3x3), blocks of {1} tiles, C {2}, K {3}", a_.m, block_, channels_, outputs_);
     return l;
   }
 
   const k::Stage& reduce_;
   const k::Stage* epilogue_;
+  const Form form_;
+  const Algorithm& a_;
+  const int64_t t_, channels_, outputs_;
   k::Program& p_;
   Storages& storages_;
   const TargetFacts& facts_;
-  int result_;
-  Expr x_, w_, flat_epilogue_;
-  std::array<int64_t, 2> shift_{};  // of the window's first row and column against the output's
-  int64_t channels_ = 0, outputs_ = 0, lanes_ = 1;
-  const Algorithm* a_ = nullptr;
-  int64_t t_ = 0, rows_ = 14, vectors_ = 2, panel_ = kPanel, block_ = 0;
+  const int result_;
+  Expr flat_epilogue_;
+  int64_t lanes_ = 1, rows_ = 14, vectors_ = 2, panel_ = kPanel, block_ = 0;
   Dim tiles_y_, tiles_x_, tiles_, blocks_, slots_;
   int u_ = -1, v_ = -1, m_ = -1;
   KernelBuilder* b_ = nullptr;
@@ -513,9 +504,39 @@ class Winograd {
 
 }  // namespace
 
+std::vector<WinogradChoice> winograd_choices(const k::Stage& reduce, const k::Program& p, const Storages& storages,
+                                             const TargetFacts& facts) {
+  if (facts.device != TargetFacts::Device::Cpu || facts.vector_bytes < 16) return {};
+  auto form = find_form(reduce, p, storages);
+  if (!form || form->channels < kLeastChannels || form->outputs < kLeastChannels) return {};
+  const int64_t lanes = facts.vector_bytes / 4;
+  if (form->channels % lanes != 0 || form->outputs % lanes != 0) return {};
+  auto side = [&](size_t k) { return reduce.iters[k].extent.constant().value_or(kGuessedPixels); };
+  const double c = static_cast<double>(form->channels), k = static_cast<double>(form->outputs);
+  const double direct = 9 * c * k * static_cast<double>(side(2) * side(3));
+  std::vector<WinogradChoice> choices;
+  for (const Algorithm* a : {&f4(), &f2()}) {
+    if (std::min(side(2), side(3)) < (a->m == 4 ? kLeastSideF4 : kLeastSideF2)) continue;
+    const int64_t t = a->m + 2;
+    double per_tile = static_cast<double>(t * t) * c * k;
+    per_tile += kTransformCost * c * static_cast<double>(operations(a->bt) * 2 * t);
+    per_tile += kTransformCost * k * static_cast<double>(operations(a->at) * (t + a->m));
+    auto tiles = [&](int64_t extent) { return (extent + a->m - 1) / a->m; };
+    const double cost = per_tile * static_cast<double>(tiles(side(2)) * tiles(side(3)));
+    if (direct < kLeastGain * cost) continue;
+    choices.push_back({a->m, direct - cost, (t * t - 9) * form->channels * form->outputs * 4});
+  }
+  std::stable_sort(choices.begin(), choices.end(),
+                   [](const WinogradChoice& x, const WinogradChoice& y) { return x.saved > y.saved; });
+  return choices;
+}
+
 Result<std::optional<std::vector<Launch>>> schedule_winograd(const k::Stage& reduce, const k::Stage* epilogue,
-                                                             k::Program& p, Storages& s, const TargetFacts& f) {
-  return Winograd(reduce, epilogue, p, s, f).run();
+                                                             int64_t m, k::Program& p, Storages& s,
+                                                             const TargetFacts& f) {
+  auto form = find_form(reduce, p, s);
+  if (!form) return std::optional<std::vector<Launch>>{};
+  return Winograd(reduce, epilogue, std::move(*form), m == 4 ? f4() : f2(), p, s, f).run();
 }
 
 }  // namespace ingot

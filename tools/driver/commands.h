@@ -2,6 +2,7 @@
 // output. The error of a Result is the input's fault (exit 1).
 #pragma once
 
+#include "passes/pipeline.h"
 #include "tools/driver/compare.h"
 #include "tools/driver/executable.h"
 #include "tools/driver/inputs.h"
@@ -56,6 +57,7 @@ struct CompileCommand {
   LoadOptions load;
   std::string emit;  // empty: an ingot file; so: the image of one target; otherwise a stage as text
   std::vector<std::string> disabled_passes;
+  OptimizeFor optimize_for = OptimizeFor::Speed;
   std::string dump_after;
   int jobs = 0;
   bool json = false;

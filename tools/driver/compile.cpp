@@ -2,7 +2,9 @@
 #include "tools/driver/compile.h"
 
 #include <malloc.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <limits>
@@ -112,6 +114,22 @@ std::vector<ModelFile::Kernel> kernel_table(const l::Program& program) {
   return table;
 }
 
+// The pages of large constants may leave memory until they are read again: they are packed once per target, and most lie in
+// the model's file.
+void release_pages(const k::Program& p) {
+#ifdef MADV_PAGEOUT
+  const uintptr_t page = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE));
+  for (const k::Value& v : p.values) {
+    if (!v.constant || v.constant->size_bytes < kLargeAllocation) continue;
+    const uintptr_t begin = (reinterpret_cast<uintptr_t>(v.constant->bytes) + page - 1) / page * page;
+    const uintptr_t end =
+        (reinterpret_cast<uintptr_t>(v.constant->bytes) + static_cast<uintptr_t>(v.constant->size_bytes)) / page * page;
+    if (begin < end)
+      madvise(reinterpret_cast<void*>(begin), end - begin, MADV_PAGEOUT);  // a hint: failure changes nothing
+  }
+#endif
+}
+
 }  // namespace
 
 int64_t peak_memory_bytes() {
@@ -193,7 +211,10 @@ Result<std::unique_ptr<CompiledModel>> compile_model(Graph graph, const CompileM
     stats.target = t.name;
     say(fmt::format("compiling for {}", t.name));
     double before = now_seconds();
-    model->programs.push_back(TRY(lower_for_target(kernels, facts_of(t), options.pipeline)));
+    std::span<const uint8_t> known;
+    if (!model->file.weights.empty()) known = model->file.weights[0].pieces[0];
+    model->programs.push_back(TRY(lower_for_target(kernels, facts_of(t), options.pipeline, known)));
+    release_pages(kernels);
     l::Program& program = model->programs.back();
     TRY(l::legalize(program, legalize_options_for(t)));
     stats.schedule_s = now_seconds() - before;
@@ -207,7 +228,7 @@ Result<std::unique_ptr<CompiledModel>> compile_model(Graph graph, const CompileM
     stats.codegen_s = now_seconds() - before;
     model->code.push_back(std::move(image.elf));
     stats.kernels = program.kernels.size();
-    stats.weight_bytes = static_cast<int64_t>(program.weights.size());
+    stats.weight_bytes = program.shared_weights + static_cast<int64_t>(program.weights.size());
     stats.arena_bytes = program.arena_bytes.constant().value_or(-1);
     stats.code_bytes = image.code_bytes;
     model->targets.push_back(stats);
@@ -222,18 +243,11 @@ Result<std::unique_ptr<CompiledModel>> compile_model(Graph graph, const CompileM
     for (const std::string& name : program.origins) out.nodes.push_back({name, ops.count(name) ? ops[name] : ""});
     out.kernels = kernel_table(program);
     out.messages = program.messages;
-    if (!program.weights.empty()) {
-      // Images with the same weights share them.
-      for (size_t w = 0; w < model->file.weights.size() && out.weights < 0; ++w) {
-        const auto& piece = model->file.weights[w].pieces[0];
-        if (std::equal(piece.begin(), piece.end(), program.weights.begin(), program.weights.end()))
-          out.weights = static_cast<int>(w);
-      }
-      if (out.weights >= 0) std::vector<uint8_t>().swap(program.weights);
-      if (out.weights < 0) {
-        out.weights = static_cast<int>(model->file.weights.size());
-        model->file.weights.push_back({{std::span<const uint8_t>(program.weights)}});
-      }
+    if (program.shared_weights > 0) {
+      out.weights = 0;
+    } else if (!program.weights.empty()) {
+      out.weights = static_cast<int>(model->file.weights.size());
+      model->file.weights.push_back({{std::span<const uint8_t>(program.weights)}});
     }
     model->file.images.push_back(std::move(out));
   }
@@ -243,7 +257,9 @@ Result<std::unique_ptr<CompiledModel>> compile_model(Graph graph, const CompileM
   for (const Value* v : graph.body.inputs) file.inputs.push_back(port_of(*v, v->type.kind == Type::Kind::Optional));
   for (const Value* v : graph.body.outputs) file.outputs.push_back(port_of(*v, false));
   file.symbols = symbol_table(graph);
+  const bool small = options.pipeline.optimize_for == OptimizeFor::Size;
   nlohmann::ordered_json manifest{{"disabled_passes", options.pipeline.disabled},
+                                  {"optimize", small ? "size" : "speed"},
                                   {"targets", nlohmann::ordered_json::array()}};
   for (const TargetStatistics& t : model->targets)
     manifest["targets"].push_back(

@@ -75,6 +75,7 @@ Result<void> emit(const CompileCommand& options) {
   settings.jobs = options.jobs;
   settings.debug_names = true;
   settings.pipeline.disabled = options.disabled_passes;
+  settings.pipeline.optimize_for = options.optimize_for;
   const auto model = TRY(compile_model(std::move(graph), settings));
   const auto& elf = model->code.front();
   return write_file(options.output, {reinterpret_cast<const char*>(elf.data()), elf.size()});
@@ -98,6 +99,7 @@ Result<void> compile(const CompileCommand& options) {
   settings.jobs = options.jobs;
   settings.progress = [&](const std::string& line) { progress.show(line); };
   settings.pipeline.disabled = options.disabled_passes;
+  settings.pipeline.optimize_for = options.optimize_for;
   settings.pipeline.after = [&](std::string_view pass, double seconds, const std::function<std::string()>& text) {
     passes.emplace_back(pass, seconds);
     if (options.dump_after == "all" || options.dump_after == pass) fmt::print(stderr, "# after {}\n{}\n", pass, text());

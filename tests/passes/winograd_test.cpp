@@ -1,0 +1,127 @@
+// Winograd's convolution against the sums it stands for: shapes, borders, epilogues, extents known only when run; its error
+// against that of direct sums; and when it is not taken.
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "ir/ops/interpreter.h"
+#include "tests/passes/compiled.h"
+
+namespace ingot::test {
+namespace {
+
+constexpr double kErrorF2 = 4e-6, kErrorF4 = 4e-5;  // of the largest output; as winograd.cpp states, with some room
+
+std::shared_ptr<TensorData> numbers(std::vector<int64_t> dims, uint32_t state, double scale = 1) {
+  auto t = TensorData::make(DType::F32, std::move(dims));
+  for (int64_t k = 0; k < t->elements(); ++k) {
+    state = state * 1664525 + 1013904223;
+    t->mutable_as<float>()[k] = static_cast<float>(scale * (static_cast<double>(state >> 8) / (1 << 23) - 1));
+  }
+  return t;
+}
+
+// Parses, and turns the inputs after the first into constants.
+Graph model(const std::string& text) {
+  auto g = parse_graph(text);
+  EXPECT_TRUE(g) << (g ? "" : g.error().message);
+  if (!g) return {};
+  for (size_t k = 1; k < g->body.inputs.size(); ++k) {
+    Value* v = g->body.inputs[k];
+    std::vector<int64_t> dims;
+    for (const Dim& d : v->type.tensor.dims) dims.push_back(d.value());
+    v->constant = numbers(dims, static_cast<uint32_t>(k), 0.5);
+  }
+  g->body.inputs.resize(1);
+  return std::move(*g);
+}
+
+int winograd_kernels(const std::string& text, const std::string& target, const PipelineOptions& options = {}) {
+  driver::CompileModelOptions compile;
+  compile.targets = {target};
+  compile.pipeline = options;
+  auto compiled = driver::compile_model(model(text), compile);
+  EXPECT_TRUE(compiled) << (compiled ? "" : compiled.error().message);
+  if (!compiled) return -1;
+  int n = 0;
+  for (const l::Kernel& k : (*compiled)->programs[0].kernels) n += k.schedule.starts_with("winograd");
+  return n;
+}
+
+std::string conv(const std::string& x, int64_t c, int64_t k, const std::string& attributes = "pads = [1, 1, 1, 1]") {
+  return fmt::format(
+      "graph net(%x: f32[{}], %w: f32[{}, {}, 3, 3], %b: f32[{}]) -> (%y) {{\n  %a = conv %x, %w, %b {{{}}}\n  %y = relu %a\n}}\n",
+      x, k, c, k, attributes);
+}
+
+void expect_close(const std::string& text, const std::vector<int64_t>& shape, double rtol) {
+  std::vector<HostValue> inputs = {HostValue::of(numbers(shape, 77))};
+  auto expected = Interpreter().run(model(text), inputs);
+  ASSERT_TRUE(expected) << expected.error().message;
+  for (const std::string& target : runnable_targets()) {
+    EXPECT_EQ(winograd_kernels(text, target), 1) << target;
+    for (int threads : {1, 2}) {
+      auto got = compile_and_run(model(text), target, inputs, threads);
+      ASSERT_TRUE(got) << target << ": " << got.error().message;
+      EXPECT_EQ(difference(*(*got)[0].tensor, *(*expected)[0].tensor, rtol), "") << target << "\n" << text;
+    }
+  }
+}
+
+TEST(Winograd, LargeImagesInTilesOfFour) {
+  expect_close(conv("1, 16, 20, 20", 16, 16), {1, 16, 20, 20}, kErrorF4);
+  expect_close(conv("2, 32, 21, 27", 32, 48), {2, 32, 21, 27}, kErrorF4);  // sides that tiles do not divide
+}
+
+TEST(Winograd, SmallImagesInTilesOfTwo) {
+  expect_close(conv("1, 32, 8, 8", 32, 32), {1, 32, 8, 8}, kErrorF2);
+  expect_close(conv("3, 16, 9, 11", 16, 64), {3, 16, 9, 11}, kErrorF2);
+}
+
+TEST(Winograd, Borders) {
+  expect_close(conv("1, 32, 23, 25", 32, 32, "pads = [2, 0, 1, 3]"), {1, 32, 23, 25}, kErrorF4);
+  expect_close(R"(graph net(%x: f32[1, 32, 26, 26], %w: f32[32, 32, 3, 3]) -> (%y) {
+  %r = relu %x
+  %y = conv %r, %w
+}
+)",
+               {1, 32, 26, 26}, kErrorF4);
+}
+
+TEST(Winograd, ExtentsKnownWhenRun) {
+  const std::string text = conv("n, 16, h, w", 16, 32);
+  for (const std::vector<int64_t>& shape :
+       std::vector<std::vector<int64_t>>{{1, 16, 1, 1}, {7, 16, 7, 7}, {1, 16, 3, 50}, {2, 16, 33, 30}})
+    expect_close(text, shape, kErrorF4);
+}
+
+// The residual comes in at the epilogue, and the sum goes out of it.
+TEST(Winograd, EpilogueReadsOtherValues) {
+  expect_close(R"(graph net(%x: f32[1, 16, 28, 28], %w: f32[16, 16, 3, 3], %b: f32[16]) -> (%y) {
+  %a = conv %x, %w, %b {pads = [1, 1, 1, 1]}
+  %s = add %a, %x
+  %y = sigmoid %s
+}
+)",
+               {1, 16, 28, 28}, kErrorF4);
+}
+
+TEST(Winograd, NotForOtherConvolutions) {
+  EXPECT_EQ(winograd_kernels(conv("1, 16, 32, 32", 16, 16, "strides = [2, 2]"), "host"), 0);
+  EXPECT_EQ(winograd_kernels(conv("1, 16, 32, 32", 16, 16, "dilations = [2, 2]"), "host"), 0);
+  EXPECT_EQ(winograd_kernels(conv("1, 3, 32, 32", 3, 16), "host"), 0);  // few channels
+  EXPECT_EQ(winograd_kernels(conv("1, 64, 6, 6", 64, 64), "host"), 0);  // few pixels
+}
+
+TEST(Winograd, CanBeLeftOut) {
+  const std::string text = conv("1, 16, 32, 32", 16, 16);
+  PipelineOptions without;
+  without.disabled = {"winograd"};
+  EXPECT_EQ(winograd_kernels(text, "host", without), 0);
+  PipelineOptions small;
+  small.optimize_for = OptimizeFor::Size;
+  EXPECT_EQ(winograd_kernels(text, "host", small), 0);
+}
+
+}  // namespace
+}  // namespace ingot::test
