@@ -151,7 +151,7 @@ class Winograd {
 
   Result<std::optional<std::vector<Launch>>> run() {
     const Storage& out = storage(result_);
-    const bool fits = out.strides.size() == 4 && out.strides[1].is(1) && out.dtype == DType::F32;
+    const bool fits = out.strides.size() == 4 && out.dtype == DType::F32;
     if (!fits || (epilogue_ && !epilogue_in_place())) return std::optional<std::vector<Launch>>{};
     choose_blocks();
     TRY(transform_weights());
