@@ -4,6 +4,7 @@
 #include <functional>
 
 #include "ir/kernel/program.h"
+#include "ir/ops/evaluate.h"
 
 namespace ingot {
 
@@ -11,6 +12,8 @@ namespace ingot {
 void expand_sub_byte(k::Program&);
 // Evaluates stages whose operands are all constants.
 Result<void> fold_constants(k::Program&);
+// The results of a stage that reads constants only.
+Result<std::vector<TensorRef>> evaluate_constants(const k::Program&, const k::Stage&, const EvaluateOptions& = {});
 // y[i] = x[i] -> y is x. Removes stages that nobody reads.
 void remove_copies_and_dead(k::Program&);
 // y[i] = f(x[g(i)]), x[j] = h(j) -> y[i] = f(h(g(i))), where that costs less than storing x.

@@ -17,6 +17,7 @@ namespace {
 
 inline constexpr int64_t kSerialRowsCost =
     400000;  // scalar operations; a chain of stages with fewer may be one work item
+inline constexpr int64_t kLeastRelaid = 64;        // elements; smaller constants are gathered
 inline constexpr int64_t kWeightAlignment = 64;     // bytes
 
 class Host {
@@ -447,7 +448,7 @@ class Host {
           continue;
         }
         if (after) {
-          rows({&reduce, &s});
+          TRY(rows({&reduce, &s}));
           continue;
         }
       }
@@ -464,7 +465,7 @@ class Host {
           }
           ++next;
         }
-        rows(group);
+        TRY(rows(group));
         k = next - 1;
         continue;
       }
@@ -523,22 +524,94 @@ class Host {
     return prefix;
   }
 
-  void rows(const std::vector<const k::Stage*>& group) {
-    for (const k::Stage* s : group) {
+  // Constants that a stage reads along its vectors, but not one element after the other (the filters of a depthwise
+  // convolution), are put so when compiling.
+  Result<k::Stage> with_contiguous_constants(const k::Stage& stage) {
+    k::Stage s = stage;
+    const std::vector<int>& order = storage(s.results[0]).order;
+    if (facts_.vector_bytes == 0 || order.empty()) return s;
+    const Symbol lane = s.iters[static_cast<size_t>(order.back())].symbol;
+    Result<void> ok;
+    for (Expr& body : s.body) {
+      body = rewrite(body, [&](const ExprNode& n) {
+        Expr same;
+        if (n.op != ScalarOp::Read || n.checked || n.args.size() < 2) return same;
+        const TensorRef data = value(static_cast<int>(n.id)).constant;
+        if (!data || data->elements() < kLeastRelaid || data->dtype == DType::String) return same;
+        size_t along = n.args.size();
+        for (size_t k = 0; k < n.args.size(); ++k) {
+          auto d = as_dim(n.args[k]);
+          if (!d) return same;
+          if (!depends_on(*d, lane)) continue;
+          if (along < n.args.size() || !affine_in(*d, lane) || !affine_in(*d, lane)->coefficient.is(1)) return same;
+          along = k;
+        }
+        bool contiguous = true;
+        for (size_t k = along + 1; k < n.args.size(); ++k) contiguous &= data->dims[k] == 1;
+        if (along == n.args.size() || contiguous) return same;
+        auto relaid = this->relaid(static_cast<int>(n.id), along);
+        if (!relaid) {
+          ok = std::move(relaid.error());
+          return same;
+        }
+        ExprNode m = n;
+        m.id = *relaid;
+        std::rotate(m.args.begin() + static_cast<long>(along), m.args.begin() + static_cast<long>(along) + 1,
+                    m.args.end());
+        return Expr(std::make_shared<const ExprNode>(std::move(m)));
+      });
+    }
+    TRY(ok);
+    return s;
+  }
+
+  // The constant with dim `along` made the last one.
+  Result<int> relaid(int id, size_t along) {
+    auto [it, fresh] = relaid_.try_emplace({id, along}, -1);
+    if (!fresh) return it->second;
+    std::vector<Dim> dims = value(id).tensor().dims;
+    std::rotate(dims.begin() + static_cast<long>(along), dims.begin() + static_cast<long>(along) + 1, dims.end());
+    k::Value v;
+    v.name = value(id).name;
+    v.type = Type::of(TensorType{value(id).tensor().dtype, dims});
+    const int to = p_.add(std::move(v));
+    storages_.resize(p_.values.size());
+    storages_[static_cast<size_t>(to)] = row_major(value(to).tensor());
+    k::Stage copy;
+    std::vector<Expr> index;
+    for (const Dim& d : dims) {
+      copy.iters.push_back({Dim::iterator("i", d), d});
+      index.push_back(ex::index(copy.iters.back().symbol));
+    }
+    std::rotate(index.begin() + static_cast<long>(along), index.end() - 1, index.end());
+    copy.body = {ex::read(id, value(id).tensor().dtype, index)};
+    copy.results = {to};
+    p_.values[static_cast<size_t>(to)].constant = TRY(evaluate_constants(p_, copy))[0];
+    it->second = to;
+    return to;
+  }
+
+  Result<void> rows(const std::vector<const k::Stage*>& stages) {
+    std::vector<k::Stage> own;
+    for (const k::Stage* s : stages) {
+      own.push_back(TRY(with_contiguous_constants(*s)));
       for (int id : s->results) define(id);
     }
+    std::vector<const k::Stage*> group;
+    for (const k::Stage& s : own) group.push_back(&s);
     size_t prefix = group.size() > 1 ? shared_prefix(group) : 0;
     if (group.size() > 1 && prefix > 0) {
       std::vector<Nest> nests;
       for (const k::Stage* s : group) nests.push_back(make_nest(*s, storages_));
       emit_launch(schedule_rows(nests, prefix, p_, storages_, facts_));
-      return;
+      return {};
     }
     for (const k::Stage* s : group) {
       node_ = s->node;
       for (const k::Stage& piece : split_domain(*s, p_))
         emit_launch(schedule_single(make_nest(piece, storages_), p_, storages_, facts_));
     }
+    return {};
   }
 
   Result<void> special(const k::Stage& s) {
@@ -835,6 +908,7 @@ class Host {
   const TargetFacts& facts_;
   const ScheduleOptions options_;
   Storages storages_;
+  std::map<std::pair<int, size_t>, int> relaid_;  // (constant, dim) -> the same with this dim last
   std::map<int, int64_t> winograd_;  // result of a convolution -> outputs per side of a tile
   l::Program out_;
   std::vector<l::Stmt>* host_ = nullptr;

@@ -111,6 +111,8 @@ std::optional<int64_t> bound_above(Dim d, const k::Stage& s) {
 
 inline constexpr int64_t kMaxBorder = 64;  // elements per side; a wider pad is guarded in the reader
 
+inline constexpr int64_t kFewChannels = 4;
+
 struct Border {
   std::vector<int64_t> before, after;
   Expr fill;
@@ -412,8 +414,10 @@ class Chooser {
               bool spatial = type(id).rank() >= 3 && s.iters.size() == static_cast<size_t>(type(id).rank()) &&
                              aligned_or_window(r, s);
               last_.resize(p_.values.size(), false);
+              // A contraction reads an image of three channels by scalars in any order: the copy keeps the one it has.
+              const bool few = is_contraction(s) && type(id).dims[1].upper() <= kFewChannels;
               last_[static_cast<size_t>(it->second)] =
-                  spatial && (last_[static_cast<size_t>(id)] || last_[static_cast<size_t>(s.results[0])]);
+                  spatial && (last_[static_cast<size_t>(id)] || (last_[static_cast<size_t>(s.results[0])] && !few));
               stages.push_back(copy_stage(id, it->second, s.node));
               borders_[it->second] = *b;
             } else {

@@ -20,7 +20,7 @@
 
 #include <algorithm>
 
-#include "ir/ops/evaluate.h"
+#include "passes/kernels/passes.h"
 
 namespace ingot {
 
@@ -212,26 +212,12 @@ class Winograd {
 
   // U[xi][panel][c][column] = G w G'
   Result<void> transform_weights() {
-    k::Program program;
-    std::map<int64_t, int64_t> ids;
     k::Stage s;
     s.iters = {reduce_.iters[1], reduce_.reds[0], reduce_.reds[1], reduce_.reds[2]};
-    s.body = {rewrite(form_.w, [&](const ExprNode& n) {
-      if (n.op != ScalarOp::Read) return Expr();
-      auto [it, fresh] = ids.try_emplace(n.id, 0);
-      if (fresh) it->second = program.add(p_.values[static_cast<size_t>(n.id)]);
-      ExprNode copy = n;
-      copy.id = it->second;
-      return Expr(std::make_shared<const ExprNode>(std::move(copy)));
-    })};
-    k::Value plain;
-    plain.type = Type::of(TensorType{DType::F32, {outputs_, channels_, 3, 3}});
-    int id = program.add(std::move(plain));
-    s.results = {id};
-    program.body.stages.push_back(std::move(s));
-    program.body.outputs = {id};
-    std::vector<HostValue> made = TRY(run_program(program, {}));
-    const float* w = reinterpret_cast<const float*>(made[0].tensor->bytes);
+    s.body = {form_.w};
+    s.results = {add_value("winograd.w", {outputs_, channels_, 3, 3})};
+    const TensorRef plain = TRY(evaluate_constants(p_, s))[0];
+    const float* w = plain->as<float>();
 
     int64_t points = t_ * t_, panels = outputs_ / panel_;
     u_ = add_value("winograd.u", {points, panels, channels_, panel_});

@@ -31,7 +31,8 @@ std::string layouts(const std::string& graph_text) {
   return out;
 }
 
-// The input gets a copy channels last with the zeros that the convolution reads; what lies between convolutions is made so.
+// The input gets a copy with the zeros that the convolution reads, row-major since it has few channels; what lies between
+// convolutions is channels last.
 TEST(Layout, ConvolutionChainsAreChannelsLast) {
   EXPECT_EQ(layouts(R"(graph g(%x: f32[1, 3, 16, 16], %w: f32[8, 3, 3, 3], %v: f32[8, 8, 3, 3]) -> (%y) {
   %a = conv %x, %w {pads = [1, 1, 1, 1]}
@@ -39,7 +40,7 @@ TEST(Layout, ConvolutionChainsAreChannelsLast) {
   %y = conv %b, %v {pads = [1, 1, 1, 1]}
 }
 )"),
-            "x.padded: 0 2 3 1 border [0,0,1,1]+[0,0,1,1] of 0.0\n"
+            "x.padded: 0 1 2 3 border [0,0,1,1]+[0,0,1,1] of 0.0\n"
             "a: 0 2 3 1\n"
             "b: 0 2 3 1 border [0,0,1,1]+[0,0,1,1] of 0.0\n"
             "y.stored: 0 2 3 1\n"
