@@ -19,6 +19,7 @@ inline constexpr int64_t kChunk = 4096;  // elements of a flat map per work item
 inline constexpr int64_t kGrainCost = 40000;  // scalar operations that are worth a thread
 inline constexpr int64_t kGuessedExtent = 128;  // of a symbolic dim, for costs
 inline constexpr int64_t kUnrolledReduction = 49;  // reduced elements that are unrolled: windows up to 7x7
+inline constexpr int64_t kSumBlock = 512;  // summands of one chain of additions of floats
 inline constexpr int kRowAccumulators = 4;  // partial results of a row reduction, to hide the latency of an add
 inline constexpr int kWindowTile = 6;  // outputs of a window reduction that share the loads of weights
 
@@ -269,7 +270,24 @@ class Rows {
         b_.set(position[k], new_index);
       }
     };
-    reduced_loops(n, 0, step);
+    // Long sums of floats are taken in blocks, the blocks' sums added up: the error grows with the length of a chain.
+    const bool blocked = n.combiner == Combiner::Sum && is_float(t) && elements(n.reds).upper() > kSumBlock;
+    reduced_loops(n, 0, step, [&](const k::Iter& r, const std::function<void()>& body) {
+      if (!blocked) return b_.loop(r.symbol, 0, r.extent, 1, body);
+      auto block = [&](const Dim& begin, const Dim& end) {
+        std::vector<int64_t> total(acc.size());
+        for (int64_t& id : total) id = b_.declare(t, lanes, init.splat(neutral(n.combiner, t)));
+        std::swap(acc, total);
+        b_.loop(r.symbol, begin, end, 1, body);
+        std::swap(acc, total);
+        for (size_t k = 0; k < acc.size(); ++k)
+          b_.set(acc[k],
+                 combine(n.combiner, KernelBuilder::local(acc[k], t, lanes), KernelBuilder::local(total[k], t, lanes)));
+      };
+      if (r.extent.upper() <= kSumBlock) return block(0, r.extent);
+      const Symbol first = Dim::iterator("block", r.extent);
+      b_.loop(first, 0, r.extent, kSumBlock, [&] { block(Dim(first), min(r.extent, Dim(first) + kSumBlock)); });
+    });
     for (size_t k = 0; k < shifts.size(); ++k) {
       Nest shifted = n;
       if (!shifts[k].is(0)) substitute(shifted, {{tile_symbol_->id, Dim(tile_symbol_) + shifts[k]}});
@@ -304,7 +322,10 @@ class Rows {
     return node(ScalarOp::Or, {better, nan});
   }
 
-  void reduced_loops(const Nest& n, size_t k, const std::function<void(const Nest&)>& step) {
+  // `innermost` makes the loop over the last reduced iterator.
+  using InnermostLoop = std::function<void(const k::Iter&, const std::function<void()>& body)>;
+  void reduced_loops(const Nest& n, size_t k, const std::function<void(const Nest&)>& step,
+                     const InnermostLoop& innermost) {
     if (k == n.reds.size()) {
       step(n);
       return;
@@ -315,11 +336,13 @@ class Rows {
       for (int64_t i = 0; i < *n.reds[k].extent.constant(); ++i) {
         Nest at = n;
         substitute(at, {{n.reds[k].symbol->id, Dim(i)}});
-        reduced_loops(at, k + 1, step);
+        reduced_loops(at, k + 1, step, innermost);
       }
       return;
     }
-    b_.loop(n.reds[k].symbol, 0, n.reds[k].extent, 1, [&] { reduced_loops(n, k + 1, step); });
+    auto body = [&] { reduced_loops(n, k + 1, step, innermost); };
+    if (k + 1 == n.reds.size()) return innermost(n.reds[k], body);
+    b_.loop(n.reds[k].symbol, 0, n.reds[k].extent, 1, body);
   }
 
   // Lanes along the last reduced iterator; one result.
