@@ -14,6 +14,8 @@ void expand_sub_byte(k::Program&);
 Result<void> fold_constants(k::Program&);
 // The results of a stage that reads constants only.
 Result<std::vector<TensorRef>> evaluate_constants(const k::Program&, const k::Stage&, const EvaluateOptions& = {});
+// Slices of a constant factor that are all zero are left out of its sum.
+Result<void> drop_zero_taps(k::Program&);
 // y[i] = x[i] -> y is x. Removes stages that nobody reads.
 void remove_copies_and_dead(k::Program&);
 // y[i] = f(x[g(i)]), x[j] = h(j) -> y[i] = f(h(g(i))), where that costs less than storing x.

@@ -366,5 +366,84 @@ TEST(Recognition, OthersAreNot) {
                   "%y: f32[2, 4] = reduce sum (i0, i1) over (r0 < 8): %a[i0, r0] * %b[i1]\noutput %y"));
 }
 
+// ---- drop-zero-taps ----
+
+void dropping(k::Program& p) {
+  auto ok = drop_zero_taps(p);
+  EXPECT_TRUE(ok) << (ok ? "" : ok.error().message);
+  remove_copies_and_dead(p);
+}
+
+TEST(ZeroTaps, ASpreadFilterIsDilated) {
+  std::string text = after(dropping, R"(kernels g {
+  input %x: f32[9]
+  constant %w: f32[5] dense<[1.0, 0.0, 2.0, 0.0, 3.0]>
+  %y: f32[5] = reduce sum (i0) over (r0 < 5): %x[i0 + r0] * %w[r0]
+  output %y
+}
+)");
+  EXPECT_NE(text.find("over (r0 < 3): %x[i0 + r0*2] * "), std::string::npos) << text;
+  EXPECT_NE(text.find("dense<[1.0, 2.0, 3.0]>"), std::string::npos) << text;
+}
+
+TEST(ZeroTaps, TheEndsOfAFilterGo) {
+  std::string text = after(dropping, R"(kernels g {
+  input %x: f32[9]
+  constant %w: f32[4] dense<[0.0, 1.0, 2.0, 0.0]>
+  %y: f32[6] = reduce sum (i0) over (r0 < 4): %x[i0 + r0] * %w[r0]
+  output %y
+}
+)");
+  EXPECT_NE(text.find("over (r0 < 2): %x[i0 + r0 + 1] * "), std::string::npos) << text;
+}
+
+TEST(ZeroTaps, OthersStay) {
+  stays(dropping, R"(kernels g {
+  input %x: f32[9]
+  constant %w: f32[2, 3] dense<[1.0, 0.0, 0.0, 0.0, 5.0, 6.0]>
+  %y: f32[2, 7] = reduce sum (i0, i1) over (r0 < 3): %x[i1 + r0] * %w[i0, r0]
+  output %y
+}
+)");
+  // The filter is read at two places.
+  stays(dropping, R"(kernels g {
+  input %x: f32[9]
+  constant %w: f32[3] dense<[1.0, 0.0, 2.0]>
+  %y: f32[7] = reduce sum (i0) over (r0 < 3): (%x[i0 + r0] * %w[-r0 + 2]) * %w[r0]
+  output %y
+}
+)");
+}
+
+// ---- contractions keep operands that their schedule can read ----
+
+TEST(Inline, AReflectedBorderStaysOutsideOfAContraction) {
+  std::string text = after(inlining, R"(kernels g {
+  input %x: f32[2, 9]
+  input %w: f32[4, 2, 3]
+  %p: f32[2, 11] = map (i0, i1): %x[i0, (max(-i1 + 1, i1 - 1)) mod 9]
+  %y: f32[4, 9] = reduce sum (i0, i1) over (r0 < 2, r1 < 3): %p[r0, i1 + r1] * %w[i0, r0, r1]
+  output %y
+}
+)");
+  EXPECT_NE(text.find("%p[r0, i1 + r1]"), std::string::npos) << text;
+}
+
+TEST(Fold, ConstantsInBranches) {
+  std::string text = after(folding, R"(kernels g {
+  input %c: bool[]
+  constant %w: f32[2] dense<[1.0, 2.0]>
+  %y: f32[2] = if %c {
+    %a: f32[2] = map (i0): %w[i0] + 1.0
+    yield %a
+  } else {
+    yield %w
+  }
+  output %y
+}
+)");
+  EXPECT_EQ(text.find("map"), std::string::npos) << text;
+}
+
 }  // namespace
 }  // namespace ingot
