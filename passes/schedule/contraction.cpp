@@ -559,6 +559,7 @@ class Contraction {
         item, items);
     Dim flops = elements(nest_.iters) * k_total * 2;
     l.kernel.flops = flops;
+    l.kernel.bytes = bytes_of(l.values, storages_);
     double per_item = static_cast<double>(k_total.constant().value_or(256)) * 2.0 *
                       static_cast<double>(tile_rows_ * columns_per_panel_);
     l.grain = std::max<int64_t>(1, static_cast<int64_t>(kGrainFlops / per_item));

@@ -117,6 +117,18 @@ Dim elements(const std::vector<k::Iter>& iters) {
   return d;
 }
 
+Dim bytes_of(const std::vector<int>& values, const Storages& storages, const std::optional<Dim>& accesses) {
+  constexpr size_t kMaxTerms = 16;
+  Dim total = 0;
+  for (int id : values) {
+    const Storage& s = storages[static_cast<size_t>(id)];
+    const bool both = accesses && accesses->is_constant() && s.elements.is_constant();
+    total += (both ? min(s.elements, *accesses) : s.elements) * std::max(bits(s.dtype) / 8, 1);
+    if (total.terms().size() > kMaxTerms) return 0;
+  }
+  return total;
+}
+
 int64_t body_cost(const Nest& nest) {
   int64_t cost = 1;
   for (const Expr& e : nest.body) {

@@ -39,6 +39,10 @@ void for_each_dim(const Nest&, const std::function<void(const Dim&, bool is_offs
 // The stage cut at the thresholds of its selects and checked reads (concat, pad), so that each piece needs none.
 std::vector<k::Stage> split_domain(const k::Stage&, const k::Program&);
 
+// For profiles: bytes of these values, each counted once, and no more of one than `accesses` elements; 0 where that is no
+// short expression of the model's extents.
+Dim bytes_of(const std::vector<int>& values, const Storages&, const std::optional<Dim>& accesses = {});
+
 // Scalar operations per index of the body, for the cost of a work item.
 int64_t body_cost(const Nest&);
 

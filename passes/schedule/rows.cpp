@@ -456,6 +456,17 @@ std::string kernel_name(const std::vector<Nest>& nests) {
   return name;
 }
 
+void count_work(Launch& launch, const std::vector<Nest>& nests, const Storages& storages) {
+  Dim visits = 0, operations = 0;
+  for (const Nest& n : nests) {
+    const Dim count = elements(n.iters) * elements(n.reds);
+    visits += count;
+    operations += count * body_cost(n);
+  }
+  launch.kernel.bytes = bytes_of(launch.values, storages, visits);
+  if (operations.is_constant()) launch.kernel.flops = operations;
+}
+
 int64_t item_cost(const std::vector<Nest>& nests, size_t prefix) {
   int64_t cost = 0;
   for (const Nest& n : nests) {
@@ -504,6 +515,7 @@ Launch schedule_rows(const std::vector<Nest>& nests, size_t prefix, const k::Pro
   }
   Launch launch = rows.builder().finish(kernel_name(nests), item, items);
   launch.grain = std::max<int64_t>(1, kGrainCost / item_cost(nests, prefix));
+  count_work(launch, nests, storages);
   launch.kernel.schedule = fmt::format("rows: {} stages, {} shared iterators", nests.size(), prefix);
   return launch;
 }
@@ -525,6 +537,7 @@ Launch schedule_single(Nest n, const k::Program& p, const Storages& storages, co
     rows.map_range(n, begin, end);
     Launch launch = rows.builder().finish(kernel_name({n}), item, items);
     launch.grain = std::max<int64_t>(1, kGrainCost / (kChunk * body_cost(n)));
+    count_work(launch, {n}, storages);
     launch.kernel.schedule = "flat map";
     return launch;
   }

@@ -466,6 +466,9 @@ class Winograd {
     Launch l = b.finish(
         fmt::format("winograd{}{}_f32_{}x{}", a_.m, epilogue_ ? "_fused" : "", rows_, vectors_ * lanes_), slot, slots_);
     l.kernel.flops = tiles_ * (points * channels_ * outputs_ * 2);
+    std::vector<int> moved = l.values;  // V and M stay in the cache
+    std::erase_if(moved, [&](int id) { return id == v_ || id == m_; });
+    l.kernel.bytes = bytes_of(moved, storages_);
     l.grain = 1;
     l.kernel.schedule =
         fmt::format("winograd F({0}x{0},3x3), blocks of {1} tiles, C {2}, K {3}", a_.m, block_, channels_, outputs_);

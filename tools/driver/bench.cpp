@@ -44,8 +44,9 @@ int64_t peak_rss_bytes() {
 
 struct KernelRow {
   const KernelTime* kernel;
-  double ms = 0, gflops = 0, gbytes = 0,
-         share = 0;  // per run; share of this machine's peak: the nearer of the two limits
+  double ms = 0, gflops = 0, gbytes = 0;  // per run
+  double share = 0;                       // of this machine's peak: the nearer of the two limits
+  std::string level = {};                 // of the memory, that holds what a call touches
 };
 
 // Work of one call: a number, or an expression of the named dims.
@@ -73,8 +74,11 @@ std::vector<KernelRow> kernel_rows(const std::vector<KernelTime>& kernels, const
     KernelRow row{&k, seconds / static_cast<double>(runs) * 1e3};
     if (seconds > 0) {
       row.gflops = work(k.flops, dims) * calls / seconds / 1e9;
-      row.gbytes = work(k.bytes, dims) * calls / seconds / 1e9;
-      row.share = std::max(row.gflops / peak.gflops, row.gbytes / peak.gbytes_per_s);
+      const double bytes = work(k.bytes, dims);
+      const MachinePeak::Level& level = peak.level_of(bytes);
+      row.gbytes = bytes * calls / seconds / 1e9;
+      row.share = std::max(row.gflops / peak.gflops, row.gbytes / level.gbytes_per_s);
+      row.level = level.name;
     }
     rows.push_back(row);
   }
@@ -149,9 +153,12 @@ Result<void> bench(const BenchOptions& options) {
                               {"calls", r.kernel->calls},
                               {"gflops", r.gflops},
                               {"gbytes_per_s", r.gbytes},
+                              {"level", r.level},
                               {"share_of_peak", r.share}});
-    if (options.per_kernel)
-      j["peak"] = {{"gflops", peak.gflops}, {"gbytes_per_s", peak.gbytes_per_s}, {"instructions", peak.instructions}};
+    if (options.per_kernel) {
+      j["peak"] = {{"gflops", peak.gflops}, {"instructions", peak.instructions}};
+      for (const MachinePeak::Level& l : peak.levels) j["peak"]["gbytes_per_s"][l.name] = l.gbytes_per_s;
+    }
     fmt::print("{}\n", j.dump(1));
     return {};
   }
@@ -162,15 +169,17 @@ Result<void> bench(const BenchOptions& options) {
   fmt::print("throughput  {:.1f} runs/s\nload        {}\npeak memory {}\n", 1 / latency.mean,
              duration_text(load_ms / 1e3), bytes_text(memory));
   if (!options.per_kernel) return {};
-  fmt::print("\nthis machine at best: {:.0f} GFLOP/s ({}), {:.1f} GB/s\n", peak.gflops, peak.instructions,
-             peak.gbytes_per_s);
+  fmt::print("\nthis machine at best: {:.0f} GFLOP/s ({})", peak.gflops, peak.instructions);
+  for (const MachinePeak::Level& l : peak.levels) fmt::print(", {} {:.0f} GB/s", l.name, l.gbytes_per_s);
+  fmt::print("\n");
   double total = 0;
   for (const KernelRow& r : rows) total += r.ms;
-  fmt::print("{:>9} {:>6} {:>9} {:>8} {:>7}  {:<36} {}\n", "ms", "time", "GFLOP/s", "GB/s", "of peak", "kernel",
-             "node");
+  fmt::print("{:>9} {:>6} {:>9} {:>8} {:>6} {:>7}  {:<36} {}\n", "ms", "time", "GFLOP/s", "GB/s", "from", "of peak",
+             "kernel", "node");
   for (const KernelRow& r : rows)
-    fmt::print("{:>9.4f} {:>5.1f}% {:>9.2f} {:>8.2f} {:>6.1f}%  {:<36} {}\n", r.ms, total > 0 ? 100 * r.ms / total : 0,
-               r.gflops, r.gbytes, 100 * r.share, r.kernel->name, printable(r.kernel->node));
+    fmt::print("{:>9.4f} {:>5.1f}% {:>9.2f} {:>8.2f} {:>6} {:>6.1f}%  {:<36} {}\n", r.ms,
+               total > 0 ? 100 * r.ms / total : 0, r.gflops, r.gbytes, r.level, 100 * r.share, r.kernel->name,
+               printable(r.kernel->node));
   return {};
 }
 

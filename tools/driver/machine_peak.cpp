@@ -1,6 +1,8 @@
 // See machine_peak.h. Register arithmetic: 24 independent accumulators hide the latency of FMA (4 cycles, 2 ports). Memory:
-// sums over kBufferBytes per thread.
+// sums over a buffer of half of a level's size per thread, in the widest vectors there are.
 #include "tools/driver/machine_peak.h"
+
+#include <unistd.h>
 
 #include <algorithm>
 #include <cstdint>
@@ -21,7 +23,10 @@ namespace {
 constexpr int kAccumulators = 24;
 constexpr int64_t kSteps = 20000;
 constexpr double kSeconds = 0.1;
-constexpr size_t kBufferBytes = size_t{256} << 20;
+constexpr size_t kAhead = 512;  // words; what compiled kernels fetch in advance
+constexpr double kLevelSeconds = 0.04;
+constexpr int64_t kMemoryBytes = int64_t{256} << 20;  // of all threads; larger than caches
+constexpr int64_t kGuessedCaches[] = {32 << 10, 1 << 20, 8 << 20};  // where the system does not tell
 
 // Each returns the floating-point operations done; `sink` keeps the work alive.
 #if defined(__x86_64__)
@@ -66,6 +71,51 @@ double fma_generic(float* sink) {
   return 2.0 * kLanes * 12 * kSteps;
 }
 
+// The sum of words [0, count), count a multiple of 64.
+uint64_t sum_generic(const uint64_t* data, size_t count) {
+  uint64_t s[8] = {};
+  for (size_t i = 0; i < count; i += 8)
+    for (size_t l = 0; l < 8; ++l) s[l] += data[i + l];
+  for (size_t l = 1; l < 8; ++l) s[0] += s[l];
+  return s[0];
+}
+
+#if defined(__x86_64__)
+__attribute__((target("avx512f"))) uint64_t sum_avx512(const uint64_t* data, size_t count) {
+  __m512i s[8] = {};
+  for (size_t i = 0; i < count; i += 64)
+#pragma GCC unroll 8
+    for (size_t l = 0; l < 8; ++l)
+      __builtin_prefetch(data + i + kAhead + l * 8), s[l] = _mm512_add_epi64(s[l], _mm512_load_si512(data + i + l * 8));
+  for (size_t l = 1; l < 8; ++l) s[0] = _mm512_add_epi64(s[0], s[l]);
+  alignas(64) uint64_t lanes[8];
+  _mm512_store_si512(lanes, s[0]);
+  return sum_generic(lanes, 8);
+}
+__attribute__((target("avx2"))) uint64_t sum_avx2(const uint64_t* data, size_t count) {
+  __m256i s[8] = {};
+  for (size_t i = 0; i < count; i += 32)
+#pragma GCC unroll 8
+    for (size_t l = 0; l < 8; ++l)
+      __builtin_prefetch(data + i + kAhead + l * 4),
+          s[l] = _mm256_add_epi64(s[l], _mm256_load_si256(reinterpret_cast<const __m256i*>(data + i + l * 4)));
+  for (size_t l = 1; l < 8; ++l) s[0] = _mm256_add_epi64(s[0], s[l]);
+  alignas(32) uint64_t lanes[4];
+  _mm256_store_si256(reinterpret_cast<__m256i*>(lanes), s[0]);
+  return lanes[0] + lanes[1] + lanes[2] + lanes[3];
+}
+#endif
+
+using Sum = uint64_t (*)(const uint64_t*, size_t);
+
+Sum best_sum() {
+#if defined(__x86_64__)
+  if (__builtin_cpu_supports("avx512f")) return sum_avx512;
+  if (__builtin_cpu_supports("avx2")) return sum_avx2;
+#endif
+  return sum_generic;
+}
+
 using Fma = double (*)(float*);
 
 Fma best_fma(std::string& name) {
@@ -77,9 +127,9 @@ Fma best_fma(std::string& name) {
   return fma_generic;
 }
 
-// Runs work() on all threads for kSeconds; the sum of what it returns per second.
+// Runs work() on all threads for so many seconds; the sum of what it returns per second.
 template <class F>
-double rate(int threads, const F& work) {
+double rate(int threads, double seconds, const F& work) {
   std::vector<double> rates(static_cast<size_t>(threads), 0);
   std::vector<std::thread> pool;
   for (int t = 0; t < threads; ++t) {
@@ -90,7 +140,7 @@ double rate(int threads, const F& work) {
       do {
         done += work(t);
         now = now_seconds();
-      } while (now - start < kSeconds);
+      } while (now - start < seconds);
       rates[static_cast<size_t>(t)] = done / (now - start);
     });
   }
@@ -102,27 +152,48 @@ double rate(int threads, const F& work) {
 
 }  // namespace
 
+const MachinePeak::Level& MachinePeak::level_of(double bytes) const {
+  for (const Level& l : levels)
+    if (bytes <= static_cast<double>(l.bytes)) return l;
+  return levels.back();
+}
+
 MachinePeak measure_peak(int threads) {
   MachinePeak peak;
   const Fma fma = best_fma(peak.instructions);
   std::vector<float> sinks(static_cast<size_t>(threads) * 16, 1.0f);
-  peak.gflops = rate(threads, [&](int t) { return fma(&sinks[static_cast<size_t>(t) * 16]); }) / 1e9;
+  peak.gflops = rate(threads, kSeconds, [&](int t) { return fma(&sinks[static_cast<size_t>(t) * 16]); }) / 1e9;
 
-  std::vector<std::vector<uint64_t>> buffers(static_cast<size_t>(threads));
-  const size_t words = kBufferBytes / static_cast<size_t>(threads) / 8 / 8 * 8;
-  for (auto& b : buffers) b.assign(words, 1);
-  std::vector<uint64_t> sums(static_cast<size_t>(threads) * 8, 0);
-  peak.gbytes_per_s = rate(threads,
-                           [&](int t) {
-                             uint64_t s[8] = {};
-                             const std::vector<uint64_t>& b = buffers[static_cast<size_t>(t)];
-                             for (size_t i = 0; i < b.size(); i += 8)
-                               for (size_t l = 0; l < 8; ++l) s[l] += b[i + l];
-                             for (size_t l = 1; l < 8; ++l) s[0] += s[l];
-                             reinterpret_cast<volatile uint64_t&>(sums[static_cast<size_t>(t) * 8]) = s[0];
-                             return static_cast<double>(b.size() * 8);
-                           }) /
-                      1e9;
+  int64_t caches[] = {sysconf(_SC_LEVEL1_DCACHE_SIZE), sysconf(_SC_LEVEL2_CACHE_SIZE), sysconf(_SC_LEVEL3_CACHE_SIZE)};
+  for (size_t k = 0; k < 3; ++k)
+    if (caches[k] <= 0) caches[k] = kGuessedCaches[k];
+  peak.levels = {{"L1", caches[0] * threads}, {"L2", caches[1] * threads}, {"L3", caches[2]}, {"memory", INT64_MAX}};
+
+  const Sum sum = best_sum();
+  struct alignas(64) Line {
+    uint64_t words[8];
+  };
+  std::vector<std::vector<Line>> buffers(static_cast<size_t>(threads));
+  std::vector<Line> sums(static_cast<size_t>(threads));
+  for (auto& b : buffers) b.assign(static_cast<size_t>(kMemoryBytes / threads) / sizeof(Line) / 8 * 8, Line{{1}});
+  for (MachinePeak::Level& level : peak.levels) {
+    int64_t bytes = level.name == "memory" ? kMemoryBytes : level.bytes / 2;
+    // A virtual machine may tell of an L3 that it has only a part of.
+    if (level.name == "L3") bytes = std::min(bytes, caches[1] * threads * 4);
+    bytes = std::min(bytes, kMemoryBytes);
+    const size_t lines = std::max<size_t>(static_cast<size_t>(bytes / threads) / sizeof(Line) / 8, 1) * 8;
+    const int64_t repeats = std::max<int64_t>(1, (int64_t{1} << 20) / static_cast<int64_t>(lines * sizeof(Line)));
+    level.gbytes_per_s = rate(threads, kLevelSeconds,
+                              [&](int t) {
+                                const size_t k = static_cast<size_t>(t);
+                                for (int64_t r = 0; r < repeats; ++r) {
+                                  volatile uint64_t& sink = sums[k].words[0];
+                                  sink = sink + sum(buffers[k][0].words, lines * 8);
+                                }
+                                return static_cast<double>(static_cast<int64_t>(lines * sizeof(Line)) * repeats);
+                              }) /
+                         1e9;
+  }
   return peak;
 }
 
