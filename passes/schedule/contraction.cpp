@@ -246,9 +246,9 @@ class Contraction {
           if (is_b && !constant_b_) continue;
           visit(e, [&](const ExprNode& n) {
             if (n.op == ScalarOp::Load) check(n.dim);
-            if (is_b && n.op == ScalarOp::Index && (depends_on(n.dim, a.symbol) || depends_on(n.dim, b.symbol)))
-              ok = false;
           });
+          // A constant operand is packed along all of a merged iterator.
+          if (is_b && depends(e, a.symbol) != depends(e, b.symbol)) ok = false;
           if (!is_b && epilogue_needs(e, a.symbol, b.symbol)) ok = false;
         }
       }

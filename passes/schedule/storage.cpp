@@ -157,7 +157,8 @@ class Chooser {
       size_t id = static_cast<size_t>(v.id), rank = v.tensor().dims.size();
       std::vector<int> order(rank);
       std::iota(order.begin(), order.end(), 0);
-      if (id < last_.size() && last_[id]) order = channels_last(static_cast<int>(rank));
+      if (id < last_.size() && last_[id])
+        order = orders_.count(v.id) ? orders_[v.id] : channels_last(static_cast<int>(rank));
       std::vector<int64_t> before(rank, 0), after(rank, 0);
       Expr fill;
       if (auto it = borders_.find(v.id); it != borders_.end())
@@ -289,10 +290,18 @@ class Chooser {
             parent_[static_cast<size_t>(find(static_cast<int>(r.id)))] = find(result);
           });
         }
-        const int convolved = conv ? windowed_value(s) : -1;
+        std::set<size_t> moved;
+        const int convolved = conv ? windowed_value(s, moved) : -1;
         if (convolved < 0) continue;
         wanted[static_cast<size_t>(result)] = true;
         wanted[static_cast<size_t>(convolved)] = true;
+        if (type(convolved).rank() == rank) continue;
+        // The place inside of the stride lies beside the channel: together they are the columns of one product.
+        std::vector<int>& order = orders_[result] = {0};
+        for (size_t k : moved) order.push_back(static_cast<int>(k));
+        for (int k = 2; k < rank; ++k)
+          if (!moved.count(static_cast<size_t>(k))) order.push_back(k);
+        order.push_back(1);
       }
     };
     walk(p_.body);
@@ -332,10 +341,10 @@ class Chooser {
     return d && depends_on(*d, s.iters[0].symbol) | s.iters[0].extent.is(1);
   }
   // One operand follows spatial iterators (of 2..), the other the rest: a convolution and not a batched product. A transposed
-  // convolution has iterators for the place inside of the stride among the rest. Gives the value that is convolved, or -1.
-  int windowed_value(const k::Stage& s) const {
+  // convolution has iterators for the place inside of the stride among the rest. Gives the value that is convolved, or -1,
+  // and the iterators that move it.
+  int windowed_value(const k::Stage& s, std::set<size_t>& moved) const {
     int found = -1;
-    std::set<size_t> moved;
     auto uses = [&](const ExprNode& r, size_t k) {
       return std::any_of(r.args.begin(), r.args.end(), [&](const Expr& a) {
         auto d = as_dim(a);
@@ -451,6 +460,7 @@ class Chooser {
   k::Program& p_;
   std::vector<int> parent_;
   std::vector<bool> last_, windowed_;
+  std::map<int, std::vector<int>> orders_;  // of values that are stored neither row-major nor plainly channels last
   std::map<int, Border> borders_;
   std::map<int, int> copied_to_;  // a value of its own -> the output
 };
