@@ -287,6 +287,45 @@ class Winograd {
     return sum;
   }
 
+  // m * x. Two columns that are equal up to signs become the sum and the difference of their operands; two rows that are so
+  // share the parts in which they agree and differ.
+  std::vector<Expr> apply(Matrix m, std::vector<Expr> x) {
+    for (size_t k = 0; k + 1 < x.size(); ++k) {
+      auto same = [&](const std::vector<double>& row) { return row[k] == row[k + 1] || row[k] == -row[k + 1]; };
+      if (!std::all_of(m.begin(), m.end(), same)) continue;
+      const Expr sum = keep(node(ScalarOp::Add, {x[k], x[k + 1]})),
+                 difference = keep(node(ScalarOp::Sub, {x[k], x[k + 1]}));
+      for (std::vector<double>& row : m) {
+        const bool equal = row[k] == row[k + 1];
+        row[k + 1] = equal ? 0 : row[k];
+        row[k] = equal ? row[k] : 0;
+      }
+      x[k] = sum, x[k + 1] = difference;
+      ++k;
+    }
+    std::vector<Expr> y(m.size());
+    for (size_t i = 0; i < m.size(); ++i) {
+      if (y[i]) continue;
+      for (size_t j = i + 1; j < m.size() && !y[i]; ++j) {
+        std::vector<double> agree(x.size()), differ(x.size());
+        bool pair = !y[j];
+        for (size_t k = 0; k < x.size() && pair; ++k) {
+          pair = m[i][k] == m[j][k] || m[i][k] == -m[j][k];
+          (m[i][k] == m[j][k] ? agree : differ)[k] = m[i][k];
+        }
+        auto some = [](const std::vector<double>& row) {
+          return std::any_of(row.begin(), row.end(), [](double v) { return v != 0; });
+        };
+        if (!pair || !some(agree) || !some(differ)) continue;
+        const Expr even = keep(dot(agree, x)), odd = keep(dot(differ, x));
+        y[i] = keep(node(ScalarOp::Add, {even, odd}));
+        y[j] = keep(node(ScalarOp::Sub, {even, odd}));
+      }
+      if (!y[i]) y[i] = keep(dot(m[i], x));
+    }
+    return y;
+  }
+
   // m * x * m', x of n x n registers given by load(row, column); result(i, j, value) takes the entries, row by row.
   void sandwich(const Matrix& m, int64_t n, const std::function<Expr(int64_t, int64_t)>& x,
                 const std::function<void(int64_t, int64_t, const Expr&)>& result) {
@@ -294,11 +333,12 @@ class Winograd {
     for (int64_t j = 0; j < n; ++j) {
       std::vector<Expr> column;
       for (int64_t i = 0; i < n; ++i) column.push_back(keep(x(i, j)));
-      for (size_t i = 0; i < m.size(); ++i) half[i].push_back(keep(dot(m[i], column)));
+      column = apply(m, std::move(column));
+      for (size_t i = 0; i < m.size(); ++i) half[i].push_back(column[i]);
     }
     for (size_t i = 0; i < m.size(); ++i) {
-      for (size_t j = 0; j < m.size(); ++j)
-        result(static_cast<int64_t>(i), static_cast<int64_t>(j), keep(dot(m[j], half[i])));
+      const std::vector<Expr> row = apply(m, half[i]);
+      for (size_t j = 0; j < m.size(); ++j) result(static_cast<int64_t>(i), static_cast<int64_t>(j), row[j]);
     }
   }
 
@@ -345,7 +385,7 @@ class Winograd {
               return load(x, base + offsets[0][static_cast<size_t>(i)] + offsets[1][static_cast<size_t>(j)], lanes_);
             },
             [&](int64_t i, int64_t j, const Expr& e) {
-              b_->store(b_->buffer(v_, true), v_base + ((i * t_ + j) * block_ + Dim(at)) * channels_ + Dim(c), e);
+              b_->store(b_->buffer(v_, true), v_base + (i * t_ + j) * v_stride_ + Dim(at) * channels_ + Dim(c), e);
             });
       });
     });
@@ -376,7 +416,7 @@ class Winograd {
             for (int64_t r = 0; r < rows_; ++r) {
               Expr x =
                   keep(node(ScalarOp::Splat,
-                            {load(v_, v_base + (Dim(point) * block_ + Dim(part) * rows_ + r) * channels_ + at, 1)}));
+                            {load(v_, v_base + Dim(point) * v_stride_ + (Dim(part) * rows_ + r) * channels_ + at, 1)}));
               for (int64_t j = 0; j < vectors_; ++j) {
                 int64_t id = acc[static_cast<size_t>(r * vectors_ + j)];
                 b_->set(id, node(ScalarOp::Add, {KernelBuilder::local(id, DType::F32, static_cast<int>(lanes_)),
@@ -387,8 +427,8 @@ class Winograd {
           b_->loop(c, 0, Dim(channels_), 2, [&] { step(Dim(c)), step(Dim(c) + 1); });
           for (int64_t r = 0; r < rows_; ++r) {
             for (int64_t j = 0; j < vectors_; ++j) {
-              Dim offset =
-                  m_base + (Dim(point) * block_ + Dim(part) * rows_ + r) * outputs_ + Dim(panel) * width + j * lanes_;
+              Dim offset = m_base + Dim(point) * m_stride_ + (Dim(part) * rows_ + r) * outputs_ + Dim(panel) * width +
+                           j * lanes_;
               b_->store(b_->buffer(m_, true), offset,
                         KernelBuilder::local(acc[static_cast<size_t>(r * vectors_ + j)], DType::F32,
                                              static_cast<int>(lanes_)));
@@ -408,7 +448,7 @@ class Winograd {
         sandwich(
             a_.at, t_,
             [&](int64_t i, int64_t j) {
-              return load(m_, m_base + ((i * t_ + j) * block_ + Dim(at)) * outputs_ + Dim(k), lanes_);
+              return load(m_, m_base + (i * t_ + j) * m_stride_ + Dim(at) * outputs_ + Dim(k), lanes_);
             },
             [&](int64_t i, int64_t j, const Expr& sum) {
               Dim y = tile.y * a_.m + i, x = tile.x * a_.m + j;
@@ -442,8 +482,10 @@ class Winograd {
 
   Launch kernel() {
     int64_t points = t_ * t_;
-    v_ = add_value("winograd.v", {slots_, Dim(points * block_ * channels_)});
-    m_ = add_value("winograd.m", {slots_, Dim(points * block_ * outputs_)});
+    v_stride_ = block_ * channels_;
+    m_stride_ = block_ * outputs_;
+    v_ = add_value("winograd.v", {slots_, Dim(points * v_stride_)});
+    m_ = add_value("winograd.m", {slots_, Dim(points * m_stride_)});
     if (epilogue_) {
       flat_epilogue_ = rewrite(epilogue_->body[0], [&](const ExprNode& n) {
         if (n.op != ScalarOp::Read || n.id == reduce_.results[0]) return Expr();
@@ -454,7 +496,7 @@ class Winograd {
     b_ = &b;
     b.node = (epilogue_ ? *epilogue_ : reduce_).node;
     Symbol slot = Dim::iterator("slot", slots_), block = Dim::iterator("block", blocks_);
-    Dim v_base = Dim(slot) * (points * block_ * channels_), m_base = Dim(slot) * (points * block_ * outputs_);
+    Dim v_base = Dim(slot) * (points * v_stride_), m_base = Dim(slot) * (points * m_stride_);
     Symbol begin = Dim::symbol("begin"), end = Dim::symbol("end");
     b.let(begin, floordiv(Dim(slot) * blocks_, slots_));
     b.let(end, floordiv((Dim(slot) + 1) * blocks_, slots_));
@@ -487,6 +529,7 @@ class Winograd {
   Expr flat_epilogue_;
   int64_t lanes_ = 1, rows_ = 14, vectors_ = 2, panel_ = kPanel, block_ = 0;
   Dim tiles_y_, tiles_x_, tiles_, blocks_, slots_;
+  int64_t v_stride_ = 0, m_stride_ = 0;  // from one of the t*t products to the next
   int u_ = -1, v_ = -1, m_ = -1;
   KernelBuilder* b_ = nullptr;
 };
