@@ -32,7 +32,7 @@ namespace ingot {
   X(LaneSum, "lane_sum", 1) X(LaneMax, "lane_max", 1) X(LaneMin, "lane_min", 1) /* L: all lanes to one scalar     */ \
   X(LaneProd, "lane_prod", 1)                                                                                      \
   X(Cast, "cast", 1)      /* to `type`; `saturate` as in ONNX Cast to 8-bit floats                               */ \
-  X(Bitcast, "bitcast", 1) /* same width                                                                         */ \
+  X(Bitcast, "bitcast", 1) /* same width; in L of all lanes together: 4 x u8 as i32                                */ \
   X(Neg, "neg", 1) X(Abs, "abs", 1) X(Sign, "sign", 1) X(Not, "not", 1) /* Not: logical on bool, bitwise on ints */ \
   X(Floor, "floor", 1) X(Ceil, "ceil", 1) X(Trunc, "trunc", 1) X(RoundEven, "round_even", 1)                       \
   X(Sqrt, "sqrt", 1) X(Exp, "exp", 1) X(Log, "log", 1) X(Expm1, "expm1", 1) X(Log1p, "log1p", 1)                   \

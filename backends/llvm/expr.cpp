@@ -247,47 +247,55 @@ llvm::Value* Printer::dot4(llvm::Value* acc, llvm::Value* u, llvm::Value* s, int
     }
     return result;
   }
-  llvm::Value *x, *y;
-  llvm::Value* sum = nullptr;
-  if (target_.arch == Arch::X86_64 && target_.vector_bits >= 256 && lanes % 4 == 0) {
-    // Products of pairs in 16-bit lanes: pmaddwd gives 2n sums of two, the even and odd of which are added.
-    x = b_.CreateZExt(u, vec(b_.getInt16Ty(), 4 * lanes));
-    y = b_.CreateSExt(s, vec(b_.getInt16Ty(), 4 * lanes));
-    bool wide = target_.vector_bits == 512 && lanes % 8 == 0;
-    int step = wide ? 32 : 16;  // i16 lanes of one instruction
-    llvm::SmallVector<llvm::Value*, 8> pairs;
-    for (int i = 0; i < 4 * lanes; i += step) {
-      llvm::SmallVector<int, 64> pick(step);
-      for (int k = 0; k < step; ++k) pick[k] = i + k;
-      auto id = wide ? llvm::Intrinsic::x86_avx512_pmaddw_d_512 : llvm::Intrinsic::x86_avx2_pmadd_wd;
-      llvm::Value* p = b_.CreateIntrinsic(id, {}, {b_.CreateShuffleVector(x, pick), b_.CreateShuffleVector(y, pick)});
-      llvm::SmallVector<int, 64> even(step / 4), odd(step / 4);
-      for (int k = 0; k < step / 4; ++k) even[k] = 2 * k, odd[k] = 2 * k + 1;
-      pairs.push_back(b_.CreateAdd(b_.CreateShuffleVector(p, even), b_.CreateShuffleVector(p, odd)));
-    }
-    while (pairs.size() > 1) {
-      llvm::SmallVector<llvm::Value*, 8> next;
-      for (size_t i = 0; i + 1 < pairs.size(); i += 2) {
-        int n = llvm::cast<llvm::FixedVectorType>(pairs[i]->getType())->getNumElements();
-        llvm::SmallVector<int, 64> both(2 * n);
-        for (int k = 0; k < 2 * n; ++k) both[k] = k;
-        next.push_back(b_.CreateShuffleVector(pairs[i], pairs[i + 1], both));
-      }
-      if (pairs.size() % 2) return nullptr;
-      pairs = next;
-    }
-    sum = pairs[0];
-    return b_.CreateAdd(acc, sum);
+  // The even and the odd bytes of each lane in 16 bits: products of pairs need no shuffle then. LLVM shares the widened
+  // operands among the products of a tile.
+  auto* halves = vec(b_.getInt16Ty(), 2 * lanes);
+  auto widened = [&](llvm::Value* v, bool sign) {
+    llvm::Value* x = b_.CreateBitCast(v, halves);
+    if (!sign) return std::pair{b_.CreateAnd(x, splat(b_.getInt16(0xFF), 2 * lanes)), b_.CreateLShr(x, 8)};
+    return std::pair{b_.CreateAShr(b_.CreateShl(x, 8), 8), b_.CreateAShr(x, 8)};
+  };
+  auto [u_even, u_odd] = widened(u, false);
+  auto [s_even, s_odd] = widened(s, true);
+  if (target_.arch == Arch::X86_64 && lanes == native) {
+    auto pairs = [&](llvm::Value* x, llvm::Value* y) {
+      auto id = native == 16  ? llvm::Intrinsic::x86_avx512_pmaddw_d_512
+                : native == 8 ? llvm::Intrinsic::x86_avx2_pmadd_wd
+                              : llvm::Intrinsic::x86_sse2_pmadd_wd;
+      return b_.CreateIntrinsic(id, {}, {x, y});
+    };
+    return b_.CreateAdd(acc, b_.CreateAdd(pairs(u_even, s_even), pairs(u_odd, s_odd)));
   }
-  x = b_.CreateZExt(u, vec(b_.getInt32Ty(), 4 * lanes));
-  y = b_.CreateSExt(s, vec(b_.getInt32Ty(), 4 * lanes));
-  llvm::Value* product = b_.CreateMul(x, y);
-  for (int part = 0; part < 4; ++part) {
-    llvm::SmallVector<int, 64> pick(lanes);
-    for (int k = 0; k < lanes; ++k) pick[k] = 4 * k + part;
-    acc = b_.CreateAdd(acc, b_.CreateShuffleVector(product, pick));
+  // A product of two bytes fits into 16 bits.
+  for (llvm::Value* product : {b_.CreateMul(u_even, s_even), b_.CreateMul(u_odd, s_odd)}) {
+    llvm::Value* pair = b_.CreateBitCast(product, acc->getType());
+    acc = b_.CreateAdd(acc, b_.CreateAShr(b_.CreateShl(pair, 16), 16));
+    acc = b_.CreateAdd(acc, b_.CreateAShr(pair, 16));
   }
   return acc;
+}
+
+// i32(round_even(clamp(x, low, high))) with bounds that i32 holds: one conversion that rounds by itself. A NaN becomes the
+// lower bound on the way; where that is not 0 it is put right at the end. Null: another expression.
+llvm::Value* Printer::rounded(const ExprNode& n) {
+  if (n.type != DType::I32 || !n.args[0].is(Op::RoundEven) || n.args[0].type() != DType::F32) return nullptr;
+  auto bound = [](const Expr& e) -> const ExprNode* {
+    const Expr& c = e.is(Op::Splat) ? e->args[0] : e;
+    return c.is(Op::Const) && std::fabs(c->number) < 0x1p30 ? c.get() : nullptr;
+  };
+  const Expr& upper = n.args[0]->args[0];
+  if (!upper.is(Op::Min) || !bound(upper->args[1])) return nullptr;
+  const Expr& lower = upper->args[0];
+  if (!lower.is(Op::Max) || !bound(lower->args[1]) || bound(lower->args[1])->number > bound(upper->args[1])->number)
+    return nullptr;
+  llvm::Value* x = emit(lower->args[0]);
+  llvm::Value *low = emit(lower->args[1]), *high = emit(upper->args[1]);
+  llvm::Value* v = b_.CreateSelect(b_.CreateFCmpOGT(x, low), x, low);
+  v = b_.CreateSelect(b_.CreateFCmpOLT(v, high), v, high);
+  llvm::Type* type = value_type(DType::I32, n.lanes);
+  llvm::Value* r = b_.CreateIntrinsic(llvm::Intrinsic::lrint, {type, v->getType()}, {v});
+  if (bound(lower->args[1])->number == 0) return r;
+  return b_.CreateSelect(b_.CreateFCmpORD(x, x), r, llvm::Constant::getNullValue(type));
 }
 
 llvm::Value* Printer::emit_node(const ExprNode& n) {
@@ -322,7 +330,9 @@ llvm::Value* Printer::emit_node(const ExprNode& n) {
     case Op::LaneMax:
     case Op::LaneMin:
     case Op::LaneProd: return n.args[0].lanes() == 1 ? arg(0) : lane_reduce(n.op, arg(0), t, n.args[0].lanes());
-    case Op::Cast: return cast(arg(0), t, n.type, n.lanes);
+    case Op::Cast:
+      if (llvm::Value* r = rounded(n)) return r;
+      return cast(arg(0), t, n.type, n.lanes);
     case Op::Bitcast: return b_.CreateBitCast(arg(0), value_type(n.type, n.lanes));
     case Op::Neg: return soft ? nullptr : f ? b_.CreateFNeg(arg(0)) : b_.CreateNeg(arg(0));
     case Op::Abs:

@@ -86,6 +86,7 @@ class Printer {
   llvm::Value* compare(ScalarOp, llvm::Value* a, llvm::Value* b, DType);
   llvm::Function* string_equal();
   llvm::Value* lane_reduce(ScalarOp, llvm::Value* v, DType, int lanes);
+  llvm::Value* rounded(const ExprNode&);
   llvm::Value* dot4(llvm::Value* acc, llvm::Value* u, llvm::Value* s, int lanes);
   llvm::Value* splat(llvm::Value* v, int lanes) { return lanes == 1 ? v : b_.CreateVectorSplat(lanes, v); }
 

@@ -145,8 +145,15 @@ class Verifier {
         if (n.lanes != 1 || n.args[0].type() != n.type)
           return invalid("'{}' gives one scalar of its operand's type", name(n.op));
         return {};
+      case Op::Bitcast: {
+        const Expr& from = n.args[0];
+        auto width = [](DType t, int lanes) { return std::max(8, bits(t)) * lanes; };
+        if (width(from.type(), from.lanes()) != width(n.type, n.lanes))
+          return invalid("bits of {}x{} as {}x{}, expected the same width", name(from.type()), from.lanes(),
+                         name(n.type), n.lanes);
+        return {};
+      }
       case Op::Cast:
-      case Op::Bitcast:
       case Op::IsNaN:
       case Op::IsInf:
         if (n.args[0].lanes() != n.lanes) return invalid("'{}' changes the number of lanes", name(n.op));

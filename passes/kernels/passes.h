@@ -21,6 +21,11 @@ void remove_copies_and_dead(k::Program&);
 // y[i] = f(x[g(i)]), x[j] = h(j) -> y[i] = f(h(g(i))), where that costs less than storing x.
 void inline_maps(k::Program&);
 
+// Products of dequantised 8-bit values are summed as integers.
+Result<void> sum_integers(k::Program&);
+// Saturation and rounding to 8 bits in the fewest operations.
+Result<void> simplify_rounding(k::Program&);
+
 // f16 and bf16 values that stay inside of a program are kept as f32.
 void widen_half(k::Program&);
 // Refuses a program with an extent that is not known when its stage runs.
@@ -35,6 +40,9 @@ struct Uses {
   std::vector<bool> escapes;    // needed in memory: block outputs, operands of calls, scatters and control flow
 };
 Uses count_uses(const k::Program&);
+
+// The result of a map or reduction whose operands are all constants.
+Result<TensorRef> evaluate_stage(const k::Stage&, const k::Program&, const EvaluateOptions& = {});
 
 // sum over `reds` of a product of two reads (with casts) that is reused: MatMul, Gemm, convolution, Einsum.
 bool is_contraction(const k::Stage&);

@@ -10,11 +10,15 @@
 // was slower. Rows are split evenly into tiles, so that at most two kernels are needed (197 = 2x14 + 13x13); a row
 // count that only the run knows gets tiles of MR and smaller ones for the rest. B of up to half the L2 stays there while
 // the tiles pass over it; a larger one is passed over once, panel by panel.
+//
+// Sums of products of bytes (u8 that the run knows, i8 constants; passes/kernels/sum_integers.cpp makes them) take four
+// steps of the innermost reduced iterator at once: B is packed [N/NR][K/4][NR][4], one 32-bit load of A serves a whole row
+// of the tile, and Dot4 adds four products to each i32. The last step of an extent that four does not divide is the last
+// four elements, with zeros in B for those that were counted before; nothing past the end of A is read.
 #include "passes/schedule/contraction.h"
 
 #include <algorithm>
 
-#include "ir/ops/evaluate.h"
 #include "passes/kernels/passes.h"
 
 namespace ingot {
@@ -27,6 +31,7 @@ inline constexpr int64_t kPrefetchSteps = 16;  // K steps ahead of the packed pa
 inline constexpr int64_t kHeavyEpilogue = 24;  // scalar operations; beyond, the epilogue is a loop over the tile
 inline constexpr int64_t kPanelUnit = 16;  // columns; packed panels are multiples of a 512-bit vector of f32
 inline constexpr int64_t kWidestPanel = 32, kWidestFewRows = 64;  // columns of the tiles of AVX-512, see choose_tile
+inline constexpr int64_t kDot = 4;  // products of bytes that one instruction adds up
 inline constexpr double kWorthBounding = 0.04;  // of a window's taps lie in the border: these are left out
 inline constexpr double kGrainFlops = 2e6;  // of a work range that is worth a thread
 
@@ -73,6 +78,8 @@ class Contraction {
     if (type_ != DType::F32 && type_ != DType::F64 && type_ != DType::I32) return None{};
     lanes_ = facts_.vector_bytes / (bits(type_) / 8);
     if (!find_operands() || !find_roles()) return None{};
+    dots_ = is_sum_of_bytes();
+    packed_type_ = dots_ ? DType::I8 : type_;
     choose_tile();
     if (constant_b_) {
       TRY(pack_constant());
@@ -321,6 +328,14 @@ class Contraction {
     return true;
   }
 
+  bool is_sum_of_bytes() const {
+    if (type_ != DType::I32 || !constant_b_ || nest_.reds.empty() || !nest_.reds.back().extent.is_constant())
+      return false;
+    const ExprNode& a = *only_load(nest_.body[0]);
+    return a.type == DType::U8 && b_expr_.is(ScalarOp::Cast) && b_expr_->args[0].type() == DType::I8 &&
+           affine_in(a.dim, nest_.reds.back().symbol).has_value();
+  }
+
   void choose_tile() {
     int64_t rows = elements(rows_).constant().value_or(kDimMax);
     bool many_registers = facts_.vector_registers >= 32;
@@ -331,11 +346,13 @@ class Contraction {
     } else {
       vectors_ = 2, tile_rows_ = 6;
     }
+    // Without the instruction its operands are widened in registers.
+    if (dots_ && !facts_.dot4 && rows > 4) tile_rows_ = many_registers ? (lanes_ >= 8 ? 12 : 6) : 4;
     if (column_.extent.is_constant()) {
       int64_t needed = (column_.extent.value() + lanes_ - 1) / lanes_;
       if (needed < vectors_) {
         vectors_ = needed;
-        if (vectors_ == 1 && rows > 4) tile_rows_ = many_registers ? 16 : 8;
+        if (vectors_ == 1 && rows > 4 && (!dots_ || facts_.dot4)) tile_rows_ = many_registers ? 16 : 8;
       }
     }
     columns_per_panel_ = vectors_ * lanes_;
@@ -369,17 +386,38 @@ class Contraction {
     Dim panels = ceildiv(column_.extent, packed_width_);
     k::Iter panel{Dim::iterator("panel", panels), panels};
     s.iters.push_back(panel);
-    for (const k::Iter& it : nest_.reds) add(it);
+    const k::Iter* innermost = dots_ ? &nest_.reds.back() : nullptr;
+    for (const k::Iter& it : nest_.reds) {
+      if (&it != innermost) add(it);
+    }
+    if (dots_) {
+      const Dim groups = ceildiv(innermost->extent, kDot);
+      s.iters.push_back({Dim::iterator("group", groups), groups});
+    }
+    const size_t at_group = s.iters.size() - 1;
     k::Iter lane{Dim::iterator("lane", packed_width_), Dim(packed_width_)};
     s.iters.push_back(lane);
     Dim column = Dim(panel.symbol) * packed_width_ + Dim(lane.symbol);
     // Lanes past the last column repeat it: they are computed and not stored.
     if (!known_divisible(column_.extent, packed_width_)) column = min(column, column_.extent - 1);
     to.insert_or_assign(column_.symbol->id, column);
-    s.body = {ex::cast(substitute(body, to), type_)};
+    if (dots_) {
+      // Element k of the last group is counted in the one before, or past the end of a short extent: it is 0.
+      k::Iter part{Dim::iterator("part", kDot), Dim(kDot)};
+      s.iters.push_back(part);
+      const int64_t extent = innermost->extent.value();
+      const Dim first = Dim(s.iters[at_group].symbol) * kDot;
+      const Dim k = extent < kDot ? min(Dim(part.symbol), extent - 1) : min(first, extent - kDot) + Dim(part.symbol);
+      to.insert_or_assign(innermost->symbol->id, k);
+      Expr counts = extent < kDot ? ex::binary(ScalarOp::Lt, ex::index(part.symbol), ex::index(extent))
+                                  : ex::binary(ScalarOp::Ge, ex::index(k), ex::index(first));
+      s.body = {ex::select(counts, substitute(body->args[0], to), ex::integer(DType::I8, 0))};
+    } else {
+      s.body = {ex::cast(substitute(body, to), type_)};
+    }
     k::Value packed;
     packed.name = "packed";
-    TensorType t{type_, {}};
+    TensorType t{packed_type_, {}};
     for (const k::Iter& it : s.iters) t.dims.push_back(it.extent);
     packed.type = Type::of(t);
     packed_ = p_.add(std::move(packed));
@@ -391,25 +429,7 @@ class Contraction {
 
   Result<void> pack_constant() {
     k::Stage s = packing_stage(nest_.extra[0]);
-    k::Program pack;
-    // The packing program sees the constants it reads under their own ids.
-    std::map<int64_t, int64_t> ids;
-    Expr body = rewrite(s.body[0], [&](const ExprNode& n) {
-      if (n.op != ScalarOp::Read) return Expr();
-      auto [it, fresh] = ids.try_emplace(n.id, 0);
-      if (fresh) it->second = pack.add(p_.values[static_cast<size_t>(n.id)]);
-      ExprNode copy = n;
-      copy.id = it->second;
-      return make(std::move(copy));
-    });
-    k::Value out = p_.values[static_cast<size_t>(packed_)];
-    int id = pack.add(out);
-    s.body = {body};
-    s.results = {id};
-    pack.body.stages.push_back(std::move(s));
-    pack.body.outputs = {id};
-    std::vector<HostValue> made = TRY(run_program(pack, {}));
-    p_.values[static_cast<size_t>(packed_)].constant = made[0].tensor;
+    p_.values[static_cast<size_t>(packed_)].constant = TRY(evaluate_stage(s, p_));
     return {};
   }
 
@@ -475,7 +495,7 @@ class Contraction {
       tile = Dim::iterator("tile", tiles);
     }
     Dim k_total = elements(nest_.reds);
-    int64_t b_bytes = (k_total * column_.extent).constant().value_or(0) * (bits(type_) / 8);
+    int64_t b_bytes = (k_total * column_.extent).constant().value_or(0) * (bits(packed_type_) / 8);
     bool panel_outer = b_bytes > facts_.l2_bytes / 2;
     std::vector<k::Iter> grid;
     for (const Role& r : batch_) grid.push_back(r.iter);
@@ -554,9 +574,9 @@ class Contraction {
       }
     }
     std::string what = rows_.size() >= 2 || nest_.reds.size() >= 2 ? "conv" : "matmul";
-    Launch l = b.finish(
-        fmt::format("{}{}_{}_{}x{}", what, epilogue_ ? "_fused" : "", name(type_), tile_rows_, columns_per_panel_),
-        item, items);
+    Launch l = b.finish(fmt::format("{}{}_{}_{}x{}", what, epilogue_ ? "_fused" : "", dots_ ? "u8" : name(type_),
+                                    tile_rows_, columns_per_panel_),
+                        item, items);
     Dim flops = elements(nest_.iters) * k_total * 2;
     l.kernel.flops = flops;
     l.kernel.bytes = bytes_of(l.values, storages_);
@@ -577,6 +597,31 @@ class Contraction {
     n.dim = offset;
     n.lanes = lanes;
     if (mask) n.args = {mask};
+    return make(std::move(n));
+  }
+
+  // Four elements of A from `at` on (fewer of a short extent) in each lane: one 32-bit load where they are neighbours.
+  Expr four(int64_t buffer, const Dim& address, const Dim& at) {
+    const k::Iter& it = nest_.reds.back();
+    const Dim stride = affine_in(address, it.symbol)->coefficient;
+    const int64_t count = std::min(it.extent.value(), kDot);
+    Expr word;
+    if (stride.is(1) && count == kDot) {
+      word = bitcast(load(buffer, DType::U8, at, kDot), DType::I32, 1);
+    } else {
+      for (int64_t k = 0; k < count; ++k) {
+        Expr byte = cast_to(load(buffer, DType::U8, at + stride * k, 1), DType::I32);
+        if (k > 0) byte = ex::binary(ScalarOp::Shl, byte, ex::integer(DType::I32, 8 * k));
+        word = word ? ex::binary(ScalarOp::Or, word, byte) : byte;
+      }
+    }
+    return bitcast(splat(word), DType::U8, lanes_ * kDot);
+  }
+
+  static Expr bitcast(Expr e, DType t, int64_t lanes) {
+    ExprNode n{ScalarOp::Bitcast, t};
+    n.lanes = static_cast<int>(lanes);
+    n.args = {std::move(e)};
     return make(std::move(n));
   }
 
@@ -664,7 +709,8 @@ class Contraction {
     DType a_type = b.storage(static_cast<int>(a.id)).dtype;
     Dim column = Dim(panel_symbol_) * columns_per_panel_;
     bool packed = constant_b_ || !b_contiguous_;
-    auto step = [&](const Substitution& at) {
+    // `at`: the reduced iterators; `group`: the step of four products that they begin.
+    auto step = [&](const Substitution& at, const Dim& group = {}) {
       std::vector<Expr> w;
       for (int64_t j = 0; j < vectors; ++j) {
         Expr value;
@@ -677,13 +723,15 @@ class Contraction {
           int64_t parts = packed_width_ / columns_per_panel_;
           index.push_back(floordiv(Dim(panel_symbol_), parts));
           for (const k::Iter& it : nest_.reds) index.push_back(substitute(Dim(it.symbol), at));
+          if (dots_) index.back() = group;
           index.push_back(mod(Dim(panel_symbol_), parts) * columns_per_panel_ + j * lanes_);
+          if (dots_) index.push_back(0);
           int64_t buffer = b.buffer(packed_);
           Dim offset = s.offset(index);
-          value = load(buffer, type_, offset, lanes_);
+          value = load(buffer, packed_type_, offset, dots_ ? lanes_ * kDot : lanes_);
           l::Stmt ahead{l::StmtKind::Prefetch};
           ahead.id = buffer;
-          ahead.offset = offset + kPrefetchSteps * packed_width_;
+          ahead.offset = offset + kPrefetchSteps * packed_width_ * (dots_ ? kDot : 1);
           b.emit(std::move(ahead));
         } else {
           const ExprNode& n = *only_load(b_expr_);
@@ -691,15 +739,22 @@ class Contraction {
           Expr mask = tail ? column_mask(column + j * lanes_) : Expr();
           value = cast_to(load(b.buffer(static_cast<int>(n.id)), n.type, offset, lanes_, mask), type_);
         }
-        w.push_back(KernelBuilder::local(b.declare(type_, lanes_, value), type_, lanes_));
+        w.push_back(KernelBuilder::local(b.declare(value.type(), value.lanes(), value), value.type(), value.lanes()));
       }
       for (int64_t r = 0; r < rows; ++r) {
         Dim offset = substitute(substitute(a.dim, row_at(r / v.inner, r % v.inner)), at);
-        Expr x = splat(cast_to(load(a_buffer, a_type, offset, 1), type_));
-        Expr xi = KernelBuilder::local(b.declare(type_, lanes_, x), type_, lanes_);
+        Expr x = dots_ ? four(a_buffer, a.dim, offset) : splat(cast_to(load(a_buffer, a_type, offset, 1), type_));
+        Expr xi = KernelBuilder::local(b.declare(x.type(), x.lanes(), x), x.type(), x.lanes());
         for (int64_t j = 0; j < vectors; ++j) {
           int64_t id = acc[static_cast<size_t>(r * vectors + j)];
           Expr old = KernelBuilder::local(id, type_, lanes_);
+          if (dots_) {
+            ExprNode dot{ScalarOp::Dot4, type_};
+            dot.lanes = lanes_;
+            dot.args = {old, xi, w[static_cast<size_t>(j)]};
+            b.set(id, make(std::move(dot)));
+            continue;
+          }
           ExprNode product{ScalarOp::Mul, type_};
           product.lanes = lanes_;
           product.args = {xi, w[static_cast<size_t>(j)]};
@@ -716,6 +771,21 @@ class Contraction {
       if (k + 1 < nest_.reds.size()) {
         auto [begin, end] = taps_inside(it, v);
         b.loop(it.symbol, begin, end, 1, [&] { reduction(k + 1); });
+        return;
+      }
+      if (dots_) {
+        const int64_t extent = it.extent.value(), whole = extent / kDot;
+        auto group = [&](const Dim& g) { step({{it.symbol->id, g * kDot}}, g); };
+        if (whole <= kUnrolledWhole) {
+          for (int64_t g = 0; g < whole; ++g) group(g);
+        } else {
+          Symbol g = Dim::iterator("g", Dim(whole));
+          b.loop(g, 0, whole / kUnroll * kUnroll, kUnroll, [&] {
+            for (int64_t u = 0; u < kUnroll; ++u) group(Dim(g) + u);
+          });
+          for (int64_t u = whole / kUnroll * kUnroll; u < whole; ++u) group(u);
+        }
+        if (extent % kDot != 0) step({{it.symbol->id, std::max<int64_t>(extent - kDot, 0)}}, whole);
         return;
       }
       if (it.extent.is_constant() && it.extent.value() <= kUnrolledWhole) {
@@ -787,7 +857,8 @@ class Contraction {
   k::Program& p_;
   Storages& storages_;
   const TargetFacts& facts_;
-  DType type_ = DType::F32;
+  DType type_ = DType::F32, packed_type_ = DType::F32;
+  bool dots_ = false;  // by fours, of bytes
   int64_t lanes_ = 1;
   Nest nest_;  // body: {A, [B unless constant]}; extra: {B as reads, [epilogue]}
   int result_ = -1;
