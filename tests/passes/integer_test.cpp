@@ -1,0 +1,296 @@
+// Quantised products: what sum-integers and simplify-rounding rewrite, and what they must not; and the numbers of every
+// target over shapes that bytes taken by fours do not divide, zero points on both sides, and operands at their extremes.
+#include <gtest/gtest.h>
+
+#include <random>
+
+#include "ir/kernel/parse.h"
+#include "ir/ops/interpreter.h"
+#include "passes/kernels/passes.h"
+#include "tests/passes/compiled.h"
+
+namespace ingot::test {
+namespace {
+
+std::string rewritten(Result<void> (*pass)(k::Program&), const std::string& text) {
+  auto p = k::parse_program(text);
+  EXPECT_TRUE(p) << (p ? "" : p.error().message) << "\n" << text;
+  if (!p) return "";
+  EXPECT_EQ(k::str(*p), text) << "the input is not in the printed form";
+  auto done = pass(*p);
+  EXPECT_TRUE(done) << (done ? "" : done.error().message);
+  auto ok = k::verify(*p);
+  EXPECT_TRUE(ok) << (ok ? "" : ok.error().message);
+  return k::str(*p);
+}
+
+// ---- sum-integers ----
+
+// The zero point of the input becomes a constant per column; the scales become one.
+TEST(SumIntegers, ADequantisedProductIsASumOfBytes) {
+  EXPECT_EQ(rewritten(sum_integers, R"(kernels g {
+  input %q: u8[2, 3]
+  constant %w: i8[2, 3] dense<[1, 2, 3, -4, 5, -6]>
+  %a: f32[2, 3] = map (i0, i1): f32(i32(%q[i0, i1]) - 7) * 0.5
+  %b: f32[2, 3] = map (i0, i1): f32(i32(%w[i0, i1])) * 0.25
+  %y: f32[2, 2] = reduce sum (i0, i1) over (r0 < 3): %a[i0, r0] * %b[i1, r0]
+  output %y
+}
+)"),
+            R"(kernels g {
+  input %q: u8[2, 3]
+  constant %w: i8[2, 3] dense<[1, 2, 3, -4, 5, -6]>
+  constant %zero_point: i32[2] dense<[-42, 35]>
+  %y.sum: i32[2, 2] = reduce sum (i0, i1) over (r0 < 3): i32(%q[i0, r0]) * i32(%w[i1, r0])
+  %y: f32[2, 2] = map (i0, i1): f32(%y.sum[i0, i1] + %zero_point[i1]) * 0.125
+  output %y
+}
+)");
+}
+
+// Outside is 0.0: the zero point.
+TEST(SumIntegers, PaddingIsTheZeroPoint) {
+  std::string text = rewritten(sum_integers, R"(kernels g {
+  input %q: u8[8]
+  constant %w: i8[3] dense<[1, 2, 3]>
+  %a: f32[8] = map (i0): f32(i32(%q[i0]) - 7) * 0.5
+  %b: f32[3] = map (i0): f32(i32(%w[i0])) * 0.25
+  %y: f32[8] = reduce sum (i0) over (r0 < 3): %a[i0 + r0 - 1 | 0.0] * %b[r0]
+  output %y
+}
+)");
+  EXPECT_NE(text.find("i32(%q[i0 + r0 - 1 | 7]) * i32(%w[r0])"), std::string::npos) << text;
+}
+
+// u8 weights around 128 fit into i8; those that do not keep a zero point, which takes the sums of the rows.
+TEST(SumIntegers, UnsignedWeights) {
+  auto with = [](const std::string& zero) {
+    return rewritten(sum_integers, R"(kernels g {
+  input %q: u8[2, 3]
+  constant %w: u8[3] dense<[0, 128, 255]>
+  %y: i32[2] = reduce sum (i0) over (r0 < 3): i32(%q[i0, r0]) * (i32(%w[r0]) - )" +
+                                       zero + R"()
+  output %y
+}
+)");
+  };
+  std::string fits = with("128"), shifted = with("3");
+  EXPECT_NE(fits.find("constant %w.i8: i8[3] dense<[-128, 0, 127]>"), std::string::npos) << fits;
+  EXPECT_EQ(fits.find("row_sum"), std::string::npos) << fits;
+  EXPECT_NE(shifted.find("constant %w.i8: i8[3] dense<[-128, 0, 127]>"), std::string::npos) << shifted;
+  EXPECT_NE(shifted.find("%y.row_sum: i32[2] = reduce sum"), std::string::npos) << shifted;
+}
+
+// Signed activations are stored 128 higher, for all their readers.
+TEST(SumIntegers, SignedActivations) {
+  std::string text = rewritten(sum_integers, R"(kernels g {
+  input %x: f32[2, 3]
+  constant %w: i8[3] dense<[1, 2, 3]>
+  %q: i8[2, 3] = map (i0, i1): i8(%x[i0, i1])
+  %y: i32[2] = reduce sum (i0) over (r0 < 3): i32(%q[i0, r0]) * i32(%w[r0])
+  %z: i32[2, 3] = map (i0, i1): i32(%q[i0, i1])
+  output %y, %z
+}
+)");
+  EXPECT_NE(text.find("%q.u8: u8[2, 3] = map (i, i_1): u8(i32(%q[i, i_1]) + 128)"), std::string::npos) << text;
+  EXPECT_NE(text.find("i32(%q.u8[i0, r0]) * i32(%w[r0])"), std::string::npos) << text;
+  EXPECT_NE(text.find("i32(i8(i32(%q.u8[i0, i1]) - 128))"), std::string::npos) << text;
+}
+
+TEST(SumIntegers, OthersStay) {
+  for (const char* text : {// A scale per reduced element cannot leave the sum.
+                           R"(kernels g {
+  input %q: u8[2, 3]
+  constant %w: i8[3] dense<[1, 2, 3]>
+  constant %s: f32[3] dense<[0.5, 1.0, 2.0]>
+  %a: f32[2, 3] = map (i0, i1): f32(i32(%q[i0, i1])) * %s[i1]
+  %b: f32[3] = map (i0): f32(i32(%w[i0])) * 0.25
+  %y: f32[2] = reduce sum (i0) over (r0 < 3): %a[i0, r0] * %b[r0]
+  output %y
+}
+)",
+                           // The sum could leave i32, which f32 does not.
+                           R"(kernels g {
+  input %q: u8[40000]
+  input %x: f32[40000]
+  constant %w: i8[1] dense<[1]>
+  %a: f32[40000] = map (i0): f32(i32(%q[i0])) * 0.5
+  %b: f32[1] = map (i0): f32(i32(%w[i0])) * 0.25
+  %y: f32[] = reduce sum () over (r0 < 40000): %a[r0] * %b[0]
+  output %y
+}
+)",
+                           // Both operands are known only when run.
+                           R"(kernels g {
+  input %q: u8[2, 3]
+  input %w: i8[3]
+  %y: i32[2] = reduce sum (i0) over (r0 < 3): i32(%q[i0, r0]) * i32(%w[r0])
+  output %y
+}
+)",
+                           // Outside is not the zero point.
+                           R"(kernels g {
+  input %q: u8[8]
+  constant %w: i8[3] dense<[1, 2, 3]>
+  %a: f32[8] = map (i0): f32(i32(%q[i0]) - 7) * 0.5
+  %b: f32[3] = map (i0): f32(i32(%w[i0])) * 0.25
+  %y: f32[8] = reduce sum (i0) over (r0 < 3): %a[i0 + r0 - 1 | 1.0] * %b[r0]
+  output %y
+}
+)"})
+    EXPECT_EQ(rewritten(sum_integers, text), text);
+}
+
+// ---- simplify-rounding ----
+
+TEST(SimplifyRounding, OneClampAndNoDivisionAfterASum) {
+  EXPECT_EQ(rewritten(simplify_rounding, R"(kernels g {
+  input %s: i32[4]
+  constant %b: f32[4] dense<[1.0, 2.0, 4.0, 8.0]>
+  %y: u8[4] = map (i0): u8(min(max(i32(min(max(round_even(max((f32(%s[i0]) * 0.5) + %b[i0], 0.0) / 4.0), -1000000000.0), 1000000000.0)) + 3, 0), 255))
+  output %y
+}
+)"),
+            R"(kernels g {
+  input %s: i32[4]
+  constant %b: f32[4] dense<[0.25, 0.5, 1.0, 2.0]>
+  %y: u8[4] = map (i0): u8(i32(round_even(min(max((f32(%s[i0]) * 0.125) + %b[i0], 0.0), 252.0))) + 3)
+  output %y
+}
+)");
+}
+
+// What no sum of integers made keeps its division; casts that can change a value stay.
+TEST(SimplifyRounding, OthersStay) {
+  for (const char* text : {R"(kernels g {
+  input %x: f32[4]
+  %y: f32[4] = map (i0): max(%x[i0], 0.0) / 3.0
+  output %y
+}
+)",
+                           R"(kernels g {
+  input %x: i32[4]
+  %y: i32[4] = map (i0): i32(u8(%x[i0] + 1))
+  output %y
+}
+)"})
+    EXPECT_EQ(rewritten(simplify_rounding, text), text);
+}
+
+// ---- numbers ----
+
+std::mt19937 generator(uint32_t seed) { return std::mt19937(seed); }
+
+TensorRef bytes_of(DType t, std::vector<int64_t> dims, std::mt19937& random, bool extreme) {
+  auto data = TensorData::make(t, std::move(dims));
+  for (int64_t k = 0; k < data->elements(); ++k)
+    data->mutable_bytes()[k] = extreme ? (t == DType::U8 ? 255 : 128) : static_cast<uint8_t>(random() >> 11);
+  return data;
+}
+
+std::string constant(const std::string& name, const TensorData& t) {
+  std::string s = fmt::format("  %{} = constant {} hex<\"", name, t.type().str());
+  for (int64_t k = 0; k < t.size_bytes; ++k) s += fmt::format("{:02x}", t.bytes[k]);
+  return s + "\">\n";
+}
+
+// The reference is the graph, node by node: no pass has seen it. Integers are equal, floats nearly.
+void check(const std::string& text, const std::vector<HostValue>& inputs) {
+  auto reference = parse_graph(text);
+  ASSERT_TRUE(reference) << reference.error().message << "\n" << text;
+  auto expected = Interpreter().run(*reference, inputs);
+  ASSERT_TRUE(expected) << expected.error().message << "\n" << text;
+  std::vector<std::string> targets = runnable_targets();
+  if ((find_target("x86-64-v4")->needs & ~host_cpu_features()) == 0) targets.emplace_back("x86-64-v4");
+  for (const std::string& target : targets) {
+    auto got = compile_and_run(*parse_graph(text), target, inputs);
+    ASSERT_TRUE(got) << target << ": " << got.error().message << "\n" << text;
+    EXPECT_EQ(difference(*(*got)[0].tensor, *(*expected)[0].tensor, 1e-6), "") << target << "\n" << text.substr(0, 400);
+  }
+}
+
+struct Signs {
+  DType a, b;
+  int64_t a_zero, b_zero;
+};
+const Signs kSigns[] = {{DType::U8, DType::I8, 0, 0},     {DType::U8, DType::I8, 113, 0},
+                        {DType::I8, DType::I8, -5, 0},    {DType::U8, DType::U8, 7, 128},
+                        {DType::U8, DType::U8, 200, 3},   {DType::I8, DType::U8, -128, 255},
+                        {DType::I8, DType::I8, 127, -100}};
+
+TEST(QuantizedProducts, Matrices) {
+  uint32_t seed = 1;
+  const int64_t shapes[][3] = {{1, 1, 3}, {1, 37, 70}, {5, 3, 16}, {17, 4, 33}, {30, 65, 20}, {3, 130, 5}};
+  for (size_t i = 0; i < std::size(kSigns); ++i) {
+    const Signs& s = kSigns[i];
+    for (size_t j = i % 2; j < std::size(shapes); j += 2) {
+      const auto& [m, k, n] = shapes[j];
+      for (bool extreme : {false, true}) {
+        if (extreme && k != 65) continue;
+        std::mt19937 random = generator(seed++);
+        TensorRef a = bytes_of(s.a, {m, k}, random, extreme), b = bytes_of(s.b, {k, n}, random, extreme);
+        std::string at = std::string(name(s.a)), bt = std::string(name(s.b));
+        std::string constants =
+            constant("b", *b) + fmt::format("  %az = constant {}[] dense<[{}]>\n  %bz = constant {}[] dense<[{}]>\n",
+                                            at, s.a_zero, bt, s.b_zero);
+        std::string head = fmt::format("graph g(%a: {}[{}, {}]) -> (%y) {{\n", at, m, k);
+        check(head + constants + "  %y = mat_mul_integer %a, %b, %az, %bz\n}\n", {HostValue::of(a)});
+        std::string scales = "  %as = constant f32[] dense<[0.0123]>\n  %bs = constant f32[] dense<[0.25]>\n";
+        check(
+            head + constants + scales +
+                "  %x = dequantize_linear %a, %as, %az\n  %w = dequantize_linear %b, %bs, %bz\n  %y = mat_mul %x, %w\n}\n",
+            {HostValue::of(a)});
+      }
+    }
+  }
+}
+
+struct ConvCase {
+  int64_t channels, size, outputs, kernel, stride, pad, group;
+};
+
+TEST(QuantizedProducts, Convolutions) {
+  uint32_t seed = 100;
+  const ConvCase cases[] = {{3, 11, 8, 3, 2, 1, 1},  {5, 6, 19, 1, 1, 0, 1}, {6, 7, 40, 3, 1, 1, 1},
+                            {16, 5, 33, 3, 1, 1, 1}, {8, 9, 8, 3, 1, 1, 8},  {12, 6, 20, 3, 1, 1, 2},
+                            {1, 12, 6, 5, 1, 2, 1}};
+  for (size_t i = 0; i < std::size(kSigns); ++i) {
+    const Signs& s = kSigns[i];
+    for (size_t j = i % 2; j < std::size(cases); j += 2) {
+      const ConvCase& c = cases[j];
+      std::mt19937 random = generator(seed++);
+      bool extreme = seed % 5 == 0;
+      TensorRef a = bytes_of(s.a, {2, c.channels, c.size, c.size}, random, extreme);
+      TensorRef b = bytes_of(s.b, {c.outputs, c.channels / c.group, c.kernel, c.kernel}, random, extreme);
+      std::string at = std::string(name(s.a)), bt = std::string(name(s.b));
+      std::string scales, zeros, biases;
+      for (int64_t k = 0; k < c.outputs; ++k) {
+        scales += fmt::format("{}{:.4f}", k ? ", " : "", 0.001 * static_cast<double>(1 + k % 7));
+        biases += fmt::format("{}{}", k ? ", " : "", static_cast<int32_t>(random() % 2000) - 1000);
+        zeros += fmt::format("{}{}", k ? ", " : "", s.b_zero);
+      }
+      std::string constants =
+          constant("b", *b) +
+          fmt::format("  %az = constant {}[] dense<[{}]>\n  %bz = constant {}[{}] dense<[{}]>\n", at, s.a_zero, bt,
+                      c.outputs, zeros) +
+          fmt::format("  %as = constant f32[] dense<[0.02]>\n  %bs = constant f32[{}] dense<[{}]>\n", c.outputs,
+                      scales);
+      std::string attributes = fmt::format(" {{group = {}, pads = [{}, {}, {}, {}], strides = [{}, {}]}}\n}}\n",
+                                           c.group, c.pad, c.pad, c.pad, c.pad, c.stride, c.stride);
+      std::string head = fmt::format("graph g(%a: {}[2, {}, {}, {}]) -> (%y) {{\n", at, c.channels, c.size, c.size);
+      std::string out = fmt::format(
+          "  %ys = constant f32[] dense<[0.0375]>\n  %yz = constant {}[] dense<[3]>\n  %bias = constant i32[{}] dense<[{}]>\n",
+          at, c.outputs, biases);
+      check(head + constants + out + "  %y = qlinear_conv %a, %as, %az, %b, %bs, %bz, %ys, %yz, %bias" + attributes,
+            {HostValue::of(a)});
+      check(
+          head + constants +
+              "  %x = dequantize_linear %a, %as, %az\n  %w = dequantize_linear %b, %bs, %bz {axis = 0}\n  %y = conv %x, %w" +
+              attributes,
+          {HostValue::of(a)});
+    }
+  }
+}
+
+}  // namespace
+}  // namespace ingot::test
