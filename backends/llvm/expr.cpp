@@ -232,7 +232,7 @@ llvm::Value* Printer::dot4(llvm::Value* acc, llvm::Value* u, llvm::Value* s, int
       } else {
         // u = (u xor 128 as s8) + 128, and 128*w = -(-128*w).
         llvm::Value* top = splat(b_.getInt8(0x80), 4 * native);
-        auto types = llvm::ArrayRef<llvm::Type*>{a->getType(), x->getType()};
+        llvm::Type* types[] = {a->getType(), x->getType()};
         llvm::Value* shift = b_.CreateIntrinsic(llvm::Intrinsic::aarch64_neon_sdot, types,
                                                 {llvm::Constant::getNullValue(a->getType()), top, y});
         r = b_.CreateIntrinsic(llvm::Intrinsic::aarch64_neon_sdot, types, {a, b_.CreateXor(x, top), y});
