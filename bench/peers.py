@@ -31,7 +31,7 @@ ROOT = Path(__file__).resolve().parent.parent
 BLOCK_SECONDS = 0.15
 BLOCK_LEAST_RUNS = 3
 TIE = 0.07
-WRONG = 0.01  # of the largest value: a peer that is further off the unoptimised reference does not count
+WRONG = 0.05  # of the largest value: a peer that is further off the unoptimised reference does not count (8-bit models differ by 4 %)
 COMPILE_TIMEOUT_S = 600
 
 PEERS = ["onnxruntime", "openvino"]

@@ -153,7 +153,8 @@ class Contraction {
     }
     if (!only_load(nest_.body[0])) return false;
     if (!constant_b_ && !only_load(nest_.body[1])) return false;
-    split_divided();
+    split_divided(nest_, &Nest::iters, 2);
+    split_divided(nest_, &Nest::reds, 2);
     order_reduction();
     merge();
     return true;
@@ -173,39 +174,6 @@ class Contraction {
       if (n.op != ScalarOp::Read || n.id == reduce_.results[0]) return Expr();
       return flatten_reads(make(n), *epilogue_, storages_);
     });
-  }
-
-  // i -> hi*D + lo where an access contains i div D: grouped convolution, a flattened operand.
-  void split_divided() {
-    for (auto* list : {&nest_.iters, &nest_.reds}) {
-      for (size_t k = 0; k < list->size(); ++k) {
-        const k::Iter it = (*list)[k];
-        if (!it.extent.is_constant()) continue;
-        int64_t divisor = 0;
-        std::function<void(const Dim&)> look = [&](const Dim& d) {
-          for (const Dim::Term& t : d.terms()) {
-            for (const Dim::Atom& a : t.atoms) {
-              if (a.kind == Dim::AtomKind::Symbol) continue;
-              auto s = a.a.as_symbol();
-              if ((a.kind == Dim::AtomKind::FloorDiv || a.kind == Dim::AtomKind::Mod) && s &&
-                  (*s)->id == it.symbol->id && a.b.is_constant()) {
-                int64_t v = a.b.value();
-                if (v > 1 && v < it.extent.value() && it.extent.value() % v == 0) divisor = std::max(divisor, v);
-              }
-              look(a.a), look(a.b);
-            }
-          }
-        };
-        for_each_dim(nest_, [&](const Dim& d, bool) { look(d); });
-        if (divisor == 0) continue;
-        k::Iter hi{Dim::iterator(it.symbol->name + "o", it.extent.value() / divisor), it.extent.value() / divisor};
-        k::Iter lo{Dim::iterator(it.symbol->name, divisor), divisor};
-        substitute(nest_, {{it.symbol->id, Dim(hi.symbol) * divisor + Dim(lo.symbol)}});
-        (*list)[k] = lo;
-        list->insert(list->begin() + static_cast<long>(k), hi);
-        --k;
-      }
-    }
   }
 
   // Innermost: the reduced iterator that A walks in the smallest steps.

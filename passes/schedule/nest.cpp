@@ -111,6 +111,37 @@ void collapse(Nest& nest, size_t first) {
   merge_list(nest, &Nest::reds, 0);
 }
 
+void split_divided(Nest& nest, std::vector<k::Iter> Nest::* member, int64_t least) {
+  std::vector<k::Iter>& list = nest.*member;
+  for (size_t k = 0; k < list.size(); ++k) {
+    const k::Iter it = list[k];
+    if (!it.extent.is_constant()) continue;
+    int64_t divisor = 0;
+    std::function<void(const Dim&)> look = [&](const Dim& d) {
+      for (const Dim::Term& t : d.terms()) {
+        for (const Dim::Atom& a : t.atoms) {
+          if (a.kind == Dim::AtomKind::Symbol) continue;
+          auto s = a.a.as_symbol();
+          if ((a.kind == Dim::AtomKind::FloorDiv || a.kind == Dim::AtomKind::Mod) && s && (*s)->id == it.symbol->id &&
+              a.b.is_constant()) {
+            const int64_t v = a.b.value();
+            if (v >= least && v < it.extent.value() && it.extent.value() % v == 0) divisor = std::max(divisor, v);
+          }
+          look(a.a), look(a.b);
+        }
+      }
+    };
+    for_each_dim(nest, [&](const Dim& d, bool) { look(d); });
+    if (divisor == 0) continue;
+    k::Iter hi{Dim::iterator(it.symbol->name + "o", it.extent.value() / divisor), it.extent.value() / divisor};
+    k::Iter lo{Dim::iterator(it.symbol->name, divisor), divisor};
+    substitute(nest, {{it.symbol->id, Dim(hi.symbol) * divisor + Dim(lo.symbol)}});
+    list[k] = lo;
+    list.insert(list.begin() + static_cast<long>(k), hi);
+    --k;
+  }
+}
+
 Dim elements(const std::vector<k::Iter>& iters) {
   Dim d = 1;
   for (const k::Iter& it : iters) d *= it.extent;

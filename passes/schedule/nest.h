@@ -31,6 +31,8 @@ Expr flatten_reads(const Expr&, const k::Stage&, const Storages&);
 // Merges adjacent iterators from `first` on, and reduced ones.
 void collapse(Nest&, size_t first);
 void substitute(Nest&, const Substitution&);
+// i -> hi*D + lo where an access contains i div D (of at least `least`): a group, a shuffle, a flattened operand.
+void split_divided(Nest&, std::vector<k::Iter> Nest::* list, int64_t least);
 Dim elements(const std::vector<k::Iter>&);
 
 // Calls f for every Dim in the nest's body and results: offset of a plain load or store (true), anything else (false).

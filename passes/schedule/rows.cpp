@@ -20,6 +20,7 @@ inline constexpr int64_t kGrainCost = 40000;  // scalar operations that are wort
 inline constexpr int64_t kGuessedExtent = 128;  // of a symbolic dim, for costs
 inline constexpr int64_t kUnrolledReduction = 49;  // reduced elements that are unrolled: windows up to 7x7
 inline constexpr int64_t kSumBlock = 512;  // summands of one chain of additions of floats
+inline constexpr int64_t kLeastPart = 4;  // of an iterator that accesses divide: a vector of that many lanes
 inline constexpr int kRowAccumulators = 4;  // partial results of a row reduction, to hide the latency of an add
 inline constexpr int kWindowTile = 6;  // outputs of a window reduction that share the loads of weights
 
@@ -83,8 +84,9 @@ class Rows {
   void vector_loop(const Symbol& v, const Dim& begin, const Dim& end, int lanes,
                    const std::function<void(const Symbol&, int lanes, Expr mask)>& f) {
     Dim extent = end - begin;
-    if (auto n = extent.constant(); n && *n < lanes && !facts_.masked_memory) {
-      while (lanes > *n) lanes /= 2;
+    if (auto n = extent.constant(); n && *n < lanes) {
+      const bool power = (*n & (*n - 1)) == 0;  // fills a shorter vector
+      while (lanes > *n && (power || !facts_.masked_memory)) lanes /= 2;
       lanes = std::max(lanes, 1);
     }
     if (lanes == 1) {
@@ -521,6 +523,7 @@ Launch schedule_rows(const std::vector<Nest>& nests, size_t prefix, const k::Pro
 }
 
 Launch schedule_single(Nest n, const k::Program& p, const Storages& storages, const TargetFacts& facts) {
+  if (n.kind == k::StageKind::Map && facts.vector_bytes > 0) split_divided(n, &Nest::iters, kLeastPart);
   collapse(n, 0);
   if (facts.device == TargetFacts::Device::OpenCl) return schedule_rows({n}, n.iters.size(), p, storages, facts);
   if (n.kind == k::StageKind::Map && n.iters.size() == 1) {
