@@ -74,9 +74,9 @@ struct Block {
 // Loop: operands = [trip count i64[] or -1, condition bool[] or -1, carried...]
 //   blocks[0].params = [iteration i64[], condition bool[], carried...], outputs = [condition bool[], carried..., scanned...]
 //   results = [carried..., scanned (one more leading dim: the number of iterations)...]
-//   `symbols`, `carried_symbols`: extents that change from one iteration to the next start at symbol_init and take
-//   blocks[0].symbols after each iteration; inside the block they are named carried_symbols. The last of `symbols` is
-//   the number of iterations done, when there are scanned outputs.
+//   `symbols`, `carried_symbols`: extents that change from one iteration to the next start at symbol_init, take
+//   blocks[0].symbols after each, and are carried_symbols inside. Those of a scanned result must not change: that is
+//   checked. The last of `symbols` is the number of iterations done, when there are scanned outputs.
 struct Stage {
   StageKind kind = StageKind::Map;
   std::vector<Iter> iters;

@@ -224,8 +224,15 @@ Result<AxisSet> axis_set(Def& d, int input, int rank, bool all_when_empty) {
     for (size_t k = 0; k < flag.size(); ++k) set.flag[k] += flag[k];
   }
   for (const Dim& f : set.flag) TRY(d.require(less(f, 2), "an axis is named twice"));
+  set.flag = d.named(set.flag, 0, 1);
   return set;
 }
+
+bool AxisSet::known() const {
+  return std::all_of(flag.begin(), flag.end(), [](const Dim& f) { return f.is_constant(); });
+}
+
+Dims settled(Def& d, const AxisSet& axes, const Dims& dims) { return axes.known() ? dims : d.named(dims); }
 
 Dim AxisSet::kept_position(int k) const {
   Dim p = k;
@@ -268,7 +275,7 @@ Dims AxisChoice::put(Ix i, const Dim& v) const {
 
 Result<AxisChoice> axis_choice(Def& d, int input, int rank, int64_t otherwise) {
   Dim axis = d.has(input) ? TRY(integer_input(d, input, -rank, rank - 1)) : Dim(otherwise);
-  if (!axis.is_constant()) return AxisChoice{TRY(axis_flags(d, axis, rank)), std::nullopt};
+  if (!axis.is_constant()) return AxisChoice{d.named(TRY(axis_flags(d, axis, rank)), 0, 1), std::nullopt};
   int a = TRY(d.axis(axis.value(), rank));
   return AxisChoice{axis_set({a}, rank).flag, a};
 }

@@ -86,6 +86,7 @@ struct AxisSet {
   int count = 0;
   // The position of dim k among the dims that are not named.
   Dim kept_position(int k) const;
+  bool known() const;
 };
 // Input absent or empty: all dims, or none.
 Result<AxisSet> axis_set(Def& d, int input, int rank, bool all_when_empty);
@@ -93,6 +94,8 @@ AxisSet axis_set(const std::vector<int>& axes, int rank);
 // The dims that are not named, and back: the index in all dims, `named[k]` at those that are.
 Dims drop_axes(const AxisSet& axes, const Dims& dims);
 Dims restore_axes(const AxisSet& axes, Ix kept, Ix named);
+// Extents that were put together from flags: as symbols, where the flags are not known.
+Dims settled(Def& d, const AxisSet& axes, const Dims& dims);
 
 // A single axis: dims[axis], and a copy of `i` with `v` there.
 struct AxisChoice {

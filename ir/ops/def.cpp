@@ -298,7 +298,31 @@ Symbol Def::unknown_dim(int k, const Dim& bound) {
     std::string base = node_.outputs.empty() || !node_.outputs[0] ? std::string(node_.op()) : node_.outputs[0]->name;
     node_.symbols.push_back(Dim::iterator(fmt::format("{}_n{}", base, node_.symbols.size()), bound + 1));
   }
+  next_symbol_ = std::max(next_symbol_, k + 1);
   return node_.symbols[static_cast<size_t>(k)];
+}
+
+Dims Def::named(const Dims& values, int64_t lo, int64_t hi) {
+  Dims names = values;
+  k::Stage s;
+  s.kind = k::StageKind::Read;
+  s.node = origin_;
+  for (size_t k = 0; k < values.size(); ++k) {
+    if (values[k].is_constant()) continue;
+    auto index = static_cast<size_t>(next_symbol_++);
+    if (node_.symbols.size() <= index) {
+      std::string base = node_.outputs.empty() || !node_.outputs[0] ? std::string(node_.op()) : node_.outputs[0]->name;
+      node_.symbols.push_back(Dim::symbol(fmt::format("{}_n{}", base, index), std::max(lo, values[k].lower()),
+                                          std::min(hi, values[k].upper())));
+    }
+    s.symbols.push_back(node_.symbols[index]);
+    s.elements.push_back(static_cast<int64_t>(k));
+    names[k] = Dim(s.symbols.back());
+  }
+  if (s.symbols.empty()) return names;
+  s.operands = {dims_tensor(values).id()};
+  block_.stages.push_back(std::move(s));
+  return names;
 }
 
 Tensor Def::constant(TensorRef data) {

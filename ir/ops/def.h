@@ -125,6 +125,9 @@ class Def {
   int in_value(int i) const;             // the value id of an input of any type; -1 where absent
   // An extent decided at run time, at most `bound`; the k-th of this node, the same in every run of the definition.
   Symbol unknown_dim(int k, const Dim& bound);
+  // The values as symbols in [lo, hi], for expressions too long to multiply with each other: a stage computes them, and they
+  // are read from there when the model runs. Constants stay.
+  Dims named(const Dims& values, int64_t lo = 0, int64_t hi = kDimMax);
   Tensor constant(TensorRef data);
   Tensor dims_tensor(const Dims& values, DType = DType::I64);  // a 1-D tensor whose contents are dims
   // Fails the run unless the condition (a Dim that is 0 or not) holds; a condition known false fails here and now.
@@ -132,11 +135,11 @@ class Def {
 
   // Results, in order; a null Tensor for one that is absent.
   void out(Tensor t);
-  void out_value(int value_id);          // of any type
+  void out_value(int value_id);  // of any type
   const std::vector<int>& results() const { return results_; }
 
   // Conveniences that many definitions share.
-  Result<int> axis(int64_t axis, int rank) const;             // wraps a negative one, checks the range
+  Result<int> axis(int64_t axis, int rank) const;  // wraps a negative one, checks the range
   Result<Dims> broadcast_dims(const Dims& a, const Dims& b);  // of two shapes
 
   k::Program& program() { return program_; }
@@ -150,6 +153,7 @@ class Def {
   std::vector<int> input_ids_;
   std::vector<int> results_;
   int origin_;
+  int next_symbol_ = 0;  // of those that `named` takes: behind those of unknown_dim
 };
 
 // Builds nodes for a composite op; each new value is inferred at once, so its type can be asked for.
@@ -172,15 +176,15 @@ class Expand {
   Result<Value*> op(std::string_view name, std::vector<Value*> inputs, Attrs attrs = {});
   Result<std::vector<Value*>> op_n(std::string_view name, std::vector<Value*> inputs, int outputs, Attrs attrs = {});
   Value* scalar(DType, double);
-  Value* ints_constant(std::vector<int64_t> values);   // 1-D i64
+  Value* ints_constant(std::vector<int64_t> values);  // 1-D i64
   Value* constant(TensorRef);
   // A node with regions (if, loop): the body builds into a fresh region whose inputs have the given types.
   Result<std::vector<Value*>> loop(Value* trip_count, Value* condition, std::vector<Value*> carried, int scanned,
                                    const std::function<Result<std::vector<Value*>>(Expand& body, Value* iteration,
                                                                                    std::vector<Value*> carried)>&
                                        body);  // gives carried..., scanned...
-  Result<void> append(std::unique_ptr<Node> node);     // a node built by hand
-  void out(Value* v) { results_.push_back(v); }         // in order; null for one that is absent
+  Result<void> append(std::unique_ptr<Node> node);  // a node built by hand
+  void out(Value* v) { results_.push_back(v); }  // in order; null for one that is absent
   const std::vector<Value*>& results() const { return results_; }
   Graph& graph() { return graph_; }
 
@@ -191,9 +195,9 @@ class Expand {
   std::vector<Value*> results_;
 };
 
-const OpDef* find_op(std::string_view name);           // null: no such op
+const OpDef* find_op(std::string_view name);  // null: no such op
 std::span<const OpDef> all_ops();
-std::string nearest_op(std::string_view name);         // for messages
+std::string nearest_op(std::string_view name);  // for messages
 
 // Infers the types (and symbolic contents) of a node's outputs, and appends the node (a composite: what it expands to) to
 // the region.

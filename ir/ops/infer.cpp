@@ -1,7 +1,9 @@
 // Types and shapes of a graph, from the operators' definitions: the definition is run into a scratch program, and the types
 // of what it makes are the types of the node's outputs. Small integer tensors get their contents as dims in the same way
 // (symbolic.h), so that Shape -> Gather -> Concat -> Reshape gives dims and not fresh symbols.
+#include <algorithm>
 #include <cassert>
+#include <set>
 
 #include "ir/ops/def.h"
 #include "ir/ops/symbolic.h"
@@ -223,9 +225,33 @@ Result<void> splice(Graph& graph, Region& into, const Node& node, Region& region
   return {};
 }
 
-// Takes an If whose branch is known when compiling. Branches that give different ranks cannot be one value: exporters
-// write them where one side is meant to be dead (`if dim == 1: squeeze`), so the first is taken, and a check in the
-// compiled model says so when the condition does not hold. True: the node is dealt with.
+bool one_element(const Type& t) { return t.is_tensor() && t.tensor.is_static() && t.tensor.elements() == 1; }
+
+// Outputs of the second branch that have one element get the rank that the first branch gives them.
+Result<void> align_single_elements(Graph& graph, const Node& node, Region& yes, Region& no) {
+  for (size_t k = 0; k < yes.outputs.size(); ++k) {
+    const Type &to = yes.outputs[k]->type, &from = no.outputs[k]->type;
+    if (same_shape_of_type(to, from) || !one_element(to) || !one_element(from) || to.tensor.dtype != from.tensor.dtype)
+      continue;
+    auto shape = TensorData::make(DType::I64, {to.tensor.rank()});
+    std::fill_n(shape->mutable_as<int64_t>(), to.tensor.rank(), 1);
+    auto n = std::make_unique<Node>();
+    n->def = find_op("reshape");
+    n->name = node.name;
+    n->source = node.source;
+    n->inputs = {no.outputs[k], graph.new_constant(node.name + ".shape", shape)};
+    n->outputs = {graph.new_value(no.outputs[k]->name + ".aligned")};
+    n->outputs[0]->producer = n.get();
+    no.outputs[k] = n->outputs[0];
+    TRY(append_inferred(graph, no, std::move(n)));
+  }
+  return {};
+}
+
+// Takes an If whose branch is known when compiling. Branches that give different ranks cannot be one value, but for single
+// elements, which broadcast alike: these take the rank of the first branch. Exporters write others where one side is meant
+// to be dead (`if dim == 1: squeeze`), so the first is taken, and a check in the compiled model says so when the condition
+// does not hold. True: the node is dealt with.
 Result<bool> take_known_branch(Graph& graph, Region& into, Node& node) {
   if (node.regions.size() != 2) return invalid("got {} branches, expected 2", node.regions.size());
   if (auto branch = known_branch(*node.inputs[0])) {
@@ -237,6 +263,7 @@ Result<bool> take_known_branch(Graph& graph, Region& into, Node& node) {
   for (auto& r : node.regions) TRY(infer_region(graph, *r));
   Region &yes = *node.regions[0], &no = *node.regions[1];
   bool same = yes.outputs.size() == no.outputs.size();
+  if (same) TRY(align_single_elements(graph, node, yes, no));
   for (size_t k = 0; same && k < yes.outputs.size(); ++k)
     same = same_shape_of_type(yes.outputs[k]->type, no.outputs[k]->type);
   if (same || yes.outputs.size() != no.outputs.size()) return false;
@@ -280,6 +307,29 @@ Node& append_unary(std::vector<std::unique_ptr<Node>>& nodes, std::string_view o
   out->output_index = 0;
   nodes.push_back(std::move(n));
   return *nodes.back();
+}
+
+// The symbols that only an iteration of this loop knows.
+std::set<int64_t> inner_symbols(const Node& loop) {
+  std::set<int64_t> inner;
+  const Region& body = *loop.regions[0];
+  auto reads = [&](const Value* v) {
+    for (size_t k = 0; v && k < v->reads.size(); ++k) inner.insert(v->reads[k].second->id);
+  };
+  for (size_t k = 0; k < body.inputs.size(); ++k) {
+    reads(body.inputs[k]);
+    if (k < 2 || !body.inputs[k]->type.is_tensor() || !loop.inputs[k]->type.is_tensor()) continue;
+    std::map<int64_t, Symbol> inside, outside;
+    for (const Dim& d : body.inputs[k]->type.tensor.dims) collect_symbols(d, inside);
+    for (const Dim& d : loop.inputs[k]->type.tensor.dims) collect_symbols(d, outside);
+    for (auto& [id, s] : inside)
+      if (!outside.count(id)) inner.insert(id);
+  }
+  for_each_node(body, [&](const Node& n) {
+    for (const Symbol& s : n.symbols) inner.insert(s->id);
+    for (const Value* v : n.outputs) reads(v);
+  });
+  return inner;
 }
 
 // `after`: nodes to append behind the loop. A carried value may begin as an optional and be given as its element by the body:
@@ -347,6 +397,20 @@ Result<void> infer_loop(Graph& graph, Node& node, std::vector<std::unique_ptr<No
     node.outputs[k]->type = t;
   }
   if (scanned == 0) return {};
+  // Scanned elements whose extents only an iteration knows: the first one decides, the others are checked.
+  const std::set<int64_t> inner = inner_symbols(node);
+  std::vector<Type> elements;
+  for (size_t k = 0; k < scanned; ++k) {
+    elements.push_back(body.outputs[carried + 1 + k]->type);
+    if (!elements.back().is_tensor())
+      return unsupported("scanned output {} is {}, expected a tensor", k, elements.back().str());
+    for (Dim& d : elements.back().tensor.dims) {
+      std::map<int64_t, Symbol> used;
+      collect_symbols(d, used);
+      if (std::any_of(used.begin(), used.end(), [&](auto& s) { return inner.count(s.first) > 0; }))
+        d = Dim(node_symbol(node, next++, Dim(kDimMax)));
+    }
+  }
   // The number of iterations is the trip count where nothing else ends the loop.
   Value* cond_out = body.outputs[0];
   bool only_count = cond_out == body.inputs[1];
@@ -370,9 +434,7 @@ Result<void> infer_loop(Graph& graph, Node& node, std::vector<std::unique_ptr<No
     count = Dim(node_symbol(node, next, Dim(kDimMax)));
   }
   for (size_t k = 0; k < scanned; ++k) {
-    const Type& element = body.outputs[carried + 1 + k]->type;
-    if (!element.is_tensor()) return unsupported("scanned output {} is {}, expected a tensor", k, element.str());
-    Type t = element;
+    Type t = elements[k];
     t.tensor.dims.insert(t.tensor.dims.begin(), count);
     TRY(check_size(t));
     node.outputs[carried + k]->type = t;

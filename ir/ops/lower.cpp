@@ -119,6 +119,15 @@ class Lowering {
         b.symbols.push_back(body.outputs[k + 1]->type.tensor.dims[d]);
       }
     }
+    for (size_t k = carried; k < node.outputs.size(); ++k) {
+      const Dims &inside = body.outputs[k + 1]->type.tensor.dims, &outside = node.outputs[k]->type.tensor.dims;
+      for (size_t d = 0; d < inside.size(); ++d) {
+        if (known_equal(inside[d], outside[d + 1])) continue;
+        s.carried_symbols.push_back(Dim::symbol(node.outputs[k]->name + ".last"));
+        s.symbol_init.push_back(0);
+        b.symbols.push_back(inside[d]);
+      }
+    }
     for (Value* v : node.outputs) s.results.push_back(value(v));
     s.blocks.push_back(std::move(b));
     block.stages.push_back(std::move(s));

@@ -25,7 +25,7 @@ struct Reduction {
   }
 };
 
-Reduction make_reduction(const Dims& dims, AxisSet axes, bool keepdims) {
+Reduction make_reduction(Def& d, const Dims& dims, AxisSet axes, bool keepdims) {
   Reduction r{std::move(axes), keepdims, {}, {}};
   for (size_t k = 0; k < dims.size(); ++k) {
     const Dim& f = r.axes.flag[k];
@@ -33,13 +33,15 @@ Reduction make_reduction(const Dims& dims, AxisSet axes, bool keepdims) {
     if (keepdims) r.result.push_back(f + (1 - f) * dims[k]);
   }
   if (!keepdims) r.result = drop_axes(r.axes, dims);
+  r.result = settled(d, r.axes, r.result);
+  r.reduced = settled(d, r.axes, r.reduced);
   return r;
 }
 
 Result<Reduction> reduction(Def& d) {
   Tensor x = d.in(0);
   bool noop = d.i64("noop_with_empty_axes", 0);
-  return make_reduction(x.dims(), TRY(axis_set(d, 1, x.rank(), !noop)), d.i64("keepdims", 1));
+  return make_reduction(d, x.dims(), TRY(axis_set(d, 1, x.rank(), !noop)), d.i64("keepdims", 1));
 }
 
 // y = after(combine before(x)), in type `work`, converted to the type of x.
@@ -130,7 +132,7 @@ Result<void> arg_extreme(Def& d, Combiner first, Combiner last) {
   TRY(expect_arithmetic(d, 1));
   Tensor x = d.in(0);
   int axis = TRY(d.axis(d.i64("axis", 0), x.rank()));
-  Reduction r = make_reduction(x.dims(), axis_set({axis}, x.rank()), d.i64("keepdims", 1));
+  Reduction r = make_reduction(d, x.dims(), axis_set({axis}, x.rank()), d.i64("keepdims", 1));
   if (x.dim(axis).is(0)) return invalid("axis {} is empty, expected at least one element", axis);
   auto [value, index] = d.arg_reduce(d.i64("select_last_index", 0) ? last : first, r.result, r.reduced,
                                      [&](Ix i, Ix j) { return std::pair(x(r.at(i, j)), ex::index(j[0])); });

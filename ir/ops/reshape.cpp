@@ -113,7 +113,7 @@ Result<void> define_squeeze(Def& d) {
                   fmt::format("dimension {} has extent {}, expected 1", k, x.dim(k).str())));
   }
   Dims zeros(x.dims().size(), Dim(0));
-  d.out(d.map(drop_axes(axes, x.dims()), [&](Ix i) { return x(restore_axes(axes, i, zeros)); }));
+  d.out(d.map(settled(d, axes, drop_axes(axes, x.dims())), [&](Ix i) { return x(restore_axes(axes, i, zeros)); }));
   return {};
 }
 
@@ -127,7 +127,7 @@ Result<void> define_unsqueeze(Def& d) {
   if (rank > kMaxSymbolicElements) return limit_exceeded("got rank {}", rank);
   AxisSet axes = TRY(axis_set(d, 1, static_cast<int>(rank), false));
   Dims ones(static_cast<size_t>(rank), Dim(1));
-  d.out(d.map(restore_axes(axes, x.dims(), ones), [&](Ix i) { return x(drop_axes(axes, i)); }));
+  d.out(d.map(settled(d, axes, restore_axes(axes, x.dims(), ones)), [&](Ix i) { return x(drop_axes(axes, i)); }));
   return {};
 }
 

@@ -42,7 +42,8 @@ Result<void> define_dft(Def& d) {
   TRY(d.require(equal(axis.flag.back(), 0), "axis is the last one, expected another one"));
   int parts = TRY(parts_of(x, 0));
   bool inverse = d.i64("inverse", 0), onesided = d.i64("onesided", 0);
-  Dim extent = axis.extent(x.dims());
+  auto settled = [&](const Dims& dims) { return axis.known ? dims : d.named(dims); };
+  Dim extent = settled({axis.extent(x.dims())})[0];
   Dim n = d.has(1) ? TRY(integer_input(d, 1, 0)) : inverse && onesided ? (extent - 1) * 2 : extent;
   Dim half = floordiv(n, 2) + 1, summed = inverse && onesided ? half : n;
   DType t = compute_type(x.dtype());
@@ -55,6 +56,7 @@ Result<void> define_dft(Def& d) {
   };
   Dims dims = axis.put(x.dims(), onesided && !inverse ? half : n);
   dims.back() = inverse && onesided ? 1 : 2;
+  dims = settled(dims);
   Tensor y = d.reduce(Combiner::Sum, dims, {summed}, [&](Ix i, Ix r) {
     Dim turn = mod(axis.extent(i) * r[0], n);
     Expr e = part(i, r[0], 0) * w(turn, i.back(), 0);

@@ -803,6 +803,34 @@ class Host {
     return {};
   }
 
+  // In an iteration: the first one decides the extents of these scanned results.
+  Result<void> decide_late(const k::Stage& s, const std::vector<bool>& late, const std::vector<int>& results,
+                           const std::vector<int64_t>& extents, const Symbol& iteration) {
+    const k::Block& b = s.blocks[0];
+    l::Stmt first{l::StmtKind::If};
+    first.node = s.node;
+    first.expr = ex::binary(ScalarOp::Eq, ex::index(Dim(iteration)), ex::index(0));
+    TRY(inside(first.body, [&]() -> Result<void> {
+      for (size_t c = 0; c < late.size(); ++c) {
+        if (!late[c]) continue;
+        set(extents[c], ex::index(b.symbols[c]));
+        let(s.symbols[c], ex::index(b.symbols[c]));
+      }
+      for (int id : results) place(id);
+      return {};
+    }));
+    host_->push_back(std::move(first));
+    for (size_t c = 0; c < late.size(); ++c) {
+      if (!late[c]) continue;
+      let(s.symbols[c], KernelBuilder::local(extents[c], DType::I64, 1));
+      l::Stmt& same = emit(l::StmtKind::Require);
+      same.begin = equal(Dim(s.symbols[c]), b.symbols[c]);
+      same.code = INGOT_RUN_DIM;
+      same.args = {ex::index(b.symbols[c]), ex::index(Dim(s.symbols[c]))};
+    }
+    return {};
+  }
+
   Result<void> loop(const k::Stage& s) {
     const k::Block& b = s.blocks[0];
     size_t carried = s.operands.size() - 2, scanned = s.results.size() - carried;
@@ -831,6 +859,24 @@ class Host {
       if (s.operands[0] < 0) return unsupported("a Loop with scanned outputs has no trip count, expected one");
       let(s.symbols.back(), ex::index(max(Dim(trip), 0)));
     }
+    // Those whose extents the first iteration decides are placed there; without any iteration they are empty.
+    std::vector<bool> late(s.carried_symbols.size(), false);
+    std::vector<int> late_results;
+    for (size_t k = 0; k < scanned; ++k) {
+      const int id = s.results[carried + k];
+      bool decided = false;
+      for (size_t c = 0; c < late.size(); ++c) {
+        for (const Dim& d : value(id).tensor().dims) {
+          if (depends_on(d, s.symbols[c])) late[c] = decided = true;
+        }
+      }
+      if (decided) late_results.push_back(id);
+    }
+    auto let_late = [&] {
+      for (size_t c = 0; c < late.size(); ++c)
+        if (late[c]) let(s.symbols[c], KernelBuilder::local(extents[c], DType::I64, 1));
+    };
+    let_late();
     for (size_t k = 0; k < scanned; ++k) place(s.results[carried + k]);
     l::Stmt w{l::StmtKind::While};
     w.node = s.node;
@@ -853,6 +899,7 @@ class Host {
       TRY(block(b));
       node_ = s.node;
       set(going, host_load(b.outputs[0], 0));
+      if (!late_results.empty()) TRY(decide_late(s, late, late_results, extents, iteration));
       for (size_t k = 0; k < scanned; ++k) {
         int to = s.results[carried + k];
         copy(b.outputs[carried + 1 + k], to, Dim(iteration) * storage(to).strides[0]);

@@ -1,0 +1,145 @@
+// Shapes that only the contents of an input decide: axes given when the model runs, and what a loop collects.
+#include <gtest/gtest.h>
+
+#include <initializer_list>
+
+#include "ir/ops/host_value.h"
+#include "tools/driver/executable.h"
+
+namespace ingot::test {
+namespace {
+
+HostValue integers(std::vector<int64_t> values, bool scalar = false) {
+  auto t = TensorData::make(
+      DType::I64, scalar ? std::vector<int64_t>{} : std::vector<int64_t>{static_cast<int64_t>(values.size())});
+  std::copy(values.begin(), values.end(), t->mutable_as<int64_t>());
+  return HostValue::of(std::move(t));
+}
+
+HostValue counted(std::vector<int64_t> dims) {
+  auto t = TensorData::make(DType::F32, std::move(dims));
+  for (int64_t k = 0; k < t->elements(); ++k) t->mutable_as<float>()[k] = static_cast<float>(k + 1);
+  return HostValue::of(std::move(t));
+}
+
+HostValue yes() {
+  auto t = TensorData::make(DType::Bool, {});
+  *t->mutable_bytes() = 1;
+  return HostValue::of(std::move(t));
+}
+
+std::unique_ptr<driver::Executable> executable(const std::string& text, driver::Backend backend) {
+  auto g = parse_graph(text);
+  EXPECT_TRUE(g) << (g ? "" : g.error().message);
+  driver::LoadOptions options;
+  options.backend = backend;
+  auto e = driver::make_executable(g ? std::move(*g) : Graph(), options);
+  EXPECT_TRUE(e) << (e ? "" : e.error().message);
+  return e ? std::move(*e) : nullptr;
+}
+
+// The outputs as text, or the first line of the error.
+std::string call(driver::Executable& e, const std::vector<HostValue>& inputs) {
+  auto got = e.call(inputs);
+  if (!got) return got.error().message.substr(0, got.error().message.find('\n'));
+  std::string s;
+  for (const HostValue& v : *got) s += (s.empty() ? "" : " ") + str(v, 1000);
+  return s;
+}
+
+// Squeezing and unsqueezing leave the elements in their order, so that only the shape is in question.
+void expect_shape(driver::Executable& e, std::vector<int64_t> from, std::vector<int64_t> axes,
+                  std::vector<int64_t> to) {
+  EXPECT_EQ(call(e, {counted(from), integers(axes)}), str(counted(to), 1000));
+}
+
+TEST(RunTimeShapes, SqueezeTakesAnyAxes) {
+  auto e = executable("graph g(%x: f32[1, a, 1, b, 1], %axes: i64[2]) -> (%y) {\n  %y = squeeze %x, %axes\n}\n",
+                      driver::Backend::Llvm);
+  ASSERT_TRUE(e);
+  expect_shape(*e, {1, 3, 1, 5, 1}, {0, 2}, {3, 5, 1});
+  expect_shape(*e, {1, 3, 1, 5, 1}, {-1, 0}, {3, 1, 5});
+  expect_shape(*e, {1, 1, 1, 7, 1}, {4, 1}, {1, 1, 7});
+  expect_shape(*e, {1, 0, 1, 7, 1}, {2, 0}, {0, 7, 1});
+  EXPECT_EQ(call(*e, {counted({1, 3, 1, 5, 1}), integers({0, -5})}), "an axis is named twice");
+  EXPECT_EQ(call(*e, {counted({1, 3, 1, 5, 1}), integers({0, 1})}), "dimension 1 has extent a, expected 1");
+  EXPECT_EQ(call(*e, {counted({1, 3, 1, 5, 1}), integers({0, 5})}), "got value 5, which is out of range");
+}
+
+TEST(RunTimeShapes, UnsqueezeTakesAnyAxes) {
+  auto e = executable("graph g(%x: f32[3, 4, n], %axes: i64[3]) -> (%y) {\n  %y = unsqueeze %x, %axes\n}\n",
+                      driver::Backend::Llvm);
+  ASSERT_TRUE(e);
+  expect_shape(*e, {3, 4, 5}, {0, 1, 2}, {1, 1, 1, 3, 4, 5});
+  expect_shape(*e, {3, 4, 5}, {5, 2, 4}, {3, 4, 1, 5, 1, 1});
+  expect_shape(*e, {3, 4, 7}, {-1, 0, -3}, {1, 3, 4, 1, 7, 1});
+  EXPECT_EQ(call(*e, {counted({3, 4, 5}), integers({1, 1, 2})}), "an axis is named twice");
+}
+
+TEST(RunTimeShapes, ReductionsTakeAnyAxes) {
+  for (const char* keepdims : {"0", "1"}) {
+    const std::string text =
+        std::string(
+            "graph g(%x: f32[2, 3, n, 2, 3], %axes: i64[2]) -> (%y) {\n  %y = reduce_sum %x, %axes {keepdims = ") +
+        keepdims + "}\n}\n";
+    auto e = executable(text, driver::Backend::Llvm), oracle = executable(text, driver::Backend::Interpreter);
+    ASSERT_TRUE(e && oracle);
+    for (const std::vector<int64_t>& axes :
+         std::initializer_list<std::vector<int64_t>>{{0, 1}, {2, 4}, {-1, -2}, {3, 0}}) {
+      const std::vector<HostValue> inputs = {counted({2, 3, 4, 2, 3}), integers(axes)};
+      EXPECT_EQ(call(*e, inputs), call(*oracle, inputs));
+    }
+  }
+}
+
+// The first iteration decides what the others must give.
+TEST(RunTimeShapes, LoopsCollectWhatTheFirstIterationGives) {
+  auto e = executable(R"(graph g(%n: i64[], %go: bool[], %x: f32[5], %w: i64[1], %zero: f32[1]) -> (%last, %all) {
+  %shape = constant i64[1] dense<[1]>
+  %last, %all = loop %n, %go, %zero
+    region(%i: i64[], %c: bool[], %v: f32[1]) -> (%c1, %v1, %s) {
+      %c1 = identity %c
+      %from = reshape %i, %shape
+      %to = add %from, %w
+      %s = slice %x, %from, %to
+      %v1 = reduce_sum %s {keepdims = 1}
+    }
+}
+)",
+                      driver::Backend::Llvm);
+  ASSERT_TRUE(e);
+  auto run = [&](int64_t n, int64_t width) {
+    return call(*e, {integers({n}, true), yes(), counted({5}), integers({width}), counted({1})});
+  };
+  EXPECT_EQ(run(3, 2), "f32[1] {7} f32[3, 2] {1, 2, 2, 3, 3, 4}");
+  EXPECT_EQ(run(5, 1), "f32[1] {5} f32[5, 1] {1, 2, 3, 4, 5}");
+  EXPECT_EQ(run(1, 9), "f32[1] {15} f32[1, 5] {1, 2, 3, 4, 5}");
+  EXPECT_EQ(run(0, 2), "f32[1] {1} f32[0, 0] {}");
+  EXPECT_EQ(run(3, 2), "f32[1] {7} f32[3, 2] {1, 2, 2, 3, 3, 4}");
+  EXPECT_EQ(run(5, 2), "got dimension 1, expected 2") << "the last one is shorter";
+}
+
+// One element is as good in any rank; the first branch decides which.
+TEST(RunTimeShapes, BranchesMayGiveSingleElementsOfDifferentRanks) {
+  auto e = executable(R"(graph g(%c: bool[], %x: f32[], %y: f32[1, 1], %v: f32[3]) -> (%z) {
+  %s = if %c
+    region() -> (%a) {
+      %a = neg %x
+    }
+    region() -> (%b) {
+      %b = abs %y
+    }
+  %z = mul %v, %s
+}
+)",
+                      driver::Backend::Llvm);
+  ASSERT_TRUE(e);
+  auto no = TensorData::make(DType::Bool, {});
+  auto x = TensorData::make(DType::F32, {});
+  *x->mutable_as<float>() = 2;
+  EXPECT_EQ(call(*e, {yes(), HostValue::of(x), counted({1, 1}), counted({3})}), "f32[3] {-2, -4, -6}");
+  EXPECT_EQ(call(*e, {HostValue::of(no), HostValue::of(x), counted({1, 1}), counted({3})}), "f32[3] {1, 2, 3}");
+}
+
+}  // namespace
+}  // namespace ingot::test
