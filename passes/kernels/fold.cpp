@@ -80,8 +80,19 @@ class Folding {
   }
 
   Result<void> fold(const k::Stage& s) {
-    std::vector<TensorRef> made = TRY(evaluate_constants(p_, s, options_));
-    for (size_t k = 0; k < s.results.size(); ++k) p_.values[static_cast<size_t>(s.results[k])].constant = made[k];
+    // A program of the one stage: values keep their ids, the others are empty.
+    k::Program one;
+    one.values.resize(p_.values.size());
+    for (size_t k = 0; k < one.values.size(); ++k) one.values[k].id = static_cast<int>(k);
+    for (const auto& ids : {k::reads(s), s.results}) {
+      for (int id : ids)
+        if (id >= 0) one.values[static_cast<size_t>(id)] = p_.values[static_cast<size_t>(id)];
+    }
+    one.body.stages.push_back(s);
+    one.body.outputs = s.results;
+    std::vector<HostValue> made = TRY(run_program(one, {}, options_));
+    for (size_t k = 0; k < s.results.size(); ++k)
+      p_.values[static_cast<size_t>(s.results[k])].constant = made[k].tensor;
     return {};
   }
 
@@ -91,24 +102,6 @@ class Folding {
 };
 
 }  // namespace
-
-Result<std::vector<TensorRef>> evaluate_constants(const k::Program& p, const k::Stage& s,
-                                                  const EvaluateOptions& options) {
-  // A program of the one stage: values keep their ids, the others are empty.
-  k::Program one;
-  one.values.resize(p.values.size());
-  for (size_t k = 0; k < one.values.size(); ++k) one.values[k].id = static_cast<int>(k);
-  for (const auto& ids : {k::reads(s), s.results}) {
-    for (int id : ids)
-      if (id >= 0) one.values[static_cast<size_t>(id)] = p.values[static_cast<size_t>(id)];
-  }
-  one.body.stages.push_back(s);
-  one.body.outputs = s.results;
-  std::vector<HostValue> made = TRY(run_program(one, {}, options));
-  std::vector<TensorRef> tensors;
-  for (HostValue& v : made) tensors.push_back(v.tensor);
-  return tensors;
-}
 
 Result<void> fold_constants(k::Program& p) { return Folding(p).block(p.body); }
 

@@ -12,8 +12,6 @@ namespace ingot {
 void expand_sub_byte(k::Program&);
 // Evaluates stages whose operands are all constants.
 Result<void> fold_constants(k::Program&);
-// The results of a stage that reads constants only.
-Result<std::vector<TensorRef>> evaluate_constants(const k::Program&, const k::Stage&, const EvaluateOptions& = {});
 // Slices of a constant factor that are all zero are left out of its sum.
 Result<void> drop_zero_taps(k::Program&);
 // y[i] = x[i] -> y is x. Removes stages that nobody reads.

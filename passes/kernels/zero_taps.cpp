@@ -107,8 +107,7 @@ class ZeroTaps {
       index.push_back(ex::index(index.size() == d ? at * grid.step + grid.first : at));
     }
     copy.body = {ex::read(id, p_.values[static_cast<size_t>(to)].tensor().dtype, index)};
-    copy.results = {to};
-    p_.values[static_cast<size_t>(to)].constant = TRY(evaluate_constants(p_, copy))[0];
+    p_.values[static_cast<size_t>(to)].constant = TRY(evaluate_stage(copy, p_));
     return to;
   }
 

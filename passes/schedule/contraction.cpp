@@ -20,6 +20,7 @@
 #include <algorithm>
 
 #include "passes/kernels/passes.h"
+#include "passes/schedule/product.h"
 
 namespace ingot {
 
@@ -37,51 +38,21 @@ inline constexpr double kGrainFlops = 2e6;  // of a work range that is worth a t
 
 Expr make(ExprNode n) { return Expr(std::make_shared<const ExprNode>(std::move(n))); }
 
-struct Role {
-  k::Iter iter;
-  bool in_a = false, in_b = false;
-};
-
-bool all_constant(const Expr& e, const k::Program& p) {
-  bool constant = true;
-  visit(e, [&](const ExprNode& n) {
-    if (n.op == ScalarOp::Read || n.op == ScalarOp::Load)
-      constant &= p.values[static_cast<size_t>(n.id)].constant != nullptr;
-  });
-  return constant;
-}
-
-bool depends(const Expr& e, const Symbol& s) {
-  bool found = false;
-  visit(e, [&](const ExprNode& n) {
-    if (n.op == ScalarOp::Index || n.op == ScalarOp::Load || n.op == ScalarOp::Ramp) found |= depends_on(n.dim, s);
-  });
-  return found;
-}
-
-// The one load under casts, or null.
-const ExprNode* only_load(const Expr& e) {
-  Expr x = e;
-  while (x.is(ScalarOp::Cast)) x = x->args[0];
-  return x.is(ScalarOp::Load) ? x.get() : nullptr;
-}
-
 class Contraction {
  public:
-  Contraction(const k::Stage& reduce, const k::Stage* epilogue, k::Program& p, Storages& s, const TargetFacts& f)
-      : reduce_(reduce), epilogue_(epilogue), p_(p), storages_(s), facts_(f) {}
+  Contraction(Product product, const k::Stage& reduce, const k::Stage* epilogue, k::Program& p, Storages& s,
+              const TargetFacts& f)
+      : product_(std::move(product)), reduce_(reduce), epilogue_(epilogue), p_(p), storages_(s), facts_(f) {}
 
   Result<std::optional<std::vector<Launch>>> run() {
     using None = std::optional<std::vector<Launch>>;
-    if (facts_.vector_bytes == 0) return None{};
-    type_ = reduce_.body[0].type();
     if (type_ != DType::F32 && type_ != DType::F64 && type_ != DType::I32) return None{};
     lanes_ = facts_.vector_bytes / (bits(type_) / 8);
-    if (!find_operands() || !find_roles()) return None{};
+    if (!choose_column()) return None{};
     dots_ = is_sum_of_bytes();
     packed_type_ = dots_ ? DType::I8 : type_;
     choose_tile();
-    if (constant_b_) {
+    if (product_.constant_b) {
       TRY(pack_constant());
     } else if (!b_contiguous_) {
       launches_.push_back(pack_at_run_time());
@@ -91,188 +62,10 @@ class Contraction {
   }
 
  private:
-  // Splits the product, builds the nest over the final result, and orders the operands so that B is the packed one.
-  bool find_operands() {
-    Expr product = reduce_.body[0];
-    while (product.is(ScalarOp::Cast)) product = product->args[0];
-    if (!product.is(ScalarOp::Mul) || product.type() != type_) return false;
-    Expr a = product->args[0], b = product->args[1];
-    const k::Stage& last = epilogue_ ? *epilogue_ : reduce_;
-    result_ = last.results[0];
-    const Storage& out = storages_[static_cast<size_t>(result_)];
-    // The final result is indexed by the reduction's iterators.
-    Substitution to_reduce;
-    std::vector<k::Iter> by_dim = reduce_.iters;
-    std::vector<Dim> index;
-    for (const k::Iter& it : reduce_.iters) index.push_back(Dim(it.symbol));
-    if (epilogue_) {
-      const ExprNode* acc = find_accumulator(epilogue_->body[0]);
-      index.clear();
-      by_dim.clear();
-      for (const k::Iter& it : epilogue_->iters) {
-        Dim at = 0;
-        k::Iter from{nullptr, 1};
-        for (size_t d = 0; d < reduce_.iters.size(); ++d) {
-          auto i = as_dim(acc->args[d]);
-          if (i && *i == Dim(it.symbol)) at = Dim(reduce_.iters[d].symbol), from = reduce_.iters[d];
-        }
-        to_reduce.emplace(it.symbol->id, at);
-        index.push_back(at);
-        by_dim.push_back(from);
-      }
-    }
-    for (int d : out.order) {
-      if (by_dim[static_cast<size_t>(d)].symbol) nest_.iters.push_back(by_dim[static_cast<size_t>(d)]);
-    }
-    nest_.node = last.node;
-    nest_.kind = k::StageKind::Reduce;
-    nest_.reds = reduce_.reds;
-    nest_.results = {{result_, out.offset(index)}};
-    bool a_constant = all_constant(a, p_), b_constant = all_constant(b, p_);
-    if (a_constant && b_constant) return false;
-    bool swap = a_constant;
-    if (!a_constant && !b_constant) {
-      // The side that owns the contiguous iterator of the result is read in vectors.
-      for (const k::Iter& it : nest_.iters) {
-        auto co = affine_in(nest_.results[0].offset, it.symbol);
-        if (co && co->coefficient.is(1) && !it.extent.is(1)) swap = depends(a, it.symbol) && !depends(b, it.symbol);
-      }
-    }
-    if (swap) std::swap(a, b), std::swap(a_constant, b_constant);
-    constant_b_ = b_constant;
-    nest_.body = {flatten_reads(a, reduce_, storages_)};
-    if (!constant_b_) nest_.body.push_back(flatten_reads(b, reduce_, storages_));
-    a_read_ = a;
-    nest_.extra = {b};
-    if (epilogue_) nest_.extra.push_back(substitute(flatten_epilogue(), to_reduce));
-    // An iterator of extent 1 that the epilogue does not follow.
-    for (const k::Iter& it : reduce_.iters) {
-      bool kept = std::any_of(nest_.iters.begin(), nest_.iters.end(),
-                              [&](const k::Iter& k) { return k.symbol->id == it.symbol->id; });
-      if (!kept) substitute(nest_, {{it.symbol->id, Dim(0)}});
-    }
-    if (!only_load(nest_.body[0])) return false;
-    if (!constant_b_ && !only_load(nest_.body[1])) return false;
-    split_divided(nest_, &Nest::iters, 2);
-    split_divided(nest_, &Nest::reds, 2);
-    order_reduction();
-    merge();
-    return true;
-  }
-
-  const ExprNode* find_accumulator(const Expr& e) const {
-    const ExprNode* found = nullptr;
-    visit(e, [&](const ExprNode& n) {
-      if (n.op == ScalarOp::Read && n.id == reduce_.results[0]) found = &n;
-    });
-    return found;
-  }
-
-  // Reads of the sums stay reads, so that they are found again.
-  Expr flatten_epilogue() const {
-    return rewrite(epilogue_->body[0], [&](const ExprNode& n) {
-      if (n.op != ScalarOp::Read || n.id == reduce_.results[0]) return Expr();
-      return flatten_reads(make(n), *epilogue_, storages_);
-    });
-  }
-
-  // Innermost: the reduced iterator that A walks in the smallest steps.
-  void order_reduction() {
-    const Dim& a = only_load(nest_.body[0])->dim;
-    auto step = [&](const k::Iter& it) -> int64_t {
-      auto f = affine_in(a, it.symbol);
-      if (!f) return kDimMax;
-      int64_t c = f->coefficient.constant().value_or(kDimMax / 2);
-      return c == 0 ? kDimMax - 1 : std::abs(c);
-    };
-    std::stable_sort(nest_.reds.begin(), nest_.reds.end(),
-                     [&](const k::Iter& x, const k::Iter& y) { return step(x) > step(y); });
-  }
-
-  // Neighbours that A (and a B that is not packed) walks as one become one: the filter's row and its channels. A packed B
-  // follows through div and mod.
-  void merge() {
-    collapse_list(nest_.iters, true);
-    collapse_list(nest_.reds, false);
-  }
-
-  void collapse_list(std::vector<k::Iter>& list, bool with_results) {
-    for (size_t k = 0; k < list.size();) {
-      if (list[k].extent.is(1)) {
-        substitute(nest_, {{list[k].symbol->id, Dim(0)}});
-        list.erase(list.begin() + static_cast<long>(k));
-        continue;
-      }
-      ++k;
-    }
-    for (size_t k = 0; k + 1 < list.size();) {
-      const k::Iter a = list[k], b = list[k + 1];
-      bool ok = true;
-      auto check = [&](const Dim& d) {
-        if (!depends_on(d, a.symbol) && !depends_on(d, b.symbol)) return;
-        auto fa = affine_in(d, a.symbol), fb = affine_in(d, b.symbol);
-        ok &= fa && fb && known_equal(fa->coefficient, fb->coefficient * b.extent);
-      };
-      for (const Expr& e : nest_.body) check(only_load(e)->dim);
-      if (with_results) {
-        check(nest_.results[0].offset);
-        for (const Expr& e : nest_.extra) {
-          bool is_b = &e == &nest_.extra[0];
-          if (is_b && !constant_b_) continue;
-          visit(e, [&](const ExprNode& n) {
-            if (n.op == ScalarOp::Load) check(n.dim);
-          });
-          // A constant operand is packed along all of a merged iterator.
-          if (is_b && depends(e, a.symbol) != depends(e, b.symbol)) ok = false;
-          if (!is_b && epilogue_needs(e, a.symbol, b.symbol)) ok = false;
-        }
-      }
-      if (!ok) {
-        ++k;
-        continue;
-      }
-      Dim extent = a.extent * b.extent;
-      k::Iter merged{Dim::iterator(b.symbol->name, extent), extent};
-      substitute(nest_, {{a.symbol->id, floordiv(Dim(merged.symbol), b.extent)},
-                         {b.symbol->id, mod(Dim(merged.symbol), b.extent)}});
-      list[k] = merged;
-      list.erase(list.begin() + static_cast<long>(k) + 1);
-      if (k > 0) --k;
-    }
-  }
-
-  // Whether the epilogue uses one of the iterators other than through flat loads and the sums themselves.
-  bool epilogue_needs(const Expr& e, const Symbol& a, const Symbol& b) const {
-    bool needs = false;
-    std::function<void(const Expr&)> walk = [&](const Expr& x) {
-      if (x.is(ScalarOp::Read) && x->id == reduce_.results[0]) return;
-      if (x.is(ScalarOp::Index)) needs |= depends_on(x->dim, a) || depends_on(x->dim, b);
-      for (const Expr& arg : x->args) walk(arg);
-    };
-    walk(e);
-    return needs;
-  }
-
-  bool find_roles() {
-    const Dim a = only_load(nest_.body[0])->dim;
-    b_expr_ = constant_b_ ? nest_.extra[0] : nest_.body[1];
-    for (const k::Iter& it : nest_.reds) {
-      if (depends_on(a, it.symbol) && !affine_in(a, it.symbol)) return false;
-    }
-    std::vector<k::Iter> columns;
-    for (const k::Iter& it : nest_.iters) {
-      bool in_a = depends_on(a, it.symbol), in_b = depends(b_expr_, it.symbol);
-      if (in_a && !affine_in(a, it.symbol)) return false;
-      if (!affine_in(nest_.results[0].offset, it.symbol)) return false;
-      if (in_b && !in_a) {
-        columns.push_back(it);
-      } else if (in_a && !in_b) {
-        rows_.push_back(it);
-      } else {
-        batch_.push_back({it, in_a, in_b});
-      }
-    }
-    if (columns.empty()) return false;
+  // Which of the iterators that only B has lies along the vectors; the others are like batches. False where lanes would
+  // stay empty, or packing would not pay.
+  bool choose_column() {
+    const std::vector<k::Iter>& columns = product_.columns;
     size_t best = columns.size() - 1;
     for (size_t k = 0; k < columns.size(); ++k) {
       if (affine_in(nest_.results[0].offset, columns[k].symbol)->coefficient.is(1)) best = k;
@@ -283,24 +76,23 @@ class Contraction {
     }
     // A handful of columns leaves most lanes empty.
     if (column_.extent.is_constant() && column_.extent.value() < 3) return false;
-    if (!constant_b_) {
-      const Dim b = only_load(b_expr_)->dim;
+    if (!product_.constant_b) {
+      const Dim b = only_load(product_.b())->dim;
       auto step = affine_in(b, column_.symbol);
       b_contiguous_ = step && step->coefficient.is(1);
       for (const k::Iter& it : nest_.reds) b_contiguous_ &= affine_in(b, it.symbol).has_value();
-      for (const Role& r : batch_) b_contiguous_ &= !r.in_b || affine_in(b, r.iter.symbol).has_value();
+      for (const Product::Role& r : batch_) b_contiguous_ &= !r.in_b || affine_in(b, r.iter.symbol).has_value();
       // Few rows do not pay for a packed copy.
       if (!b_contiguous_ && elements(rows_).constant().value_or(64) < 4) return false;
-      if (!b_contiguous_ && only_load(b_expr_) == nullptr) return false;
     }
     return true;
   }
 
   bool is_sum_of_bytes() const {
-    if (type_ != DType::I32 || !constant_b_ || nest_.reds.empty() || !nest_.reds.back().extent.is_constant())
+    if (type_ != DType::I32 || !product_.constant_b || nest_.reds.empty() || !nest_.reds.back().extent.is_constant())
       return false;
     const ExprNode& a = *only_load(nest_.body[0]);
-    return a.type == DType::U8 && b_expr_.is(ScalarOp::Cast) && b_expr_->args[0].type() == DType::I8 &&
+    return a.type == DType::U8 && product_.b().is(ScalarOp::Cast) && product_.b()->args[0].type() == DType::I8 &&
            affine_in(a.dim, nest_.reds.back().symbol).has_value();
   }
 
@@ -328,7 +120,7 @@ class Contraction {
     // Packed panels of constants are as wide as the widest machine of the family reads them, so that the images of one
     // file share them; a narrower tile reads a part of each row.
     packed_width_ = columns_per_panel_;
-    if (constant_b_ && column_.extent.is_constant() && bits(type_) == 32) {
+    if (product_.constant_b && column_.extent.is_constant() && bits(type_) == 32) {
       int64_t most = rows <= 4 ? kWidestFewRows : kWidestPanel;
       int64_t width = std::min(most, (column_.extent.value() + kPanelUnit - 1) / kPanelUnit * kPanelUnit);
       if (width % columns_per_panel_ == 0) packed_width_ = width;
@@ -348,7 +140,7 @@ class Contraction {
       to.insert_or_assign(it.symbol->id, Dim(own.symbol));
       s.iters.push_back(own);
     };
-    for (const Role& r : batch_) {
+    for (const Product::Role& r : batch_) {
       if (r.in_b) add(r.iter);
     }
     Dim panels = ceildiv(column_.extent, packed_width_);
@@ -402,7 +194,7 @@ class Contraction {
   }
 
   Launch pack_at_run_time() {
-    k::Stage s = packing_stage(b_expr_);
+    k::Stage s = packing_stage(product_.b());
     Nest n;
     n.node = s.node;
     n.iters = s.iters;
@@ -466,7 +258,7 @@ class Contraction {
     int64_t b_bytes = (k_total * column_.extent).constant().value_or(0) * (bits(packed_type_) / 8);
     bool panel_outer = b_bytes > facts_.l2_bytes / 2;
     std::vector<k::Iter> grid;
-    for (const Role& r : batch_) grid.push_back(r.iter);
+    for (const Product::Role& r : batch_) grid.push_back(r.iter);
     if (panel_outer) grid.push_back({panel, panels_});
     for (const k::Iter& it : outer_rows) grid.push_back(it);
     if (tile) grid.push_back({tile, tiles});
@@ -553,9 +345,9 @@ class Contraction {
     l.grain = std::max<int64_t>(1, static_cast<int64_t>(kGrainFlops / per_item));
     l.kernel.schedule = fmt::format("contraction {}x{}, K {}, N {}, {} outer, B {}", tile_rows_, columns_per_panel_,
                                     k_total.str(), column_.extent.str(), panel_outer ? "panels" : "rows",
-                                    constant_b_     ? "packed constant"
-                                    : b_contiguous_ ? "in place"
-                                                    : "packed at run time");
+                                    product_.constant_b ? "packed constant"
+                                    : b_contiguous_     ? "in place"
+                                                        : "packed at run time");
     return l;
   }
 
@@ -631,7 +423,7 @@ class Contraction {
   // dilated convolutions, whose windows are as large as the image.
   std::pair<Dim, Dim> taps_inside(const k::Iter& tap, const Variant& v) const {
     std::pair<Dim, Dim> all{0, tap.extent};
-    Expr read = a_read_;
+    Expr read = product_.a_read;
     while (read.is(ScalarOp::Cast)) read = read->args[0];
     if (!read.is(ScalarOp::Read) || !read->checked || !tap.extent.is_constant()) return all;
     const Expr& fill = read->args.back();
@@ -676,7 +468,7 @@ class Contraction {
     int64_t a_buffer = b.buffer(static_cast<int>(a.id));
     DType a_type = b.storage(static_cast<int>(a.id)).dtype;
     Dim column = Dim(panel_symbol_) * columns_per_panel_;
-    bool packed = constant_b_ || !b_contiguous_;
+    bool packed = product_.constant_b || !b_contiguous_;
     // `at`: the reduced iterators; `group`: the step of four products that they begin.
     auto step = [&](const Substitution& at, const Dim& group = {}) {
       std::vector<Expr> w;
@@ -685,7 +477,7 @@ class Contraction {
         if (packed) {
           const Storage& s = b.storage(packed_);
           std::vector<Dim> index;
-          for (const Role& r : batch_) {
+          for (const Product::Role& r : batch_) {
             if (r.in_b) index.push_back(Dim(r.iter.symbol));
           }
           int64_t parts = packed_width_ / columns_per_panel_;
@@ -702,7 +494,7 @@ class Contraction {
           ahead.offset = offset + kPrefetchSteps * packed_width_ * (dots_ ? kDot : 1);
           b.emit(std::move(ahead));
         } else {
-          const ExprNode& n = *only_load(b_expr_);
+          const ExprNode& n = *only_load(product_.b());
           Dim offset = substitute(substitute(n.dim, {{column_.symbol->id, column + j * lanes_}}), at);
           Expr mask = tail ? column_mask(column + j * lanes_) : Expr();
           value = cast_to(load(b.buffer(static_cast<int>(n.id)), n.type, offset, lanes_, mask), type_);
@@ -787,9 +579,9 @@ class Contraction {
         x.registers.emplace(reduce_.results[0], [&](const ExprNode&) { return sum; });
         value = x.wide(substitute(nest_.extra[1], at));
       } else {
-        value = cast_to(sum, b.storage(result_).dtype);
+        value = cast_to(sum, b.storage(product_.result).dtype);
       }
-      x.store_at(result_, substitute(nest_.results[0].offset, at), value);
+      x.store_at(product_.result, substitute(nest_.results[0].offset, at), value);
     };
     if (!heavy) {
       for (int64_t r = 0; r < rows; ++r) {
@@ -820,20 +612,20 @@ class Contraction {
     return body_cost(n);
   }
 
+  Product product_;
+  const Nest& nest_ = product_.nest;
+  const std::vector<k::Iter>& rows_ = product_.rows;
+  std::vector<Product::Role>& batch_ = product_.batch;
   const k::Stage& reduce_;
   const k::Stage* epilogue_;
   k::Program& p_;
   Storages& storages_;
   const TargetFacts& facts_;
-  DType type_ = DType::F32, packed_type_ = DType::F32;
+  const DType type_ = product_.type;
+  DType packed_type_ = DType::F32;
   bool dots_ = false;  // by fours, of bytes
+  bool b_contiguous_ = false;
   int64_t lanes_ = 1;
-  Nest nest_;  // body: {A, [B unless constant]}; extra: {B as reads, [epilogue]}
-  int result_ = -1;
-  bool constant_b_ = false, b_contiguous_ = false;
-  Expr a_read_, b_expr_;
-  std::vector<k::Iter> rows_;
-  std::vector<Role> batch_;
   k::Iter column_;
   int64_t vectors_ = 2, tile_rows_ = 14, columns_per_panel_ = 32, packed_width_ = 32;
   Dim panels_;
@@ -845,42 +637,12 @@ class Contraction {
 
 }  // namespace
 
-bool can_be_epilogue(const k::Stage& map, const k::Stage& reduce) {
-  if (map.kind != k::StageKind::Map || map.results.size() != 1) return false;
-  bool ok = true, found = false;
-  std::vector<bool> covered(map.iters.size(), false);
-  visit(map.body[0], [&](const ExprNode& n) {
-    if (n.op != ScalarOp::Read || n.id != reduce.results[0]) return;
-    found = true;
-    ok &= !n.checked;
-    std::vector<bool> here(map.iters.size(), false);
-    for (size_t d = 0; d < reduce.iters.size() && ok; ++d) {
-      auto i = as_dim(n.args[d]);
-      if (reduce.iters[d].extent.is(1)) {
-        ok = i && i->is(0);
-        if (!ok && i) {
-          for (size_t k = 0; k < map.iters.size(); ++k) {
-            if (*i == Dim(map.iters[k].symbol)) ok = here[k] = true;
-          }
-        }
-        continue;
-      }
-      bool match = false;
-      for (size_t k = 0; k < map.iters.size() && i; ++k) {
-        if (*i == Dim(map.iters[k].symbol) && known_equal(map.iters[k].extent, reduce.iters[d].extent) && !here[k]) {
-          here[k] = match = true;
-        }
-      }
-      ok = match;
-    }
-    for (size_t k = 0; k < map.iters.size(); ++k) ok &= here[k] || map.iters[k].extent.is(1);
-  });
-  return ok && found;
-}
-
 Result<std::optional<std::vector<Launch>>> schedule_contraction(const k::Stage& reduce, const k::Stage* epilogue,
                                                                 k::Program& p, Storages& s, const TargetFacts& f) {
-  return Contraction(reduce, epilogue, p, s, f).run();
+  if (f.vector_bytes == 0) return std::optional<std::vector<Launch>>{};
+  auto product = find_product(reduce, epilogue, p, s);
+  if (!product) return std::optional<std::vector<Launch>>{};
+  return Contraction(std::move(*product), reduce, epilogue, p, s, f).run();
 }
 
 }  // namespace ingot

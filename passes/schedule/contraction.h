@@ -6,9 +6,6 @@
 
 namespace ingot {
 
-// A map that is applied to the sums before they are stored. It reads `sum` at its own index, up to a permutation.
-bool can_be_epilogue(const k::Stage& map, const k::Stage& reduce);
-
 // none: this stage has no such form, and takes the generic schedule. May add values (packed operands) to the program.
 Result<std::optional<std::vector<Launch>>> schedule_contraction(const k::Stage& reduce, const k::Stage* epilogue,
                                                                 k::Program&, Storages&, const TargetFacts&);

@@ -7,6 +7,7 @@
 #include "passes/kernels/passes.h"
 #include "passes/memory/plan.h"
 #include "passes/schedule/contraction.h"
+#include "passes/schedule/product.h"
 #include "passes/schedule/special.h"
 #include "passes/schedule/winograd.h"
 #include "runtime/abi.h"
@@ -585,8 +586,7 @@ class Host {
     }
     std::rotate(index.begin() + static_cast<long>(along), index.end() - 1, index.end());
     copy.body = {ex::read(id, value(id).tensor().dtype, index)};
-    copy.results = {to};
-    p_.values[static_cast<size_t>(to)].constant = TRY(evaluate_constants(p_, copy))[0];
+    p_.values[static_cast<size_t>(to)].constant = TRY(evaluate_stage(copy, p_));
     it->second = to;
     return to;
   }

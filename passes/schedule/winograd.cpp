@@ -215,8 +215,7 @@ class Winograd {
     k::Stage s;
     s.iters = {reduce_.iters[1], reduce_.reds[0], reduce_.reds[1], reduce_.reds[2]};
     s.body = {form_.w};
-    s.results = {add_value("winograd.w", {outputs_, channels_, 3, 3})};
-    const TensorRef plain = TRY(evaluate_constants(p_, s))[0];
+    const TensorRef plain = TRY(evaluate_stage(s, p_));
     const float* w = plain->as<float>();
 
     int64_t points = t_ * t_, panels = outputs_ / panel_;

@@ -1,0 +1,40 @@
+// A sum of products, taken apart for the schedules that compute it: a nest over the final result (that of the epilogue, where
+// there is one), and what each iterator is to the operands.
+//
+//   y[batch, rows, columns] = epilogue(sum over reds of A[batch, rows, reds] * B[batch, reds, columns])
+#pragma once
+
+#include "passes/schedule/nest.h"
+
+namespace ingot {
+
+struct Product {
+  struct Role {
+    k::Iter iter;
+    bool in_a = false, in_b = false;
+  };
+
+  Nest nest;  // body: {A, [B unless constant]}, each one load under casts; extra: {B as reads, [epilogue]}
+  DType type = DType::Invalid;  // of the sums
+  int result = -1;
+  bool constant_b = false;  // B reads constants only, and may be any expression of them
+  Expr a_read;  // A as the stage reads it
+  std::vector<k::Iter> rows, columns;  // of A and the result; of B and the result
+  std::vector<Role> batch;  // of both, or of the result alone
+
+  const Expr& b() const { return constant_b ? nest.extra[0] : nest.body[1]; }
+};
+
+// A map that is applied to the sums before they are stored. It reads `sum` at its own index, up to a permutation.
+bool can_be_epilogue(const k::Stage& map, const k::Stage& reduce);
+
+// none: an operand is no plain access, or an iterator moves it other than linearly.
+std::optional<Product> find_product(const k::Stage& reduce, const k::Stage* epilogue, const k::Program&,
+                                    const Storages&);
+
+// The one load under casts, or null.
+const ExprNode* only_load(const Expr&);
+// Whether a lowered or unlowered access in e moves with s.
+bool depends(const Expr& e, const Symbol& s);
+
+}  // namespace ingot
