@@ -66,6 +66,7 @@ class Contraction {
   // stay empty, or packing would not pay.
   bool choose_column() {
     const std::vector<k::Iter>& columns = product_.columns;
+    if (columns.empty()) return false;
     size_t best = columns.size() - 1;
     for (size_t k = 0; k < columns.size(); ++k) {
       if (affine_in(nest_.results[0].offset, columns[k].symbol)->coefficient.is(1)) best = k;

@@ -7,6 +7,7 @@
 #include "passes/kernels/passes.h"
 #include "passes/memory/plan.h"
 #include "passes/schedule/contraction.h"
+#include "passes/schedule/narrow.h"
 #include "passes/schedule/product.h"
 #include "passes/schedule/special.h"
 #include "passes/schedule/winograd.h"
@@ -437,6 +438,7 @@ class Host {
         if (auto it = winograd_.find(reduce.results[0]); it != winograd_.end()) {
           launches = TRY(schedule_winograd(reduce, after, it->second, p_, storages_, facts_));
         }
+        if (!launches) launches = TRY(schedule_narrow(reduce, after, p_, storages_, facts_));
         if (!launches) launches = TRY(schedule_contraction(reduce, after, p_, storages_, facts_));
         if (launches) {
           for (int id : s.results) define(id);

@@ -208,7 +208,6 @@ class Finder {
         x_.batch.push_back({it, in_a, in_b});
       }
     }
-    if (x_.columns.empty()) return false;
     return true;
   }
 

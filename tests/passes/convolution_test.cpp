@@ -1,5 +1,5 @@
-// Winograd's convolution against the sums it stands for: shapes, borders, epilogues, extents known only when run; its error
-// against that of direct sums; and when it is not taken.
+// Schedules of convolutions against the sums they stand for: shapes, borders, epilogues, extents known only when run; the
+// error of Winograd's algorithm; and when each is not taken.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -36,7 +36,8 @@ Graph model(const std::string& text) {
   return std::move(*g);
 }
 
-int winograd_kernels(const std::string& text, const std::string& target, const PipelineOptions& options = {}) {
+int kernels_of(const std::string& schedule, const std::string& text, const std::string& target,
+               const PipelineOptions& options = {}) {
   driver::CompileModelOptions compile;
   compile.targets = {target};
   compile.pipeline = options;
@@ -44,7 +45,7 @@ int winograd_kernels(const std::string& text, const std::string& target, const P
   EXPECT_TRUE(compiled) << (compiled ? "" : compiled.error().message);
   if (!compiled) return -1;
   int n = 0;
-  for (const l::Kernel& k : (*compiled)->programs[0].kernels) n += k.schedule.starts_with("winograd");
+  for (const l::Kernel& k : (*compiled)->programs[0].kernels) n += k.schedule.starts_with(schedule);
   return n;
 }
 
@@ -54,12 +55,13 @@ std::string conv(const std::string& x, int64_t c, int64_t k, const std::string& 
       x, k, c, k, attributes);
 }
 
-void expect_close(const std::string& text, const std::vector<int64_t>& shape, double rtol) {
+void expect_close(const std::string& text, const std::vector<int64_t>& shape, double rtol,
+                  const std::string& schedule = "winograd") {
   std::vector<HostValue> inputs = {HostValue::of(numbers(shape, 77))};
   auto expected = Interpreter().run(model(text), inputs);
   ASSERT_TRUE(expected) << expected.error().message;
   for (const std::string& target : runnable_targets()) {
-    EXPECT_EQ(winograd_kernels(text, target), 1) << target;
+    EXPECT_EQ(kernels_of(schedule, text, target), 1) << target;
     for (int threads : {1, 2}) {
       auto got = compile_and_run(model(text), target, inputs, threads);
       ASSERT_TRUE(got) << target << ": " << got.error().message;
@@ -107,20 +109,48 @@ TEST(Winograd, EpilogueReadsOtherValues) {
 }
 
 TEST(Winograd, NotForOtherConvolutions) {
-  EXPECT_EQ(winograd_kernels(conv("1, 16, 32, 32", 16, 16, "strides = [2, 2]"), "host"), 0);
-  EXPECT_EQ(winograd_kernels(conv("1, 16, 32, 32", 16, 16, "dilations = [2, 2]"), "host"), 0);
-  EXPECT_EQ(winograd_kernels(conv("1, 3, 32, 32", 3, 16), "host"), 0);  // few channels
-  EXPECT_EQ(winograd_kernels(conv("1, 64, 6, 6", 64, 64), "host"), 0);  // few pixels
+  EXPECT_EQ(kernels_of("winograd", conv("1, 16, 32, 32", 16, 16, "strides = [2, 2]"), "host"), 0);
+  EXPECT_EQ(kernels_of("winograd", conv("1, 16, 32, 32", 16, 16, "dilations = [2, 2]"), "host"), 0);
+  EXPECT_EQ(kernels_of("winograd", conv("1, 3, 32, 32", 3, 16), "host"), 0);  // few channels
+  EXPECT_EQ(kernels_of("winograd", conv("1, 64, 6, 6", 64, 64), "host"), 0);  // few pixels
 }
 
 TEST(Winograd, CanBeLeftOut) {
   const std::string text = conv("1, 16, 32, 32", 16, 16);
   PipelineOptions without;
   without.disabled = {"winograd"};
-  EXPECT_EQ(winograd_kernels(text, "host", without), 0);
+  EXPECT_EQ(kernels_of("winograd", text, "host", without), 0);
   PipelineOptions small;
   small.optimize_for = OptimizeFor::Size;
-  EXPECT_EQ(winograd_kernels(text, "host", small), 0);
+  EXPECT_EQ(kernels_of("winograd", text, "host", small), 0);
+}
+
+constexpr double kErrorSums = 2e-6;
+
+TEST(NarrowSums, ThreeColumns) {
+  expect_close(conv("1, 16, 30, 30", 16, 3), {1, 16, 30, 30}, kErrorSums, "narrow");
+  expect_close(conv("2, 32, 9, 13", 32, 1), {2, 32, 9, 13}, kErrorSums, "narrow");
+  expect_close(conv("2, 64, 7, 19", 64, 4, "pads = [1, 1, 1, 1], strides = [2, 2]"), {2, 64, 7, 19}, kErrorSums,
+               "narrow");
+}
+
+TEST(NarrowSums, ExtentsKnownWhenRun) {
+  const std::string text = conv("n, 16, h, w", 16, 2);
+  for (const std::vector<int64_t>& shape :
+       std::vector<std::vector<int64_t>>{{1, 16, 1, 1}, {7, 16, 7, 7}, {1, 16, 3, 50}})
+    expect_close(text, shape, kErrorSums, "narrow");
+}
+
+TEST(NarrowSums, Products) {
+  expect_close("graph net(%x: f32[37, 64], %w: f32[64, 3]) -> (%y) {\n  %a = mat_mul %x, %w\n  %y = tanh %a\n}\n",
+               {37, 64}, 4e-6, "narrow");
+}
+
+TEST(NarrowSums, NotForManyColumnsOrShortSums) {
+  EXPECT_EQ(kernels_of("narrow", conv("1, 16, 30, 30", 16, 5), "host"), 0);
+  EXPECT_EQ(
+      kernels_of("narrow", "graph net(%x: f32[37, 6], %w: f32[6, 3]) -> (%y) {\n  %y = mat_mul %x, %w\n}\n", "host"),
+      0);
 }
 
 }  // namespace

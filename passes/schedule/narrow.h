@@ -1,0 +1,12 @@
+// Sums of products with a handful of columns. See narrow.cpp.
+#pragma once
+
+#include "passes/schedule/nest.h"
+
+namespace ingot {
+
+// none: not of that form. May add values (packed operands) to the program.
+Result<std::optional<std::vector<Launch>>> schedule_narrow(const k::Stage& reduce, const k::Stage* epilogue,
+                                                           k::Program&, Storages&, const TargetFacts&);
+
+}  // namespace ingot
