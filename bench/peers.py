@@ -27,6 +27,8 @@ import tempfile
 import time
 from pathlib import Path
 
+import report
+
 ROOT = Path(__file__).resolve().parent.parent
 BLOCK_SECONDS = 0.15
 BLOCK_LEAST_RUNS = 3
@@ -402,7 +404,22 @@ def measure(np, modules, library, args, name, folder, scratch):
         best = min(peers, key=lambda side: row[side]["ms"])
         ratios = [a[which] / b[which] for a, b in zip(times["ingot"], times[best])]
         row.update(best=best, ratio=statistics.median(ratios), ratio_range=[min(ratios), max(ratios)])
+    if args.kernels:
+        row.update(profile(np, args, compiled, inputs, scratch))
     return row
+
+
+def profile(np, args, compiled, inputs, scratch):
+    """Kernels and the machine's peak in the same minute, by the command."""
+    command = [str(args.ingot), "bench", str(compiled), "--per-kernel", "--json", "--min-time", "0.2", "--threads", str(THREADS)]
+    for k, (name, value) in enumerate(inputs.items()):
+        np.save(scratch / f"input_{k}.npy", value)
+        command += ["--input", f"{name}={scratch / f'input_{k}.npy'}"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=COMPILE_TIMEOUT_S)
+    if done.returncode != 0:
+        return {}
+    report = json.loads(done.stdout)
+    return {"kernels": report["kernels"], "peak": report["peak"]}
 
 
 def machine():
@@ -449,6 +466,7 @@ def main():
     parser.add_argument("--shared", type=Path, help="unpacked models (default: BUILD/shared)")
     parser.add_argument("--models", help="patterns of names, separated by commas (default: all)")
     parser.add_argument("--peers", default=",".join(PEERS), help=f"separated by commas (default: {','.join(PEERS)})")
+    parser.add_argument("--kernels", action="store_true", help="also measure each kernel, for the rooflines of the page")
     parser.add_argument("--target", default="host", help="what Ingot compiles for (default: host)")
     parser.add_argument("--rounds", type=int, default=7, help="at least 5 (default: 7)")
     parser.add_argument("--threads", type=int, default=1, help="of each side (default: 1)")
@@ -514,7 +532,9 @@ def main():
               f"{len(measured) - faster - slower} ties, {slower} slower, {len(result['models']) - len(measured)} skipped")
     args.json.parent.mkdir(parents=True, exist_ok=True)
     args.json.write_text(json.dumps(rounded(result), indent=1) + "\n", encoding="utf-8")
-    print(f"written to {args.json}")
+    page = args.json.with_suffix(".html")
+    page.write_text(report.page(rounded(result), TIE), encoding="utf-8")
+    print(f"written to {args.json} and {page}")
     return 0
 
 
