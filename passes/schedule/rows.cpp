@@ -463,7 +463,15 @@ void count_work(Launch& launch, const std::vector<Nest>& nests, const Storages& 
   for (const Nest& n : nests) {
     const Dim count = elements(n.iters) * elements(n.reds);
     visits += count;
-    operations += count * body_cost(n);
+    int64_t each = n.kind == k::StageKind::Reduce ? 1 : 0;
+    for (const Expr& e : n.body) {
+      visit(e, [&](const ExprNode& x) {
+        const bool moves = x.op == ScalarOp::Read || x.op == ScalarOp::Load || x.op == ScalarOp::Cast ||
+                           x.op == ScalarOp::Index || x.op == ScalarOp::Const || x.op == ScalarOp::Select;
+        each += !moves && is_float(x.type);
+      });
+    }
+    operations += count * each;
   }
   launch.kernel.bytes = bytes_of(launch.values, storages, visits);
   if (operations.is_constant()) launch.kernel.flops = operations;
