@@ -1,0 +1,204 @@
+// Where values lie: in the arena, the weights, the caller's memory, or where only the run knows the size. See host_program.h.
+#include <algorithm>
+#include <cstring>
+
+#include "passes/memory/plan.h"
+#include "passes/schedule/host_program.h"
+#include "passes/schedule/nest.h"
+
+namespace ingot {
+
+namespace {
+
+inline constexpr int64_t kWeightAlignment = 64;  // bytes
+
+}  // namespace
+
+int Host::bind(int id, l::HostBuffer b) {
+  int buffer = static_cast<int>(out_.buffers.size());
+  out_.buffers.push_back(std::move(b));
+  buffers_[id] = buffer;
+  return buffer;
+}
+
+Dim Host::bytes(int id) const {
+  const Storage& s = storage(id);
+  return s.elements * std::max(bits(s.dtype) / 8, s.dtype == DType::String ? 16 : 1);
+}
+
+bool Host::known_at_entry(const Dim& d) const {
+  std::map<int64_t, Symbol> used;
+  collect_symbols(d, used);
+  for (auto& [id, s] : used) {
+    if (!entry_symbols_.count(id)) return false;
+  }
+  return true;
+}
+
+// The host buffer of a value; made on first use. `decided`: its size is known only after an algorithm ran, even where its
+// extents multiply to a constant (0).
+int Host::buffer(int id, bool decided) {
+  if (auto it = buffers_.find(id); it != buffers_.end()) return it->second;
+  const k::Value& v = value(id);
+  if (!v.type.is_tensor()) return bind(id, {l::HostBuffer::Kind::Dynamic, v.name, DType::Invalid});
+  const Storage& s = storage(id);
+  l::HostBuffer b{l::HostBuffer::Kind::Arena, v.name, s.dtype};
+  if (v.constant && s.dtype == DType::String) return string_table(id);
+  if (v.constant) {
+    b.kind = l::HostBuffer::Kind::Constant;
+    b.size = v.constant->size_bytes;
+    b.offset = add_weights(v.constant);
+    // What a schedule packed has one reader, which is built.
+    if (id >= model_values_) p_.values[static_cast<size_t>(id)].constant = nullptr;
+    return bind(id, std::move(b));
+  }
+  int64_t element = bits(s.dtype) / 8;
+  b.size = bytes(id);
+  if (auto it = outputs_.find(id); it != outputs_.end()) {
+    b.kind = l::HostBuffer::Kind::Output;
+    b.index = it->second;
+    const TensorType port = v.interface.value_or(v.tensor());
+    b.dtype = port.dtype;
+    b.dims = port.dims;
+  } else if (!decided && known_at_entry(b.size)) {
+    b.offset = s.origin * element;  // the plan adds where the allocation lies
+    b.size = b.size - b.offset;
+    arena_.push_back(id);
+  } else {
+    b.kind = l::HostBuffer::Kind::Dynamic;
+    b.offset = s.origin * element;
+  }
+  return bind(id, std::move(b));
+}
+
+// Strings of the model: the weights hold where each one begins, where the last one ends, and the characters; the entries are
+// made at the start of a run.
+int Host::string_table(int id) {
+  const k::Value& v = value(id);
+  std::vector<int64_t> begins = {0};
+  std::string text;
+  for (const std::string& s : v.constant->strings) {
+    text += s;
+    begins.push_back(static_cast<int64_t>(text.size()));
+  }
+  auto packed = TensorData::make(DType::U8, {static_cast<int64_t>(begins.size() * sizeof(int64_t) + text.size())});
+  std::memcpy(packed->mutable_bytes(), begins.data(), begins.size() * sizeof(int64_t));
+  if (!text.empty()) std::memcpy(packed->mutable_bytes() + begins.size() * sizeof(int64_t), text.data(), text.size());
+  l::HostBuffer from{l::HostBuffer::Kind::Constant, v.name + ".text", DType::U8};
+  from.offset = add_weights(packed);
+  from.size = packed->size_bytes;
+  const int source = static_cast<int>(out_.buffers.size());
+  out_.buffers.push_back(std::move(from));
+  l::HostBuffer b{l::HostBuffer::Kind::Dynamic, v.name, DType::String};
+  b.size = bytes(id);
+  const int table = bind(id, std::move(b));
+  l::Stmt at{l::StmtKind::Place};
+  at.id = table;
+  tables_.push_back(std::move(at));
+  l::Stmt c{l::StmtKind::Call};
+  c.name = "string_table";
+  c.operands = {{source, DType::U8, {Dim(packed->size_bytes)}}};
+  c.results = {{table, DType::String, {Dim(static_cast<int64_t>(begins.size()) - 1)}}};
+  tables_.push_back(std::move(c));
+  return table;
+}
+
+// Contents are copied into the section at the end, one after the other, each released at once: the weights of a large
+// model lie in memory about once. What lies in the known weights at the same place is released now.
+Dim Host::add_weights(TensorRef data) {
+  std::string_view bytes(reinterpret_cast<const char*>(data->bytes), static_cast<size_t>(data->size_bytes));
+  int64_t at = (weight_bytes_ + kWeightAlignment - 1) / kWeightAlignment * kWeightAlignment;
+  if (bytes.size() <= 4096) {  // small constants repeat often
+    auto [it, fresh] = small_weights_.try_emplace(std::string(bytes), at);
+    if (!fresh) return Dim(it->second);
+  }
+  weight_bytes_ = at + data->size_bytes;
+  const std::span<const uint8_t> known = options_.known_weights;
+  const bool same = static_cast<size_t>(weight_bytes_) <= known.size() &&
+                    std::equal(bytes.begin(), bytes.end(), reinterpret_cast<const char*>(known.data()) + at);
+  weights_.push_back({at, data->size_bytes, same ? nullptr : std::move(data)});
+  return Dim(at);
+}
+
+void Host::fill_weights() {
+  for (k::Value& v : p_.values) v.constant = nullptr;
+  const std::span<const uint8_t> known = options_.known_weights;
+  const bool same = weight_bytes_ > 0 && static_cast<size_t>(weight_bytes_) == known.size() &&
+                    std::all_of(weights_.begin(), weights_.end(), [](const Piece& w) { return !w.data; });
+  if (same) {
+    out_.shared_weights = weight_bytes_;
+    return;
+  }
+  out_.weights.reserve(static_cast<size_t>(weight_bytes_));
+  for (Piece& w : weights_) {
+    out_.weights.resize(static_cast<size_t>(w.at));
+    const uint8_t* from = w.data ? reinterpret_cast<const uint8_t*>(w.data->bytes) : known.data() + w.at;
+    out_.weights.insert(out_.weights.end(), from, from + w.size);
+    w.data = nullptr;
+  }
+}
+
+void Host::touch(int id) {
+  if (!value(id).type.is_tensor()) return;
+  auto [it, fresh] = lives_.try_emplace(id, Life{position_, position_});
+  it->second.last = std::max(it->second.last, position_);
+}
+
+void Host::place_in_arena() {
+  std::vector<PlannedBuffer> plan;
+  for (int id : arena_) {
+    Life life = lives_.at(id);
+    plan.push_back({bytes(id), life.first, life.last, {}});
+  }
+  out_.arena_bytes = plan_memory(plan);
+  for (size_t k = 0; k < arena_.size(); ++k)
+    out_.buffers[static_cast<size_t>(buffers_.at(arena_[k]))].offset += plan[k].offset;
+}
+
+void Host::place(int id) {
+  if (!value(id).type.is_tensor()) return;
+  int b = buffer(id);
+  touch(id);
+  emit(l::StmtKind::Place).id = b;
+}
+
+void Host::define(int id) {
+  if (outputs_.count(id) || !buffers_.count(id)) place(id);
+  if (storage(id).has_border() && bordered_.insert(id).second) fill_border(id);
+}
+
+void Host::fill_border(int id) {
+  const Storage& s = storage(id);
+  std::vector<Nest> slabs;
+  for (size_t slab = 0; slab < s.order.size(); ++slab) {
+    size_t d = static_cast<size_t>(s.order[slab]);
+    for (bool low : {true, false}) {
+      int64_t width = low ? s.before[d] : s.after[d];
+      if (width == 0) continue;
+      Nest n;
+      n.node = node_;
+      Dim offset = 0;
+      for (size_t k = 0; k < s.order.size(); ++k) {
+        size_t e = static_cast<size_t>(s.order[k]);
+        Dim extent = k == slab ? Dim(width) : k < slab ? s.dims[e] : s.dims[e] + s.before[e] + s.after[e];
+        k::Iter it{Dim::iterator("b", extent), extent};
+        Dim shift = k == slab ? (low ? Dim(-width) : s.dims[e]) : k < slab ? Dim(0) : Dim(-s.before[e]);
+        offset += (Dim(it.symbol) + shift) * s.strides[e];
+        n.iters.push_back(it);
+      }
+      n.body = {s.fill};
+      n.results = {{id, offset}};
+      slabs.push_back(std::move(n));
+    }
+  }
+  auto launch = [&](Launch l) {
+    l.kernel.name = "border_" + std::string(name(s.dtype));
+    l.kernel.schedule = "border";
+    emit_launch(std::move(l));
+  };
+  // A device is slow at single work items.
+  if (facts_.device == TargetFacts::Device::Cpu) return launch(schedule_rows(slabs, 0, p_, storages_, facts_));
+  for (const Nest& n : slabs) launch(schedule_single(n, p_, storages_, facts_));
+}
+
+}  // namespace ingot

@@ -1,0 +1,249 @@
+// Which stages become one kernel, and which schedule makes it. See host_program.h.
+#include <algorithm>
+
+#include "passes/kernels/passes.h"
+#include "passes/schedule/contraction.h"
+#include "passes/schedule/host_program.h"
+#include "passes/schedule/narrow.h"
+#include "passes/schedule/product.h"
+#include "passes/schedule/special.h"
+#include "passes/schedule/winograd.h"
+
+namespace ingot {
+
+namespace {
+
+inline constexpr int64_t kSerialRowsCost = 400000;  // scalar operations; a chain of stages with fewer may be one item
+inline constexpr int64_t kLeastRelaid = 64;  // elements; smaller constants are gathered
+
+}  // namespace
+
+void Host::emit_launch(Launch l) {
+  ++position_;
+  for (int id : l.values) touch(id);
+  l::Stmt s{l::StmtKind::Launch};
+  s.node = node_;
+  s.id = static_cast<int64_t>(out_.kernels.size());
+  for (int id : l.values) s.buffers.push_back(buffer(id));
+  s.scalars = std::move(l.scalars);
+  s.end = l.items;
+  s.grain = l.grain;
+  l.kernel.node = node_;
+  // A constant's parameter says so even when it was packed after the kernel was begun.
+  out_.kernels.push_back(std::move(l.kernel));
+  host_->push_back(std::move(s));
+}
+
+Result<void> Host::block(const k::Block& b) {
+  Uses uses = count_uses(p_);
+  std::map<int, size_t> defined;  // value -> stage of this block
+  for (size_t k = 0; k < b.stages.size(); ++k) {
+    for (int id : b.stages[k].results) defined[id] = k;
+  }
+  // Contractions wait for the map that follows them.
+  std::vector<int> epilogue_of(b.stages.size(), -1), waits_for(b.stages.size(), -1);
+  for (size_t k = 0; k < b.stages.size(); ++k) {
+    const k::Stage& s = b.stages[k];
+    if (s.kind != k::StageKind::Map) continue;
+    for (int id : k::reads(s)) {
+      auto it = defined.find(id);
+      if (it == defined.end()) continue;
+      const k::Stage& r = b.stages[it->second];
+      size_t v = static_cast<size_t>(id);
+      if (!is_contraction(r) || uses.stages[v] != 1 || uses.escapes[v] || !can_be_epilogue(s, r)) continue;
+      if (epilogue_of[k] >= 0 && static_cast<size_t>(epilogue_of[k]) > it->second) continue;  // the later one
+      if (epilogue_of[k] >= 0) waits_for[static_cast<size_t>(epilogue_of[k])] = -1;
+      epilogue_of[k] = static_cast<int>(it->second);
+      waits_for[it->second] = static_cast<int>(k);
+    }
+  }
+  for (size_t k = 0; k < b.stages.size(); ++k) {
+    const k::Stage& s = b.stages[k];
+    node_ = s.node;
+    if (waits_for[k] >= 0) continue;
+    bool plain = s.kind == k::StageKind::Map || s.kind == k::StageKind::Reduce;
+    if (plain && (epilogue_of[k] >= 0 || is_contraction(s))) {
+      const k::Stage& reduce = epilogue_of[k] >= 0 ? b.stages[static_cast<size_t>(epilogue_of[k])] : s;
+      const k::Stage* after = epilogue_of[k] >= 0 ? &s : nullptr;
+      std::optional<std::vector<Launch>> launches;
+      if (auto it = winograd_.find(reduce.results[0]); it != winograd_.end()) {
+        launches = TRY(schedule_winograd(reduce, after, it->second, p_, storages_, facts_));
+      }
+      if (!launches) launches = TRY(schedule_narrow(reduce, after, p_, storages_, facts_));
+      if (!launches) launches = TRY(schedule_contraction(reduce, after, p_, storages_, facts_));
+      if (launches) {
+        for (int id : s.results) define(id);
+        for (Launch& l : *launches) {
+          for (int id : l.values) {
+            if (!value(id).constant && !buffers_.count(id)) define(id);
+          }
+          emit_launch(std::move(l));
+        }
+        continue;
+      }
+      if (after) {
+        TRY(rows({&reduce, &s}));
+        continue;
+      }
+    }
+    if (plain) {
+      // Stages that hand each other rows run as one kernel.
+      std::vector<const k::Stage*> group = {&s};
+      size_t next = k + 1;
+      while (next < b.stages.size() && waits_for[next] < 0 && epilogue_of[next] < 0 &&
+             !is_contraction(b.stages[next])) {
+        group.push_back(&b.stages[next]);
+        if (shared_prefix(group) == 0) {
+          group.pop_back();
+          break;
+        }
+        ++next;
+      }
+      TRY(rows(group));
+      k = next - 1;
+      continue;
+    }
+    TRY(special(s));
+  }
+  return {};
+}
+
+// The number of outermost iterators that all stages share, every stage reading the others' results only in its own row;
+// 0 where they are better apart.
+size_t Host::shared_prefix(const std::vector<const k::Stage*>& group) const {
+  if (facts_.device == TargetFacts::Device::OpenCl) return 0;
+  std::vector<std::vector<size_t>> order;
+  size_t prefix = SIZE_MAX;
+  for (const k::Stage* s : group) {
+    if (s->kind != k::StageKind::Map && s->kind != k::StageKind::Reduce) return 0;
+    std::vector<size_t> o;
+    for (int d : storage(s->results[0]).order) o.push_back(static_cast<size_t>(d));
+    order.push_back(o);
+    prefix = std::min(prefix, most_shared(make_nest(*s, storages_)));
+  }
+  const k::Stage& last = *group.back();
+  bool related = false;
+  for (size_t g = 0; g < group.size(); ++g) {
+    const k::Stage& s = *group[g];
+    size_t same = 0;
+    while (same < prefix && known_equal(s.iters[order[g][same]].extent, last.iters[order.back()[same]].extent)) ++same;
+    prefix = same;
+    if (g + 1 == group.size()) break;
+    for (int id : s.results) {
+      if (storage(id).has_border()) return 0;
+      for (const Expr& e : last.body) {
+        visit(e, [&](const ExprNode& n) {
+          if (n.op != ScalarOp::Read || n.id != id) return;
+          related = true;
+          size_t k = 0;
+          while (k < prefix) {
+            auto d = as_dim(n.args[order[g][k]]);
+            if (!d || *d != Dim(last.iters[order.back()[k]].symbol)) {
+              bool both_one = s.iters[order[g][k]].extent.is(1) && d && d->is(0);
+              if (!both_one) break;
+            }
+            ++k;
+          }
+          prefix = k;
+        });
+      }
+    }
+  }
+  if (!related) return 0;
+  Dim items = 1, work = 1;
+  for (size_t k = 0; k < last.iters.size(); ++k) work *= last.iters[k].extent;
+  for (size_t k = 0; k < prefix; ++k) items *= last.iters[order.back()[k]].extent;
+  if (items.constant().value_or(64) <= 1 && work.constant().value_or(kSerialRowsCost) >= kSerialRowsCost) return 0;
+  return prefix;
+}
+
+// Constants that a stage reads along its vectors, but not one element after the other (the filters of a depthwise
+// convolution), are put so when compiling.
+Result<k::Stage> Host::with_contiguous_constants(const k::Stage& stage) {
+  k::Stage s = stage;
+  const std::vector<int>& order = storage(s.results[0]).order;
+  if (facts_.vector_bytes == 0 || order.empty()) return s;
+  const Symbol lane = s.iters[static_cast<size_t>(order.back())].symbol;
+  Result<void> ok;
+  for (Expr& body : s.body) {
+    body = rewrite(body, [&](const ExprNode& n) {
+      Expr same;
+      if (n.op != ScalarOp::Read || n.checked || n.args.size() < 2) return same;
+      const TensorRef data = value(static_cast<int>(n.id)).constant;
+      if (!data || data->elements() < kLeastRelaid || data->dtype == DType::String) return same;
+      size_t along = n.args.size();
+      for (size_t k = 0; k < n.args.size(); ++k) {
+        auto d = as_dim(n.args[k]);
+        if (!d) return same;
+        if (!depends_on(*d, lane)) continue;
+        if (along < n.args.size() || !affine_in(*d, lane) || !affine_in(*d, lane)->coefficient.is(1)) return same;
+        along = k;
+      }
+      bool contiguous = true;
+      for (size_t k = along + 1; k < n.args.size(); ++k) contiguous &= data->dims[k] == 1;
+      if (along == n.args.size() || contiguous) return same;
+      auto relaid = this->relaid(static_cast<int>(n.id), along);
+      if (!relaid) {
+        ok = std::move(relaid.error());
+        return same;
+      }
+      ExprNode m = n;
+      m.id = *relaid;
+      std::rotate(m.args.begin() + static_cast<long>(along), m.args.begin() + static_cast<long>(along) + 1,
+                  m.args.end());
+      return Expr(std::make_shared<const ExprNode>(std::move(m)));
+    });
+  }
+  TRY(ok);
+  return s;
+}
+
+// The constant with dim `along` made the last one.
+Result<int> Host::relaid(int id, size_t along) {
+  auto [it, fresh] = relaid_.try_emplace({id, along}, -1);
+  if (!fresh) return it->second;
+  std::vector<Dim> dims = value(id).tensor().dims;
+  std::rotate(dims.begin() + static_cast<long>(along), dims.begin() + static_cast<long>(along) + 1, dims.end());
+  k::Value v;
+  v.name = value(id).name;
+  v.type = Type::of(TensorType{value(id).tensor().dtype, dims});
+  const int to = p_.add(std::move(v));
+  storages_.resize(p_.values.size());
+  storages_[static_cast<size_t>(to)] = row_major(value(to).tensor());
+  k::Stage copy;
+  std::vector<Expr> index;
+  for (const Dim& d : dims) {
+    copy.iters.push_back({Dim::iterator("i", d), d});
+    index.push_back(ex::index(copy.iters.back().symbol));
+  }
+  std::rotate(index.begin() + static_cast<long>(along), index.end() - 1, index.end());
+  copy.body = {ex::read(id, value(id).tensor().dtype, index)};
+  p_.values[static_cast<size_t>(to)].constant = TRY(evaluate_stage(copy, p_));
+  it->second = to;
+  return to;
+}
+
+Result<void> Host::rows(const std::vector<const k::Stage*>& stages) {
+  std::vector<k::Stage> own;
+  for (const k::Stage* s : stages) {
+    own.push_back(TRY(with_contiguous_constants(*s)));
+    for (int id : s->results) define(id);
+  }
+  std::vector<const k::Stage*> group;
+  for (const k::Stage& s : own) group.push_back(&s);
+  size_t prefix = group.size() > 1 ? shared_prefix(group) : 0;
+  if (group.size() > 1 && prefix > 0) {
+    std::vector<Nest> nests;
+    for (const k::Stage* s : group) nests.push_back(make_nest(*s, storages_));
+    emit_launch(schedule_rows(nests, prefix, p_, storages_, facts_));
+    return {};
+  }
+  for (const k::Stage* s : group) {
+    node_ = s->node;
+    for (const k::Stage& piece : split_domain(*s, p_))
+      emit_launch(schedule_single(make_nest(piece, storages_), p_, storages_, facts_));
+  }
+  return {};
+}
+
+}  // namespace ingot
