@@ -30,6 +30,10 @@ Result<void> keep_f32(k::Program& p) {
   widen_half(p);
   return {};
 }
+Result<void> unflatten_all(k::Program& p) {
+  unflatten(p);
+  return {};
+}
 Result<void> inline_all(k::Program& p) {
   inline_maps(p);
   return {};
@@ -41,10 +45,11 @@ const std::vector<KernelPass>& kernel_passes() {
       {"sum-integers", sum_integers},  // no sum of products of a dequantised value and a dequantised constant is left
       {"fold-constants", fold_constants},  // from here on a stage reads at least one value that only the run knows
       {"drop-zero-taps", drop_zero_taps},  // no window of a constant filter has regular gaps of zeros
-      {"simplify", simplify},              // no stage is dead, none is a plain copy
+      {"simplify", simplify},  // no stage is dead, none is a plain copy
       {"widen-half", keep_f32},  // f16 and bf16 stand at the interface and in constants, and where the model casts
       {"inline-maps", inline_all},  // maps stand where they are read, unless storing them is cheaper
       {"simplify-rounding", simplify_rounding},  // quantisation takes no operation that changes nothing
+      {"unflatten", unflatten_all},  // values have the dims that their readers index
       {"fold-again", fold_constants},  // what inlining made constant
       {"simplify-again", simplify},
       {"check-symbols", check_symbols},  // every extent is known when its stage runs

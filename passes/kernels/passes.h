@@ -24,6 +24,9 @@ Result<void> sum_integers(k::Program&);
 // Saturation and rounding to 8 bits in the fewest operations.
 Result<void> simplify_rounding(k::Program&);
 
+// A value that is read as [i*E + j] gets the dims of its readers.
+void unflatten(k::Program&);
+
 // f16 and bf16 values that stay inside of a program are kept as f32.
 void widen_half(k::Program&);
 // Refuses a program with an extent that is not known when its stage runs.

@@ -415,6 +415,47 @@ TEST(ZeroTaps, OthersStay) {
 )");
 }
 
+// ---- unflatten ----
+
+TEST(Unflatten, AValueGetsTheDimsOfItsReaders) {
+  becomes(unflatten, R"(symbols b, s
+kernels g {
+  input %x: f32[b, s, 8]
+  input %w: f32[8, 4]
+  %v: f32[b*s, 4] = reduce sum (i0, i1) over (r0 < 8): %x[i0 div s, i0 mod s, r0] * %w[r0, i1]
+  %y: f32[b, s, 4] = map (i0, i1, i2): tanh(%v[s*i0 + i1, i2])
+  output %y
+}
+)",
+          R"(symbols b, s
+kernels g {
+  input %x: f32[b, s, 8]
+  input %w: f32[8, 4]
+  %v: f32[b, s, 4] = reduce sum (i0, i0_1, i1) over (r0 < 8): %x[i0, i0_1, r0] * %w[r0, i1]
+  %y: f32[b, s, 4] = map (i0, i1, i2): tanh(%v[i0, i1, i2])
+  output %y
+}
+)");
+}
+
+TEST(Unflatten, ReadersThatDisagreeKeepTheValue) {
+  stays(unflatten, R"(kernels g {
+  input %x: f32[6]
+  %v: f32[6] = map (i0): exp(%x[i0])
+  %y: f32[2, 3] = map (i0, i1): tanh(%v[i0*3 + i1])
+  %z: f32[3, 2] = map (i0, i1): tanh(%v[i0*2 + i1])
+  output %y, %z
+}
+)");
+  stays(unflatten, R"(kernels g {
+  input %x: f32[6]
+  %v: f32[6] = map (i0): exp(%x[i0])
+  %y: f32[2, 3] = map (i0, i1): tanh(%v[i0*3 + i1])
+  output %y, %v
+}
+)");
+}
+
 // ---- contractions keep operands that their schedule can read ----
 
 TEST(Inline, AReflectedBorderStaysOutsideOfAContraction) {
