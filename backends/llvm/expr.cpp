@@ -212,6 +212,7 @@ llvm::Value* Printer::lane_reduce(Op op, llvm::Value* v, DType t, int lanes) {
 llvm::Value* Printer::dot4(llvm::Value* acc, llvm::Value* u, llvm::Value* s, int lanes) {
   auto vec = [&](llvm::Type* e, int n) { return llvm::FixedVectorType::get(e, n); };
   int native = target_.vector_bits / 32;
+  if (lanes < native && lanes >= 4 && (lanes & (lanes - 1)) == 0) native = lanes;  // all have shorter vectors
   if (target_.has_vnni && lanes % native == 0) {
     auto part = [&](llvm::Value* v, int first, int count) {
       llvm::SmallVector<int, 256> pick(count);
@@ -226,8 +227,9 @@ llvm::Value* Printer::dot4(llvm::Value* acc, llvm::Value* u, llvm::Value* s, int
       llvm::Value* y = whole ? s : part(s, 4 * i, 4 * native);
       llvm::Value* r;
       if (target_.arch == Arch::X86_64) {
-        auto id = target_.vector_bits == 512 ? llvm::Intrinsic::x86_avx512_vpdpbusd_512
-                                             : llvm::Intrinsic::x86_avx512_vpdpbusd_256;
+        auto id = native == 16  ? llvm::Intrinsic::x86_avx512_vpdpbusd_512
+                  : native == 8 ? llvm::Intrinsic::x86_avx512_vpdpbusd_256
+                                : llvm::Intrinsic::x86_avx512_vpdpbusd_128;
         r = b_.CreateIntrinsic(id, {}, {a, x, y});
       } else {
         // u = (u xor 128 as s8) + 128, and 128*w = -(-128*w).

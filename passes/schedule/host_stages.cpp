@@ -3,6 +3,7 @@
 
 #include "passes/kernels/passes.h"
 #include "passes/schedule/contraction.h"
+#include "passes/schedule/depthwise.h"
 #include "passes/schedule/host_program.h"
 #include "passes/schedule/narrow.h"
 #include "passes/schedule/product.h"
@@ -70,6 +71,7 @@ Result<void> Host::block(const k::Block& b) {
         launches = TRY(schedule_winograd(reduce, after, it->second, p_, storages_, facts_));
       }
       if (!launches) launches = TRY(schedule_narrow(reduce, after, p_, storages_, facts_));
+      if (!launches) launches = TRY(schedule_depthwise(reduce, after, p_, storages_, facts_));
       if (!launches) launches = TRY(schedule_contraction(reduce, after, p_, storages_, facts_));
       if (launches) {
         for (int id : s.results) define(id);

@@ -249,6 +249,35 @@ struct ConvCase {
   int64_t channels, size, outputs, kernel, stride, pad, group;
 };
 
+void check_convolution(const ConvCase& c, const Signs& s, uint32_t seed) {
+  std::mt19937 random = generator(seed);
+  bool extreme = seed % 5 == 4;
+  TensorRef a = bytes_of(s.a, {2, c.channels, c.size, c.size}, random, extreme);
+  TensorRef b = bytes_of(s.b, {c.outputs, c.channels / c.group, c.kernel, c.kernel}, random, extreme);
+  std::string at = std::string(name(s.a));
+  auto scales = TensorData::make(DType::F32, {c.outputs}), biases = TensorData::make(DType::I32, {c.outputs}),
+       zeros = TensorData::make(s.b, {c.outputs});
+  for (int64_t k = 0; k < c.outputs; ++k) {
+    scales->mutable_as<float>()[k] = 0.001F * static_cast<float>(1 + k % 7);
+    biases->mutable_as<int32_t>()[k] = static_cast<int32_t>(random() % 2000) - 1000;
+    zeros->mutable_bytes()[k] = static_cast<uint8_t>(s.b_zero);
+  }
+  std::string constants = constant("b", *b) + constant("bz", *zeros) + constant("bs", *scales) +
+                          fmt::format("  %az = constant {}[] dense<[{}]>\n  %as = constant f32[] dense<[0.02]>\n", at, s.a_zero);
+  std::string attributes = fmt::format(" {{group = {}, pads = [{}, {}, {}, {}], strides = [{}, {}]}}\n}}\n",
+                                       c.group, c.pad, c.pad, c.pad, c.pad, c.stride, c.stride);
+  std::string head = fmt::format("graph g(%a: {}[2, {}, {}, {}]) -> (%y) {{\n", at, c.channels, c.size, c.size);
+  std::string out = constant("bias", *biases) +
+                    fmt::format("  %ys = constant f32[] dense<[0.0375]>\n  %yz = constant {}[] dense<[3]>\n", at);
+  check(head + constants + out + "  %y = qlinear_conv %a, %as, %az, %b, %bs, %bz, %ys, %yz, %bias" + attributes,
+        {HostValue::of(a)});
+  check(
+      head + constants +
+          "  %x = dequantize_linear %a, %as, %az\n  %w = dequantize_linear %b, %bs, %bz {axis = 0}\n  %y = conv %x, %w" +
+          attributes,
+      {HostValue::of(a)});
+}
+
 TEST(QuantizedProducts, Convolutions) {
   uint32_t seed = 100;
   const ConvCase cases[] = {{3, 11, 8, 3, 2, 1, 1},  {5, 6, 19, 1, 1, 0, 1}, {6, 7, 40, 3, 1, 1, 1},
@@ -257,39 +286,17 @@ TEST(QuantizedProducts, Convolutions) {
   for (size_t i = 0; i < std::size(kSigns); ++i) {
     const Signs& s = kSigns[i];
     for (size_t j = i % 2; j < std::size(cases); j += 2) {
-      const ConvCase& c = cases[j];
-      std::mt19937 random = generator(seed++);
-      bool extreme = seed % 5 == 0;
-      TensorRef a = bytes_of(s.a, {2, c.channels, c.size, c.size}, random, extreme);
-      TensorRef b = bytes_of(s.b, {c.outputs, c.channels / c.group, c.kernel, c.kernel}, random, extreme);
-      std::string at = std::string(name(s.a)), bt = std::string(name(s.b));
-      std::string scales, zeros, biases;
-      for (int64_t k = 0; k < c.outputs; ++k) {
-        scales += fmt::format("{}{:.4f}", k ? ", " : "", 0.001 * static_cast<double>(1 + k % 7));
-        biases += fmt::format("{}{}", k ? ", " : "", static_cast<int32_t>(random() % 2000) - 1000);
-        zeros += fmt::format("{}{}", k ? ", " : "", s.b_zero);
-      }
-      std::string constants =
-          constant("b", *b) +
-          fmt::format("  %az = constant {}[] dense<[{}]>\n  %bz = constant {}[{}] dense<[{}]>\n", at, s.a_zero, bt,
-                      c.outputs, zeros) +
-          fmt::format("  %as = constant f32[] dense<[0.02]>\n  %bs = constant f32[{}] dense<[{}]>\n", c.outputs,
-                      scales);
-      std::string attributes = fmt::format(" {{group = {}, pads = [{}, {}, {}, {}], strides = [{}, {}]}}\n}}\n",
-                                           c.group, c.pad, c.pad, c.pad, c.pad, c.stride, c.stride);
-      std::string head = fmt::format("graph g(%a: {}[2, {}, {}, {}]) -> (%y) {{\n", at, c.channels, c.size, c.size);
-      std::string out = fmt::format(
-          "  %ys = constant f32[] dense<[0.0375]>\n  %yz = constant {}[] dense<[3]>\n  %bias = constant i32[{}] dense<[{}]>\n",
-          at, c.outputs, biases);
-      check(head + constants + out + "  %y = qlinear_conv %a, %as, %az, %b, %bs, %bz, %ys, %yz, %bias" + attributes,
-            {HostValue::of(a)});
-      check(
-          head + constants +
-              "  %x = dequantize_linear %a, %as, %az\n  %w = dequantize_linear %b, %bs, %bz {axis = 0}\n  %y = conv %x, %w" +
-              attributes,
-          {HostValue::of(a)});
+      check_convolution(cases[j], s, seed++);
     }
   }
+}
+
+// Channels that blocks do not divide, columns that the tile does not, windows of one group of four and of two.
+TEST(QuantizedProducts, DepthwiseConvolutions) {
+  uint32_t seed = 200;
+  const ConvCase cases[] = {{24, 7, 24, 3, 1, 1, 24}, {70, 9, 70, 5, 2, 2, 70}, {58, 8, 58, 3, 2, 1, 58},
+                            {33, 3, 33, 2, 1, 0, 33}, {16, 6, 16, 5, 1, 2, 16}, {66, 5, 66, 4, 1, 1, 66}};
+  for (size_t k = 0; k < std::size(cases); ++k) check_convolution(cases[k], kSigns[k % std::size(kSigns)], seed++);
 }
 
 }  // namespace
