@@ -21,6 +21,7 @@ inline constexpr int64_t kGuessedExtent = 128;  // of a symbolic dim, for costs
 inline constexpr int64_t kUnrolledReduction = 49;  // reduced elements that are unrolled: windows up to 7x7
 inline constexpr int64_t kSumBlock = 512;  // summands of one chain of additions of floats
 inline constexpr int64_t kLeastPart = 4;  // of an iterator that accesses divide: a vector of that many lanes
+inline constexpr int64_t kFewInterleaved = 4;  // elements side by side that come from as many rows: colours of an image
 inline constexpr int kRowAccumulators = 4;  // partial results of a row reduction, to hide the latency of an add
 inline constexpr int kWindowTile = 6;  // outputs of a window reduction that share the loads of weights
 
@@ -45,6 +46,24 @@ int lanes_for(const Nest& nest, const TargetFacts& facts) {
   return std::clamp(facts.vector_bytes / bytes, 1, 32);
 }
 
+// A map whose last iterator is short and walks rows, while the one before walks neighbours: an image's planes interleaved.
+bool interleaves(const Nest& n) {
+  if (n.kind != k::StageKind::Map || n.iters.size() < 2) return false;
+  const k::Iter &last = n.iters.back(), &along = n.iters[n.iters.size() - 2];
+  if (!last.extent.is_constant() || last.extent.value() < 2 || last.extent.value() > kFewInterleaved) return false;
+  bool neighbours = false, plain = true;
+  for (const Expr& e : n.body) {
+    visit(e, [&](const ExprNode& x) {
+      plain &= x.op != ScalarOp::Read;
+      if (x.op != ScalarOp::Load) return;
+      auto a = affine_in(x.dim, along.symbol), b = affine_in(x.dim, last.symbol);
+      plain &= a && b && (a->coefficient.is(0) || a->coefficient.is(1));
+      if (plain && a->coefficient.is(1)) neighbours = true, plain &= !b->coefficient.is(1);
+    });
+  }
+  return plain && neighbours;
+}
+
 class Rows {
  public:
   Rows(const k::Program& p, const Storages& s, const TargetFacts& f) : b_(p, s, f), facts_(f) {}
@@ -55,6 +74,8 @@ class Rows {
     b_.node = n.node;
     if (n.kind == k::StageKind::Map && first == n.iters.size()) {
       store_all(n, nullptr, 1, {});
+    } else if (interleaves(n) && first + 2 <= n.iters.size() && lanes_for(n, facts_) > 1) {
+      loops(n, first, n.iters.size() - 1, [&](const Nest& inner) { interleaved(inner); });
     } else if (n.kind == k::StageKind::Map) {
       loops(n, first, n.iters.size(), [&](const Nest& inner) { map(inner); });
     } else {
@@ -141,6 +162,22 @@ class Rows {
     int lanes = contiguous_store(n, last.symbol) ? lanes_for(n, facts_) : 1;
     vector_loop(last.symbol, 0, last.extent, lanes,
                 [&](const Symbol& v, int l, Expr mask) { store_all(n, v, l, mask); });
+  }
+
+  // Lanes along the last iterator but one, for each value of the last.
+  void interleaved(const Nest& n) {
+    const k::Iter &last = n.iters.back(), &along = n.iters[n.iters.size() - 2];
+    const int lanes = lanes_for(n, facts_);
+    auto step = [&](const Symbol& v, int l) {
+      for (int64_t i = 0; i < last.extent.value(); ++i) {
+        Nest at = n;
+        substitute(at, {{last.symbol->id, Dim(i)}});
+        store_all(at, v, l, {});
+      }
+    };
+    const Dim main = floordiv(along.extent, lanes) * lanes;
+    if (!main.is(0)) b_.loop(along.symbol, 0, main, lanes, [&] { step(along.symbol, lanes); });
+    if (!known_equal(main, along.extent)) b_.loop(along.symbol, main, along.extent, 1, [&] { step(nullptr, 1); });
   }
 
   // How many plain loads the iterator walks by 0 or 1, less those it walks otherwise.
@@ -492,7 +529,7 @@ int64_t item_cost(const std::vector<Nest>& nests, size_t prefix) {
 
 size_t most_shared(const Nest& n) {
   size_t rank = n.iters.size();
-  if (n.kind == k::StageKind::Map) return rank > 0 ? rank - 1 : 0;
+  if (n.kind == k::StageKind::Map) return rank > 0 ? rank - (interleaves(n) ? 2 : 1) : 0;
   if (elements(n.reds).constant().value_or(1 << 20) <= kUnrolledReduction) return rank > 2 ? rank - 2 : 0;
   bool along = false;
   for (const Expr& e : n.body) {

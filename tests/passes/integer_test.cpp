@@ -299,5 +299,24 @@ TEST(QuantizedProducts, DepthwiseConvolutions) {
   for (size_t k = 0; k < std::size(cases); ++k) check_convolution(cases[k], kSigns[k % std::size(kSigns)], seed++);
 }
 
+// Planes of an image become neighbours while they are quantised: vectors along the row, a rest, and a row below a vector.
+TEST(QuantizedProducts, PlanesAreInterleaved) {
+  std::mt19937 random = generator(300);
+  for (int64_t width : {5, 16, 37}) {
+    for (int64_t planes : {2, 3, 4}) {
+      auto x = TensorData::make(DType::F32, {2, planes, 6, width});
+      for (int64_t k = 0; k < x->elements(); ++k)
+        x->mutable_as<float>()[k] = static_cast<float>(static_cast<int32_t>(random() % 9000) - 4500) / 700.0F;
+      TensorRef w = bytes_of(DType::I8, {9, planes, 3, 3}, random, false);
+      check(fmt::format("graph g(%x: f32[2, {}, 6, {}]) -> (%y) {{\n", planes, width) + constant("w", *w) +
+                "  %s = constant f32[] dense<[0.05]>\n  %z = constant u8[] dense<[114]>\n"
+                "  %wz = constant i8[] dense<[0]>\n  %q = quantize_linear %x, %s, %z\n"
+                "  %d = dequantize_linear %q, %s, %z\n  %v = dequantize_linear %w, %s, %wz\n"
+                "  %y = conv %d, %v {pads = [1, 1, 1, 1], strides = [2, 2]}\n}\n",
+            {HostValue::of(x)});
+    }
+  }
+}
+
 }  // namespace
 }  // namespace ingot::test
