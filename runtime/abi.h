@@ -76,7 +76,7 @@ enum ingot_run_code {
   INGOT_RUN_DIM = 4,         /* args: got, expected */
   INGOT_RUN_INPUT_DIM = 5,   /* args: input, dimension, got, expected */
   INGOT_RUN_VALUE = 6,       /* args: value; a run-time value is out of range */
-  INGOT_RUN_CHECK = 7,       /* a condition of the model does not hold; args: number of the message */
+  INGOT_RUN_CHECK = 7,       /* a condition of the model does not hold; args: number of the message[, what it got] */
   INGOT_RUN_TOO_LARGE = 8,   /* a size overflows; args: none */
   INGOT_RUN_DEVICE = 9,
   INGOT_RUN_LIMIT = 10       /* a loop exceeded its limit */

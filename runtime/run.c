@@ -190,7 +190,9 @@ static void describe(const struct ingot_session* s, int32_t code, int32_t count,
   } else if (code == INGOT_RUN_VALUE && count >= 1) {
     snprintf(out, size, "got value %lld, which is out of range", a[0]);
   } else if (code == INGOT_RUN_CHECK && count >= 1 && a[0] >= 0 && (uint64_t)a[0] < image->messages.count) {
-    snprintf(out, size, "%s", ingot_file_text(f, f->messages[image->messages.offset + (uint32_t)a[0]]));
+    const char* text = ingot_file_text(f, f->messages[image->messages.offset + (uint32_t)a[0]]);
+    if (count >= 2) snprintf(out, size, "got %lld, expected %s", a[1], text);
+    else snprintf(out, size, "%s", text);
   } else {
     snprintf(out, size, "%s", plain_text(code));
   }

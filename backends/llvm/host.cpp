@@ -134,7 +134,10 @@ class HostPrinter final : public Printer {
   };
   Checked checked(const Dim& d) {
     Dim s = unrolled_.empty() ? d : substitute(d, unrolled_);
-    if (auto c = s.constant()) return {i64(*c), *c >= kDimMax || *c < 0 ? b_.getTrue() : nullptr};
+    if (auto c = s.constant()) {
+      magnitude_overflow_ = b_.getInt1(*c >= kDimMax);
+      return {i64(*c), *c >= kDimMax || *c < 0 ? b_.getTrue() : nullptr};
+    }
     llvm::Value* overflow = nullptr;
     auto step = [&](llvm::Intrinsic::ID id, llvm::Value* a, llvm::Value* b) {
       llvm::Value* r = b_.CreateBinaryIntrinsic(id, a, b);
@@ -225,7 +228,11 @@ class HostPrinter final : public Printer {
       arena_ = llvm::ConstantPointerNull::get(pointer_);
       return;
     }
-    llvm::Value* size = checked_size(program_.arena_bytes, -1);
+    // A negative extent is reported with its node, when its buffer is placed.
+    Checked c = checked(program_.arena_bytes);
+    if (c.overflow) report_if(magnitude_overflow_, -1, INGOT_RUN_TOO_LARGE, {});
+    llvm::Value* size = b_.CreateBinaryIntrinsic(llvm::Intrinsic::smax, c.value, i64(0));
+    report_if(b_.CreateICmpSGE(size, i64(kDimMax)), -1, INGOT_RUN_TOO_LARGE, {});
     arena_ = call_context(kArena, pointer_, {run_context_, size});
     report_if(b_.CreateIsNull(arena_), -1, INGOT_RUN_NO_MEMORY, {size});
   }

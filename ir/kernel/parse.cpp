@@ -206,6 +206,11 @@ class Parser {
         s.condition_dim = TRY(condition());
         TRY(lexer_.expect(")"));
         s.message = TRY(string());
+        if (lexer_.accept("got")) {
+          TRY(lexer_.expect("("));
+          s.got = TRY(parse_dim(lexer_, symbols_));
+          TRY(lexer_.expect(")"));
+        }
         return {};
       case StageKind::If: {
         s.operands = {TRY(present())};

@@ -56,7 +56,7 @@ enum class StageKind : uint8_t {
   // `Local` leaves with id = number of the state. At most `limit` steps.
   Call,  // results = algorithm(operands); `symbols` are extents that it decides, each with an upper bound
   Read,  // symbols[k] = operands[0] at flat element `elements[k]`; fails the run outside the symbol's range
-  Check,  // fails the run with `message` unless condition_dim is nonzero
+  Check,  // fails the run with `message` (and what it `got`) unless condition_dim is nonzero
   If,  // results = operands[0] (bool, one element) ? blocks[0] : blocks[1]
   Loop,  // ONNX Loop: see below
 };
@@ -102,6 +102,7 @@ struct Stage {
   std::vector<Dim> symbol_init;  // Loop
   Dim condition_dim;  // Check
   std::string message;  // Check
+  std::optional<Dim> got;  // Check: `message` is then what was expected of it
   std::vector<Block> blocks;  // If, Loop
   int node = -1;  // index into Program::origins: the model's node that this came from
 };

@@ -100,6 +100,7 @@ class Printer {
       for (const Expr& e : *exprs) note(e, local);
     note(s.condition, local);
     note(s.condition_dim, {});
+    if (s.got) note(*s.got, {});
     for (const auto* symbols : {&s.symbols, &s.carried_symbols})
       for (const Symbol& x : *symbols) all_symbols_.emplace(x->id, x);
     for (const Dim& d : s.symbol_init) note(d, {});
@@ -366,7 +367,10 @@ class Printer {
         out += ")";
         break;
       }
-      case StageKind::Check: out += " (" + str(s.condition_dim, symbols_) + ") " + quoted(s.message); break;
+      case StageKind::Check:
+        out += " (" + str(s.condition_dim, symbols_) + ") " + quoted(s.message);
+        if (s.got) out += " got (" + str(*s.got, symbols_) + ")";
+        break;
       case StageKind::If:
         out += " " + value(s.operands[0]) + decides(s) + " " + block(s.blocks[0], indent) + " else " +
                block(s.blocks[1], indent);

@@ -97,8 +97,9 @@ class Evaluation {
       case k::StageKind::Call: return call(s);
       case k::StageKind::Read: return read(s);
       case k::StageKind::Check: {
-        if (TRY(dim(s.condition_dim)) == 0) return invalid("{}", s.message);
-        return {};
+        if (TRY(dim(s.condition_dim)) != 0) return {};
+        if (s.got) return invalid("got {}, expected {}", TRY(dim(*s.got)), s.message);
+        return invalid("{}", s.message);
       }
       case k::StageKind::If: return branch(s);
       case k::StageKind::Loop: return loop(s);

@@ -1,5 +1,7 @@
 // G to K: every node's definition is run once more, now into the program of the whole model. From here on there are no
 // operators, only stages.
+#include <algorithm>
+
 #include "ir/ops/def.h"
 
 namespace ingot {
@@ -60,14 +62,44 @@ class Lowering {
     std::vector<int> inputs;
     for (Value* v : node.inputs) inputs.push_back(value(v));
     Def def(program_, block, node, inputs, origin_);
+    const size_t first = block.stages.size();
     TRY(node.def->define(def));
     for (size_t k = 0; k < node.outputs.size(); ++k) {
       if (!node.outputs[k]) continue;
       int id = def.results()[k];
+      check_extents(node, id, block.stages, first);
       ids_[node.outputs[k]] = id;
       program_.values[static_cast<size_t>(id)].name = node.outputs[k]->name;
     }
     return {};
+  }
+
+  // An extent that may be negative, as that of a window over too short an axis, is checked before `id` is made. Extents
+  // of inputs are not: whoever made these did it.
+  void check_extents(const Node& node, int id, std::vector<k::Stage>& stages, size_t first) {
+    const Type& type = program_.values[static_cast<size_t>(id)].type;
+    if (!type.is_tensor()) return;
+    auto checked = [&](const Dim& d) {
+      return std::any_of(node.inputs.begin(), node.inputs.end(), [&](const Value* v) {
+        return v && v->type.is_tensor() &&
+               std::any_of(v->type.tensor.dims.begin(), v->type.tensor.dims.end(),
+                           [&](const Dim& e) { return known_equal(d, e); });
+      });
+    };
+    for (size_t axis = 0; axis < type.tensor.dims.size(); ++axis) {
+      const Dim& d = type.tensor.dims[axis];
+      if (d.lower() >= 0 || checked(d)) continue;
+      k::Stage s;
+      s.kind = k::StageKind::Check;
+      s.node = origin_;
+      s.condition_dim = Dim(1) - less(d, 0);
+      s.got = d;
+      s.message = fmt::format("at least 0 as extent {} of the output", axis);
+      auto at = std::find_if(stages.begin() + static_cast<std::ptrdiff_t>(first), stages.end(), [&](const k::Stage& t) {
+        return std::find(t.results.begin(), t.results.end(), id) != t.results.end();
+      });
+      stages.insert(at, std::move(s));
+    }
   }
 
   Result<void> lower_if(const Node& node, k::Block& block) {

@@ -56,6 +56,7 @@ class Checker {
       }
       if (s.condition) TRY(expect_known(s.condition, s));
       TRY(expect_known(s.condition_dim, s));
+      if (s.got) TRY(expect_known(*s.got, s));
       for (const Dim& d : s.symbol_init) TRY(expect_known(d, s));
       for (int64_t id : own) known_.erase(id);
       for (const k::Block& inner : s.blocks) {

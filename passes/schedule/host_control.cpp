@@ -42,6 +42,7 @@ Result<void> Host::special(const k::Stage& s) {
       r.begin = s.condition_dim;
       r.code = INGOT_RUN_CHECK;
       r.args = {ex::index(Dim(static_cast<int64_t>(out_.messages.size())))};
+      if (s.got) r.args.push_back(ex::index(*s.got));
       r.message = s.message;
       out_.messages.push_back(s.message);
       return {};

@@ -44,6 +44,7 @@ kernels "all kinds" {
   %z: i64[1, k] = call non_zero(%x, _) ints [1, -2] floats [0.5] strings ["a\"b"] decides (k)
   read %idx (0: p)
   check ((p < n)) "got a position past the end"
+  check ((p < n)) "less than n" got (p + 1)
   %e: bool[n] = map (i0): (%x[i0] < 1.0) & is_nan(%x[i0])
   output %v, %at, %c, %s, %t, %u, %z, %e
 }
