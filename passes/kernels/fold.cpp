@@ -1,4 +1,7 @@
 // A stage whose operands are all constants is evaluated now, by the interpreter, with a bound on what it may make.
+#include <algorithm>
+#include <cstdint>
+
 #include "ir/ops/evaluate.h"
 #include "passes/kernels/passes.h"
 
@@ -8,7 +11,20 @@ namespace {
 
 inline constexpr int64_t kMaxFoldedBytes = 64 << 20;  // of one result; larger ones are computed at run time
 inline constexpr int64_t kSmallBytes = 64 << 10;      // results up to this are always stored
-inline constexpr double kMaxFoldSeconds = 20;         // of all folding in a program
+// Steps of all folding in a program: a few seconds of the interpreter, and more where there are weights to go through.
+// Counted and not timed, so that the same model gives the same bytes on any machine.
+inline constexpr int64_t kMaxFoldedSteps = int64_t{1} << 28;
+inline constexpr int64_t kFoldedStepsPerByte = 16;  // of constants
+
+int64_t steps_of(const k::Stage& s) {
+  int64_t steps = 1;
+  for (const auto* iters : {&s.iters, &s.reds}) {
+    for (const k::Iter& it : *iters) {
+      if (__builtin_mul_overflow(steps, std::max<int64_t>(1, it.extent.value()), &steps)) return INT64_MAX;
+    }
+  }
+  return steps;
+}
 
 bool depends_on_symbols(const k::Stage& s) {
   std::map<int64_t, Symbol> used;
@@ -31,22 +47,28 @@ bool depends_on_symbols(const k::Stage& s) {
 class Folding {
  public:
   explicit Folding(k::Program& p) : p_(p), contracted_(p.values.size(), false) {
-    options_.max_seconds = kMaxFoldSeconds;
+    for (const k::Value& v : p.values) {
+      if (v.constant) steps_left_ += std::min<int64_t>(v.constant->size_bytes, kDimMax / 64) * kFoldedStepsPerByte;
+    }
     for_each_stage(p.body, [&](const k::Stage& s) {
       if (!is_contraction(s)) return;
       for (int id : k::reads(s)) contracted_[static_cast<size_t>(id)] = true;
     });
   }
 
-  Result<void> block(k::Block& b) {
+  // `nested`: it may never run, so that what cannot be computed is left for a run to report.
+  Result<void> block(k::Block& b, bool nested) {
     std::vector<k::Stage> kept;
     for (k::Stage& s : b.stages) {
-      for (k::Block& inner : s.blocks) TRY(block(inner));
+      for (k::Block& inner : s.blocks) TRY(block(inner, true));
+      bool folded = false;
       if (folds(s)) {
-        TRY(fold(s));
-      } else {
-        kept.push_back(std::move(s));
+        steps_left_ -= steps_of(s);
+        auto done = fold(s);
+        if (!done && !nested) return std::move(done.error());
+        folded = static_cast<bool>(done);
       }
+      if (!folded) kept.push_back(std::move(s));
     }
     b.stages = std::move(kept);
     return {};
@@ -56,7 +78,7 @@ class Folding {
   bool folds(const k::Stage& s) const {
     bool simple = s.kind == k::StageKind::Map || s.kind == k::StageKind::Reduce || s.kind == k::StageKind::Scan ||
                   s.kind == k::StageKind::Scatter;
-    if (!simple || depends_on_symbols(s)) return false;
+    if (!simple || depends_on_symbols(s) || steps_of(s) > steps_left_) return false;
     int64_t in_bytes = 0, out_bytes = 0;
     for (int id : k::reads(s)) {
       if (id < 0) continue;
@@ -90,19 +112,19 @@ class Folding {
     }
     one.body.stages.push_back(s);
     one.body.outputs = s.results;
-    std::vector<HostValue> made = TRY(run_program(one, {}, options_));
+    std::vector<HostValue> made = TRY(run_program(one, {}));
     for (size_t k = 0; k < s.results.size(); ++k)
       p_.values[static_cast<size_t>(s.results[k])].constant = made[k].tensor;
     return {};
   }
 
   k::Program& p_;
-  EvaluateOptions options_;
+  int64_t steps_left_ = kMaxFoldedSteps;
   std::vector<bool> contracted_;  // by value: read by a contraction
 };
 
 }  // namespace
 
-Result<void> fold_constants(k::Program& p) { return Folding(p).block(p.body); }
+Result<void> fold_constants(k::Program& p) { return Folding(p).block(p.body, false); }
 
 }  // namespace ingot
