@@ -210,9 +210,9 @@ size_t degree(const DimTerms& t) {
   for (const Term& x : t) d = std::max(d, x.atoms.size());
   return d;
 }
+}  // namespace
 
 Dim opaque(const Dim& d) { return d.is_constant() ? d : atom_dim(AtomKind::FloorDiv, d, Dim(1)); }
-}  // namespace
 
 Dim operator+(const Dim& a, const Dim& b) {
   if (!a.node_ && !b.node_) return Dim(sat_add(a.small_, b.small_));

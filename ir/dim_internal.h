@@ -12,10 +12,13 @@ namespace ingot {
 // kMaxDimDegree atoms, becomes one opaque atom `x div 1`, which has the same value but is not multiplied out. An
 // expression of more than kMaxDimSize atoms (written as a tree) or nested deeper than kMaxDimDepth becomes a fresh
 // symbol `too_complex` that nothing binds, so that whoever needs its value reports an error.
+// What reads text makes `x div 1` with opaque(), so that the text reads back to the same expression.
 inline constexpr size_t kMaxDimTerms = 256;
 inline constexpr size_t kMaxDimDegree = 24;
 inline constexpr int kMaxDimSize = 4096;
 inline constexpr int kMaxDimDepth = 64;
+
+Dim opaque(const Dim& x);  // x div 1
 
 using DimTerms = std::vector<Dim::Term>;
 

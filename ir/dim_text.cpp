@@ -104,7 +104,7 @@ class Parser {
     while (lexer_.is("*") || lexer_.is("div") || lexer_.is("mod")) {
       std::string_view op = lexer_.take().source;
       Dim e = TRY(factor());
-      d = op == "*" ? d * e : op == "div" ? floordiv(d, e) : mod(d, e);
+      d = op == "*" ? d * e : op == "div" ? (e.is(1) ? opaque(d) : floordiv(d, e)) : mod(d, e);
     }
     return d;
   }

@@ -40,6 +40,7 @@ struct Shared {
   std::string backend, target = "host", tolerance = "auto";
   std::vector<std::string> dims;
   std::optional<double> rtol, atol;
+  double memory_limit_gib = 0, time_limit_s = 0;
 };
 
 Backend backend_of(const std::string& name) {
@@ -87,11 +88,21 @@ LoadOptions load_of(const Shared& shared, const std::string& default_backend) {
   load.backend = backend_of(shared.backend.empty() ? default_backend : shared.backend);
   load.targets = split(shared.target);
   load.dims = dims_of(shared.dims);
+  load.memory_limit_gib = shared.memory_limit_gib, load.time_limit_s = shared.time_limit_s;
   return load;
 }
 
 void add_backend(CLI::App* command, Shared& shared, const char* otherwise) {
   command->add_option("--backend", shared.backend, fmt::format("interpreter, llvm or opencl (default: {})", otherwise));
+}
+// For models from strangers, whose loops and sizes nobody has looked at.
+void add_limits(CLI::App* command, Shared& shared) {
+  command->add_option("--memory-limit", shared.memory_limit_gib, "GiB that a run may take (default: no limit)")
+      ->check(CLI::Range(1e-6, 1e6))
+      ->type_name("GIB");
+  command->add_option("--time-limit", shared.time_limit_s, "seconds that a run may take (default: no limit)")
+      ->check(CLI::Range(1e-3, 1e9))
+      ->type_name("S");
 }
 void add_dims(CLI::App* command, Shared& shared) {
   command->add_option("--dim", shared.dims, "fix a named dimension, as in --dim batch=8; may be repeated")
@@ -163,6 +174,7 @@ Command run_command(CLI::App& app) {
   c->add_option("--top", o.top, "print the K largest elements of each row")->type_name("K")->check(CLI::Range(1, 1000));
   c->add_option("--labels", o.labels_path, "names for --top, one a line")->type_name("FILE");
   add_dims(c, shared);
+  add_limits(c, shared);
   add_backend(c, shared, INGOT_DEFAULT_BACKEND);
   c->add_option("--target", shared.target, "of a .onnx file: what to compile for (default: host)");
   c->add_option("--threads", o.load.threads, "threads at most (default: all)")->check(CLI::Range(1, 1024));
@@ -285,6 +297,7 @@ Command bench_command(CLI::App& app) {
   c->add_option("MODEL", o.model, "a .ingot file, or a .onnx file (compiled in memory)")->required();
   add_inputs(c, o.inputs);
   add_dims(c, shared);
+  add_limits(c, shared);
   add_backend(c, shared, INGOT_DEFAULT_BACKEND);
   c->add_option("--target", shared.target, "of a .onnx file: what to compile for (default: host)");
   c->add_option("--threads", o.load.threads, "threads at most (default: all)")->check(CLI::Range(1, 1024));

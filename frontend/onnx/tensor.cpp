@@ -126,6 +126,11 @@ Result<TensorRef> read_tensor(const TensorProto& proto, const TensorSource& sour
   }
 
   int64_t size = storage_bytes(dtype, n);
+  int filled = proto.raw_data && !proto.raw_data->empty();
+  for (const Packed* p :
+       {&proto.float_data, &proto.int32_data, &proto.int64_data, &proto.double_data, &proto.uint64_data})
+    filled += !p->empty();
+  if (filled > 1) return invalid("got data in {} fields, expected it in one", filled);
   if (proto.data_location == TensorProto::kExternal) return from_external(proto, dtype, size, source);
   if (proto.raw_data && (!proto.raw_data->empty() || n == 0))
     return from_bytes(dtype, proto.dims, size, *proto.raw_data, source.owner);

@@ -3,6 +3,7 @@
 #include <cstdlib>
 #include <map>
 
+#include "ir/dim_internal.h"
 #include "ir/loops/loops.h"
 
 namespace ingot::l {
@@ -183,7 +184,7 @@ class Parser {
     if (number_ahead()) return Dim(TRY(integer()));
     using F = Dim (*)(const Dim&, const Dim&);
     static const std::pair<const char*, F> kFunctions[] = {
-        {"div(", [](const Dim& a, const Dim& b) { return floordiv(a, b); }},
+        {"div(", [](const Dim& a, const Dim& b) { return b.is(1) ? opaque(a) : floordiv(a, b); }},
         {"mod(", [](const Dim& a, const Dim& b) { return mod(a, b); }},
         {"min(", [](const Dim& a, const Dim& b) { return min(a, b); }},
         {"max(", [](const Dim& a, const Dim& b) { return max(a, b); }},

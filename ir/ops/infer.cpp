@@ -16,7 +16,13 @@ inline constexpr int64_t kMaxElements = int64_t{1} << 40;  // of one tensor; lar
 inline constexpr int kMaxTensorRank = 16;  // as INGOT_MAX_RANK in runtime/abi.h
 inline constexpr int kMaxLoopRounds = 20;  // generalisations of carried shapes before giving up
 
+// Errors quote what the model holds, which may be megabytes.
+inline constexpr size_t kMaxMessage = 4000;
+
 Error describe(Error e, const Node& node) {
+  // A composite and what it consists of have one name: the inner one, which is nearer to the fault, is enough.
+  if (e.message.find(fmt::format("\n  in node '{}' (", node.name)) != std::string::npos) return e;
+  if (e.message.size() > kMaxMessage) e.message.resize(kMaxMessage), e.message += "...";
   std::string types;
   for (const Value* v : node.inputs) {
     if (!types.empty()) types += ", ";

@@ -209,7 +209,11 @@ Result<void> define_pad(Def& d) {
   for (size_t a = 0; a < dims.size(); ++a) {
     before[a] = entry_of(axes, begins, a, 0), after[a] = entry_of(axes, ends, a, 0);
     if (before[a].is(0) && after[a].is(0)) continue;
-    dims[a] = max(x.dims()[a] + before[a] + after[a], 0);
+    const Dim extent = x.dims()[a] + before[a] + after[a];
+    TRY(d.require(Dim(1) - less(extent, 0),
+                  fmt::format("pads crop dimension {} of extent {} to {}, expected at least 0", a, x.dims()[a].str(),
+                              extent.str())));
+    dims[a] = max(extent, 0);
     outside = outside || before[a].upper() > 0 || after[a].upper() > 0;
     if (mode != "constant") {
       TRY(d.require(max(less(0, x.dims()[a]), equal(dims[a], 0)),

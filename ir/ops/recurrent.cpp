@@ -290,6 +290,9 @@ Result<void> expand_recurrent(Expand& e, const Cell& cell) {
   auto hidden = r->type.tensor.dims[2].constant();
   if (!hidden || *hidden > kMaxHidden)
     return unsupported("the recurrent weight has type {}, expected a constant hidden size", r->type.str());
+  if (int64_t size = e.i64("hidden_size", *hidden); size != *hidden) {
+    return invalid("hidden_size is {}, expected {} as the recurrent weight {} has it", size, *hidden, r->type.str());
+  }
   auto rows = w->type.tensor.dims[1].constant();
   if (!rows || *rows != cell.gates * *hidden) {
     return invalid("weight has type {}, expected {} rows ({} gates x hidden size {})", w->type.str(),

@@ -338,7 +338,7 @@ class Chooser {
       }
     }
     auto d = as_dim(r.args[0]);
-    return d && depends_on(*d, s.iters[0].symbol) | s.iters[0].extent.is(1);
+    return d && (depends_on(*d, s.iters[0].symbol) || s.iters[0].extent.is(1));
   }
   // One operand follows spatial iterators (of 2..), the other the rest: a convolution and not a batched product. A transposed
   // convolution has iterators for the place inside of the stride among the rest. Gives the value that is convolved, or -1,

@@ -63,8 +63,7 @@ void print_json(const CompileCommand& options, const CompiledModel& model, const
 }
 
 // Writes one stage, or the image of one target, instead of a file for the runtime.
-Result<void> emit(const CompileCommand& options) {
-  Graph graph = TRY(import_onnx_file(options.model));
+Result<void> emit(const CompileCommand& options, Graph graph) {
   TRY(fix_dims(graph, options.load.dims));
   LoadOptions load = options.load;
   if (load.targets.empty()) load.targets = {"host"};
@@ -85,7 +84,7 @@ Result<void> emit(const CompileCommand& options) {
 
 Result<void> compile(const CompileCommand& options) {
   if (!options.emit.empty()) {
-    auto emitted = emit(options);
+    auto emitted = emit(options, TRY(import_onnx_file(options.model)));
     if (!emitted) return std::move(emitted.error()).context("in " + options.model);
     return emitted;
   }
@@ -104,8 +103,8 @@ Result<void> compile(const CompileCommand& options) {
     passes.emplace_back(pass, seconds);
     if (options.dump_after == "all" || options.dump_after == pass) fmt::print(stderr, "# after {}\n{}\n", pass, text());
   };
+  Graph graph = TRY(import_onnx_file(options.model));
   auto compiled = [&]() -> Result<std::unique_ptr<CompiledModel>> {
-    Graph graph = TRY(import_onnx_file(options.model));
     TRY(fix_dims(graph, options.load.dims));
     return compile_model(std::move(graph), settings);
   }();

@@ -230,6 +230,8 @@ class Compiled final : public Executable {
     session.size_bytes = sizeof session;
     session.flags = options.profile ? static_cast<uint32_t>(INGOT_SESSION_PROFILE) : 0;
     session.threads = threads_ = options.threads;
+    session.memory_limit_bytes = static_cast<int64_t>(options.memory_limit_gib * (int64_t{1} << 30));
+    session.time_limit_ms = static_cast<int64_t>(options.time_limit_s * 1000);
     if (const ingot_status s = ingot_session_create(model_, &session, &session_); s != INGOT_OK)
       return runtime_error(s, ingot_last_error());
     return {};

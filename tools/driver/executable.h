@@ -62,6 +62,8 @@ struct LoadOptions {
   int threads = 0;                       // of a run; 0: all
   int jobs = 0;                          // of a compilation; 0: one per processor
   bool profile = false;
+  double memory_limit_gib = 0;           // of a run of compiled code; 0: none
+  double time_limit_s = 0;
 };
 
 // Replaces named dims of the inputs; a name that no input has is an error with the nearest one.
