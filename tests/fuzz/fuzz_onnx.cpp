@@ -1,20 +1,28 @@
-// Any bytes as a model, and as each kind of test value: the importer must answer, in bounded time and memory.
+// Any bytes as a model, and as each kind of test value: the importer must answer; where it accepts a model, inference,
+// the passes and the schedules must too, in bounded time and memory (-timeout and -rss_limit_mb of libFuzzer).
 #include <cstddef>
 #include <cstdint>
 
 #include "frontend/onnx/value.h"
+#include "passes/pipeline.h"
 #include "tests/frontend/graph_summary.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace ingot;
   onnx::Bytes bytes(data, size);
   static const ImportOptions options = onnx::accept_all();
-  auto graph = import_onnx(bytes, nullptr, options);
-  auto summary = summarize_onnx(bytes);
+  (void)import_onnx(bytes, nullptr, options);
+  (void)summarize_onnx(bytes);
   Type tensor = Type::of({DType::F32, {}});
   for (const Type& type : {tensor, Type::sequence(tensor), Type::optional(tensor), Type::map(DType::I64, tensor)}) {
     auto value = onnx::read_value(bytes, type, nullptr);
-    if (value) onnx::write_value(value->value, value->name);
+    if (value) (void)onnx::write_value(value->value, value->name);
   }
+  auto graph = import_onnx(bytes, nullptr);
+  if (!graph) return 0;
+  auto kernels = optimize(*graph);  // verifies after each pass
+  if (!kernels) return 0;
+  TargetFacts facts;
+  (void)lower_for_target(*kernels, facts);
   return 0;
 }

@@ -1,5 +1,8 @@
 #include "tests/malformed/models.h"
 
+#include <cmath>
+#include <limits>
+
 #include "tests/frontend/onnx_builder.h"
 
 namespace ingot::malformed {
@@ -220,7 +223,7 @@ Model divide_by_zero() {
       .node("Add", {"c", "d"}, {"e"})
       .node("ReduceSum", {"e"}, {"s"});
   m.graph.node("Add", {"x", "s"}, {"y"});
-  return {"divide_by_zero", m.str(), Stage::Compile, ""};
+  return {"divide_by_zero", m.str(), Stage::Run, ""};
 }
 
 Model huge_output() {
@@ -248,6 +251,216 @@ Model huge_input() {
   auto m = onnx::build::Model().opset(17);
   m.graph.input("x", kF32, {INT64_MAX, INT64_MAX}).output("y").node("Relu", {"x"}, {"y"});
   return {"huge_input", m.str(), Stage::Compile, "expected at most 2^40 elements"};
+}
+
+// --- what is wrong with the bytes, the tensors, the nodes: the longer lists
+
+void more_bytes(std::vector<Model>& list) {
+  // An unknown field of wire type 3 opens a group; protobuf allows groups in groups.
+  std::string groups;
+  for (int i = 0; i < 100000; ++i) groups += "\xf3\x01";
+  list.push_back({"deep_groups", base().str() + groups, Stage::Import, "unsupported wire type at byte"});
+
+  auto m = onnx::build::Model().opset(99);
+  m.graph.input("x", kF32, {4}).output("y").node("Relu", {"x"}, {"y"});
+  list.push_back({"unknown_opset", m.str(), Stage::Import, "operator set 99, expected 1 to 28"});
+
+  m = base();
+  m.graph.node("Frobnicate", {"x"}, {"y"}, {}, "f");
+  list.push_back({"unknown_operator", m.str(), Stage::Unsupported, "Frobnicate"});
+
+  m = base().opset(1, "com.example");
+  m.graph.node("Relu", {"x"}, {"y"}, {}, "f", "com.example");
+  list.push_back({"unknown_domain", m.str(), Stage::Import, "com.example"});
+
+  // Names are bytes to us; what prints or stores them must not choke on those that are no UTF-8.
+  m = onnx::build::Model().opset(17);
+  m.graph.input("\xff\xfe\x80", kF32, {"\xc3("}).output("\xed\xa0\x80");
+  m.graph.node("Relu", {"\xff\xfe\x80"}, {"\xed\xa0\x80"}, {}, "\xf8\x88");
+  list.push_back({"names_not_utf8", m.str(), Stage::Run, ""});
+
+  m = onnx::build::Model().opset(17);
+  m.graph.input("\xff\xfe", kF32, {4}).output("y").node("Add", {"\xff\xfe", "w\x80"}, {"y"}, {}, "\xf8");
+  m.graph.initializer(floats("w\x80", {3}, {1, 2, 3}));
+  list.push_back({"message_not_utf8", m.str(), Stage::Compile, "do not broadcast"});
+}
+
+void more_tensors(std::vector<Model>& list) {
+  FieldWriter both;
+  both.packed_varints(1, std::vector<int64_t>{1});
+  both.varint(2, kF32);
+  both.bytes(4, std::string_view("\0\0\x80\x3f", 4));
+  both.bytes(8, std::string_view("w"));
+  both.bytes(9, std::string_view("\0\0\x80\x3f", 4));
+  list.push_back(with_weight("raw_and_typed", both.take(), "got data in 2 fields, expected it in one"));
+  list.push_back(with_weight("external_length",
+                             external("w", kF32, {4}, {{"location", "external_length.bin"}, {"length", "4096"}}),
+                             "external data at 0 of 4096 bytes is past the end of 'external_length.bin' (16 bytes)",
+                             {{"external_length.bin", "0123456789abcdef"}}));
+  list.push_back(with_weight("external_negative_offset",
+                             external("w", kF32, {1}, {{"location", "external_negative.bin"}, {"offset", "-4"}}),
+                             "external data has offset '-4', expected a number", {{"external_negative.bin", "0123"}}));
+  list.push_back(with_weight("external_hidden_parent", external("w", kF32, {4}, {{"location", "a/../../secret.bin"}}),
+                             "external data location 'a/../../secret.bin' leaves the model's folder"));
+}
+
+// x: f32[4], i: i64[2], image: f32[1,4,5,5] -> y, of one node with constants.
+Model one(std::string name, Stage stage, std::string message, const char* op, const Names& inputs,
+          const std::vector<Attr>& attributes = {}, const std::vector<std::string>& constants = {},
+          int64_t opset = 17) {
+  auto m = onnx::build::Model().opset(opset);
+  bool x = false, i = false, image = false;
+  for (const auto& in : inputs) x |= in == "x", i |= in == "i", image |= in == "image";
+  if (x) m.graph.input("x", kF32, {4});
+  if (i) m.graph.input("i", kI64, {2});
+  if (image) m.graph.input("image", kF32, {1, 4, 5, 5});
+  for (const auto& c : constants) m.graph.initializer(c);
+  m.graph.output("y").node(op, inputs, {"y"}, attributes, "n");
+  return {std::move(name), m.str(), stage, std::move(message)};
+}
+
+void more_nodes(std::vector<Model>& list) {
+  using I = std::vector<int64_t>;
+  constexpr int64_t kHuge = int64_t{1} << 50;
+  auto add = [&](auto&&... a) { list.push_back(one(std::forward<decltype(a)>(a)...)); };
+  const Stage C = Stage::Compile, R = Stage::Run;
+  const std::vector<float> two = {1, 2};
+  std::string w = floats("w", {4, 4, 1, 1}, std::vector<float>(16, 1.0f));
+
+  add("div_zero", R, "", "Div", Names{"i", "z"}, std::vector<Attr>{}, std::vector<std::string>{ints("z", {}, {0})});
+  add("mod_zero", R, "", "Mod", Names{"i", "z"}, std::vector<Attr>{}, std::vector<std::string>{ints("z", {}, {0})});
+  add("conv_strides_0", C, "strides contains 0, expected values in [1, 2^31]", "Conv", Names{"image", "w"},
+      std::vector<Attr>{Attr("strides", I{0, 1})}, std::vector<std::string>{w});
+  add("conv_dilation_0", C, "dilations contains 0, expected values in [1, 2^31]", "Conv", Names{"image", "w"},
+      std::vector<Attr>{Attr("dilations", I{0, 1})}, std::vector<std::string>{w});
+  add("conv_group_0", C, "group is 0, expected at least 1", "Conv", Names{"image", "w"},
+      std::vector<Attr>{Attr("group", 0)}, std::vector<std::string>{w});
+  add("conv_group_3", C, "input has 4 channels, expected 12 (weight channels 4 x groups 3)", "Conv",
+      Names{"image", "w"}, std::vector<Attr>{Attr("group", 3)}, std::vector<std::string>{w});
+  add("conv_huge_pads", C, "pads contains 9223372036854775807, expected values in", "Conv", Names{"image", "w"},
+      std::vector<Attr>{Attr("pads", I{INT64_MAX, 0, INT64_MAX, 0})}, std::vector<std::string>{w});
+  add("conv_negative_extent", C, "the window has extent 1 in spatial dimension 0, expected at most -1", "Conv",
+      Names{"image", "w"}, std::vector<Attr>{Attr("pads", I{-3, 0, -3, 0})}, std::vector<std::string>{w});
+  add("pool_strides_0", C, "strides contains 0, expected values in [1, 2^31]", "MaxPool", Names{"image"},
+      std::vector<Attr>{Attr("kernel_shape", I{2, 2}), Attr("strides", I{0, 0})});
+  add("pool_kernel_0", C, "kernel_shape contains 0, expected values in [1, 2^31]", "AveragePool", Names{"image"},
+      std::vector<Attr>{Attr("kernel_shape", I{0, 2})});
+  add("group_norm_0", C, "num_groups is 0, expected at least 1", "GroupNormalization", Names{"image", "s", "s"},
+      std::vector<Attr>{Attr("num_groups", 0)}, std::vector<std::string>{floats("s", {4}, {1, 1, 1, 1})}, 21);
+  add("space_to_depth_0", C, "blocksize is 0, expected a positive number", "SpaceToDepth", Names{"image"},
+      std::vector<Attr>{Attr("blocksize", 0)});
+  add("depth_to_space_huge", C, "blocksize is 9223372036854775807, expected a positive number", "DepthToSpace",
+      Names{"image"}, std::vector<Attr>{Attr("blocksize", INT64_MAX)});
+  add("dtype_mismatch", C, "operands have element types f32 and i64, expected one type", "Add", Names{"x", "i"});
+  add("too_few_inputs", C, "got 1 inputs, expected 2", "Add", Names{"x"});
+  add("too_many_inputs", C, "got 3 inputs, expected 1", "Relu", Names{"x", "x", "x"});
+  add("unknown_attribute", C, "attribute 'colour' is not known", "Relu", Names{"x"},
+      std::vector<Attr>{Attr("colour", 3)});
+  add("reshape_two_unknown", C, "shape has more than one -1", "Reshape", Names{"x", "s"}, std::vector<Attr>{},
+      std::vector<std::string>{ints("s", {2}, {-1, -1})});
+  add("reshape_overflow", C, "got 4 elements, expected those of f32", "Reshape", Names{"x", "s"}, std::vector<Attr>{},
+      std::vector<std::string>{ints("s", {3}, {INT64_MAX, INT64_MAX, -1})});
+  add("reshape_wrong", C, "got 4 elements, expected those of f32[5]", "Reshape", Names{"x", "s"}, std::vector<Attr>{},
+      std::vector<std::string>{ints("s", {1}, {5})});
+  add("resize_huge", C, "scale is 1.0000000150474662e+30, expected at most 1e15", "Resize", Names{"image", "", "s"},
+      std::vector<Attr>{}, std::vector<std::string>{floats("s", {4}, {1, 1, 1e30f, 1e30f})});
+  add("resize_nan", C, "scale 2 is nan, expected a positive number", "Resize", Names{"image", "", "s"},
+      std::vector<Attr>{},
+      std::vector<std::string>{floats("s", {4}, {1, 1, std::numeric_limits<float>::quiet_NaN(), 0})});
+  add("resize_sizes_huge", C, "expected at most 2^40 elements", "Resize", Names{"image", "", "", "s"},
+      std::vector<Attr>{}, std::vector<std::string>{ints("s", {4}, {1, 4, kHuge, kHuge})});
+  add("resize_sizes_large", R, "274877906944 more for output y, expected at most 1073741824", "Resize",
+      Names{"image", "", "", "s"}, std::vector<Attr>{},
+      std::vector<std::string>{ints("s", {4}, {1, 4, 1 << 18, 1 << 16})});
+  add("tile_huge", C, "expected at most 2^40 elements", "Tile", Names{"x", "s"}, std::vector<Attr>{},
+      std::vector<std::string>{ints("s", {1}, {kHuge})});
+  add("tile_negative", C, "repeats has -1, expected no negative number", "Tile", Names{"x", "s"}, std::vector<Attr>{},
+      std::vector<std::string>{ints("s", {1}, {-1})});
+  add("expand_negative", C, "do not broadcast: got extents 4 and -4", "Expand", Names{"x", "s"}, std::vector<Attr>{},
+      std::vector<std::string>{ints("s", {1}, {-4})});
+  add("range_huge", C, "expected at most 2^40 elements", "Range", Names{"a", "b", "c"}, std::vector<Attr>{},
+      std::vector<std::string>{ints("a", {}, {INT64_MIN}), ints("b", {}, {INT64_MAX}), ints("c", {}, {1})});
+  add("range_delta_0", C, "delta is 0, expected another number", "Range", Names{"a", "b", "c"}, std::vector<Attr>{},
+      std::vector<std::string>{ints("a", {}, {0}), ints("b", {}, {5}), ints("c", {}, {0})});
+  add("range_float_inf", C, "expected at most 2^40 elements", "Range", Names{"a", "b", "c"}, std::vector<Attr>{},
+      std::vector<std::string>{floats("a", {}, {0}), floats("b", {}, {INFINITY}), floats("c", {}, {1})});
+  add("constant_of_shape_large", R, "274877906944 more for output y, expected at most 1073741824", "ConstantOfShape",
+      Names{"s"}, std::vector<Attr>{}, std::vector<std::string>{ints("s", {1}, {int64_t{1} << 36})});
+  add("pad_beyond", C, "pads crop dimension 0 of extent 4 to -2, expected at least 0", "Pad", Names{"x", "s"},
+      std::vector<Attr>{}, std::vector<std::string>{ints("s", {2}, {-3, -3})});
+  add("pad_overflow", C, "expected at most 2^40 elements", "Pad", Names{"x", "s"}, std::vector<Attr>{},
+      std::vector<std::string>{ints("s", {2}, {INT64_MAX, INT64_MAX})});
+  add("pad_reflect_empty", R, "", "Pad", Names{"x", "s"}, std::vector<Attr>{Attr("mode", "reflect")},
+      std::vector<std::string>{ints("s", {2}, {1000, 1000})});
+  add("slice_step_0", C, "steps has 0, expected another number", "Slice", Names{"x", "a", "b", "c", "d"},
+      std::vector<Attr>{},
+      std::vector<std::string>{ints("a", {1}, {0}), ints("b", {1}, {2}), ints("c", {1}, {0}), ints("d", {1}, {0})});
+  add("slice_extremes", R, "", "Slice", Names{"x", "a", "b", "c", "d"}, std::vector<Attr>{},
+      std::vector<std::string>{ints("a", {1}, {INT64_MAX}), ints("b", {1}, {INT64_MIN}), ints("c", {1}, {0}),
+                               ints("d", {1}, {INT64_MIN})});
+  add("slice_axes_twice", C, "axis 0 is named twice", "Slice", Names{"x", "a", "b", "c"}, std::vector<Attr>{},
+      std::vector<std::string>{ints("a", {2}, {0, 0}), ints("b", {2}, {2, 2}), ints("c", {2}, {0, -1})});
+  add("gather_out_of_range", C, "index is 4, expected a value in [-4, 4)", "Gather", Names{"x", "s"},
+      std::vector<Attr>{}, std::vector<std::string>{ints("s", {1}, {4})});
+  add("gather_far_out_of_range", C, "index is -9223372036854775808, expected a value in [-4, 4)", "Gather",
+      Names{"x", "s"}, std::vector<Attr>{}, std::vector<std::string>{ints("s", {1}, {INT64_MIN})});
+  add("gather_constants_out_of_range", C, "index is 2, expected a value in [-2, 2)", "Gather", Names{"t", "s"},
+      std::vector<Attr>{}, std::vector<std::string>{floats("t", {2}, two), ints("s", {1}, {2})});
+  add("gather_axis", C, "axis is 5", "Gather", Names{"x", "i"}, std::vector<Attr>{Attr("axis", 5)});
+  add("top_k_negative", C, "k is -1, expected no negative number", "TopK", Names{"x", "s"}, std::vector<Attr>{},
+      std::vector<std::string>{ints("s", {1}, {-1})});
+  add("top_k_more", C, "k is 9, expected at most the extent 4", "TopK", Names{"x", "s"}, std::vector<Attr>{},
+      std::vector<std::string>{ints("s", {1}, {9})});
+  add("einsum_nonsense", C, "operand 0 has rank 1, expected the 0 indices of", "Einsum", Names{"x"},
+      std::vector<Attr>{Attr("equation", "->->,.i.j..")});
+  add("einsum_unknown_index", C, "has an output index that no operand has", "Einsum", Names{"x"},
+      std::vector<Attr>{Attr("equation", "i->j")});
+  add("einsum_huge", C, "...\n  in node 'n' (Einsum, opset 17)", "Einsum", Names{"x", "x"},
+      std::vector<Attr>{Attr("equation", std::string(100000, 'i').c_str())});
+  add("split_negative", C, "split has 2 entries, expected 1", "Split", Names{"x", "s"}, std::vector<Attr>{},
+      std::vector<std::string>{ints("s", {2}, {-1, 5})});
+  add("concat_axis", C, "axis is -9", "Concat", Names{"x", "x"}, std::vector<Attr>{Attr("axis", -9)});
+  add("transpose_twice", C, "perm has 0 twice", "Transpose", Names{"image"},
+      std::vector<Attr>{Attr("perm", I{0, 0, 1, 2})});
+  add("transpose_beyond", C, "axis is 77, expected a value in [-4, 4)", "Transpose", Names{"image"},
+      std::vector<Attr>{Attr("perm", I{0, 1, 2, 77})});
+  add("squeeze_axis", C, "axis is 3", "Squeeze", Names{"x", "s"}, std::vector<Attr>{},
+      std::vector<std::string>{ints("s", {1}, {3})});
+  add("unsqueeze_many", C, "expected a value in [-2, 2)", "Unsqueeze", Names{"x", "s"}, std::vector<Attr>{},
+      std::vector<std::string>{ints("s", {1}, {INT64_MAX})});
+  add("one_hot_huge", C, "expected at most 2^40 elements", "OneHot", Names{"i", "d", "v"}, std::vector<Attr>{},
+      std::vector<std::string>{ints("d", {}, {kHuge}), ints("v", {2}, {0, 1})});
+  add("cast_unknown", C, "attribute 'to' is 999, expected the number of an element type", "Cast", Names{"x"},
+      std::vector<Attr>{Attr("to", 999)});
+  add("lstm_hidden", C, "hidden_size is 9223372036854775807, expected 1", "LSTM", Names{"q", "w", "r"},
+      std::vector<Attr>{Attr("hidden_size", INT64_MAX)},
+      std::vector<std::string>{floats("q", {1, 1, 1}, {1}), floats("w", {1, 4, 1}, {1, 1, 1, 1}),
+                               floats("r", {1, 4, 1}, {1, 1, 1, 1})});
+  add("matmul_inner", C, "inner extents are 4 and 2, expected equal ones", "MatMul", Names{"x", "t"},
+      std::vector<Attr>{}, std::vector<std::string>{floats("t", {2}, two)});
+  add("window_huge", C, "expected at most 2^40 elements", "HannWindow", Names{"s"}, std::vector<Attr>{},
+      std::vector<std::string>{ints("s", {}, {kHuge})});
+  add("eye_like", C, "input has rank 1, expected 2", "EyeLike", Names{"x"});
+
+  // 2^62 iterations: compiles, and runs until it is stopped.
+  Graph body;
+  body.input("j", kI64, {}).input("c", 9, {}).input("s", kF32, {4});
+  body.node("Sin", {"s"}, {"t"}).node("Identity", {"c"}, {"c2"}).output("c2").output("t");
+  auto m = base();
+  m.graph.initializer(ints("trips", {}, {int64_t{1} << 62}));
+  m.graph.node("Loop", {"trips", "", "x"}, {"y"}, {Attr::graph("body", body.str())}, "loop");
+  list.push_back({"loop_without_end", m.str(), Stage::Endless, ""});
+  // The same of constants only: must not be folded for ever.
+  m = base();
+  m.graph.initializer(ints("trips", {}, {int64_t{1} << 62})).initializer(floats("s0", {4}, {1, 2, 3, 4}));
+  m.graph.node("Loop", {"trips", "", "s0"}, {"l"}, {Attr::graph("body", body.str())}, "loop");
+  m.graph.node("Add", {"x", "l"}, {"y"});
+  list.push_back({"constant_loop_without_end", m.str(), Stage::Endless, ""});
+  // A reduction over 2^36 constants, of which no element is stored: must not be folded for hours.
+  m = base();
+  m.graph.initializer(ints("shape", {2}, {int64_t{1} << 20, int64_t{1} << 16}));
+  m.graph.node("ConstantOfShape", {"shape"}, {"z"}).node("ReduceSum", {"z"}, {"s"}).node("Add", {"x", "s"}, {"y"});
+  list.push_back({"reduced_large_constant", m.str(), Stage::Run, ""});
 }
 
 }  // namespace
@@ -282,6 +495,10 @@ std::vector<Model> models() {
       huge_input(),
   };
   list.push_back({"empty", "", Stage::Import, "the model has no graph"});
+
+  more_bytes(list);
+  more_tensors(list);
+  more_nodes(list);
 
   list.push_back(
       with_weight("short_data", tensor("w", kF32, {4}, "123"), "got 3 bytes of data, expected 16 for f32[4]"));

@@ -6,7 +6,7 @@
 #include "runtime/cpu.h"
 #include "runtime/format.h"
 #include "runtime/hash.h"
-#include "tests/fuzz/fuzz_loader.h"
+#include "tests/fuzz/loader_harness.h"
 #include "tests/runtime/common.h"
 
 namespace ingot::test {

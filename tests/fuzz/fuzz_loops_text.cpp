@@ -1,0 +1,17 @@
+// Any bytes: l::parse gives an error or a program of L; it prints, and its text reads back to the same text.
+#include <cstdint>
+#include <cstdlib>
+#include <string_view>
+
+#include "ir/loops/loops.h"
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  using namespace ingot;
+  auto program = l::parse(std::string_view(reinterpret_cast<const char*>(data), size));
+  if (!program) return 0;
+  (void)l::verify(*program);
+  std::string text = l::str(*program);
+  auto again = l::parse(text);
+  if (!again || l::str(*again) != text) std::abort();
+  return 0;
+}
