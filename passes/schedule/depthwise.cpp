@@ -136,8 +136,7 @@ class Depthwise {
       taps *= it.extent.value();
       if (taps > kMostTaps) return false;
       auto s = step(x_at_, it.symbol);
-      if (it.extent.value() > 1 && s && *s > 0 && *along % *s == 0 &&
-          (!tap_.symbol || *s < *step(x_at_, tap_.symbol)))
+      if (it.extent.value() > 1 && s && *s > 0 && *along % *s == 0 && (!tap_.symbol || *s < *step(x_at_, tap_.symbol)))
         tap_ = it;
     }
     if (!tap_.symbol || tap_.extent.value() > kMostColumns) return false;
@@ -180,8 +179,8 @@ class Depthwise {
     Substitution to;
     const Dim block = add("block", blocks());
     for (const k::Iter& it : rows_) to.insert_or_assign(it.symbol->id, add("row", it.extent.value()));
-    const Dim group = add("group", groups_), output = add("output", tile_), k = add("k", kDot), lane = add("lane", lanes_),
-              part = add("part", kDot);
+    const Dim group = add("group", groups_), output = add("output", tile_), k = add("k", kDot),
+              lane = add("lane", lanes_), part = add("part", kDot);
     const Dim tap = group * kDot + part - output * stride_;
     const int64_t last = tap_.extent.value() - 1;
     to.insert_or_assign(tap_.symbol->id, max(0, min(tap, last)));
@@ -221,8 +220,7 @@ class Depthwise {
       b_.let(channel_.symbol, first_channel(Dim(block_symbol_)));
       Symbol tile = Dim::iterator("tile", Dim(tiles));
       b_.loop(tile, 0, tiles, 1, [&] {
-        b_.let(column_.symbol,
-               columns % tile_ == 0 ? Dim(tile) * tile_ : min(Dim(tile) * tile_, columns - tile_));
+        b_.let(column_.symbol, columns % tile_ == 0 ? Dim(tile) * tile_ : min(Dim(tile) * tile_, columns - tile_));
         emit_tile();
       });
     });
@@ -279,9 +277,7 @@ class Depthwise {
     auto op = [&](ScalarOp o, const Expr& a, int64_t v) { return lanes_of(o, t, lanes, {a, constant(v)}); };
     const int64_t mask = (int64_t{1} << half) - 1;
     Expr even, odd;
-    auto join = [&](Expr& into, const Expr& e) {
-      into = into ? lanes_of(ScalarOp::Or, t, lanes, {into, e}) : e;
-    };
+    auto join = [&](Expr& into, const Expr& e) { into = into ? lanes_of(ScalarOp::Or, t, lanes, {into, e}) : e; };
     if (low) {
       join(even, op(ScalarOp::And, wide(low), mask));
       join(odd, op(ScalarOp::Shr, wide(low), half));
@@ -298,7 +294,8 @@ class Depthwise {
     const Dim at = substitute(x_at_, row);
     Expr x[kDot];
     for (int64_t j = 0; j < kDot && g * kDot + j < columns_; ++j)
-      x[j] = held(load(b_.buffer(static_cast<int>(x_)), DType::U8, substitute(at, {{tap_.symbol->id, Dim(g * kDot + j)}})));
+      x[j] = held(
+          load(b_.buffer(static_cast<int>(x_)), DType::U8, substitute(at, {{tap_.symbol->id, Dim(g * kDot + j)}})));
     auto [even01, odd01] = interleaved(x[0], x[1], DType::U16, 8);
     auto [even23, odd23] = interleaved(x[2], x[3], DType::U16, 8);
     auto [y0, y2] = interleaved(even01, even23, DType::U32, 16);
@@ -336,8 +333,8 @@ class Depthwise {
       b_.let(lane, 0);
       ExprLowering x(b_, lane, static_cast<int>(lanes_));
       x.registers.emplace(reduce_.results[0], [&](const ExprNode&) { return local_sum(i, k); });
-      Expr byte = x.wide(substitute(after_, {{column_.symbol->id, column},
-                                             {channel_.symbol->id, Dim(channel_.symbol) + Dim(lane) * kDot + k}}));
+      Expr byte = x.wide(substitute(
+          after_, {{column_.symbol->id, column}, {channel_.symbol->id, Dim(channel_.symbol) + Dim(lane) * kDot + k}}));
       if (t == DType::I8) byte = lanes_of(ScalarOp::Bitcast, DType::U8, lanes_, {byte});
       byte = lanes_of(ScalarOp::Cast, DType::U32, lanes_, {byte});
       Expr places = lanes_of(ScalarOp::Splat, DType::U32, lanes_, {ex::integer(DType::U32, 8 * k)});

@@ -262,10 +262,11 @@ void check_convolution(const ConvCase& c, const Signs& s, uint32_t seed) {
     biases->mutable_as<int32_t>()[k] = static_cast<int32_t>(random() % 2000) - 1000;
     zeros->mutable_bytes()[k] = static_cast<uint8_t>(s.b_zero);
   }
-  std::string constants = constant("b", *b) + constant("bz", *zeros) + constant("bs", *scales) +
-                          fmt::format("  %az = constant {}[] dense<[{}]>\n  %as = constant f32[] dense<[0.02]>\n", at, s.a_zero);
-  std::string attributes = fmt::format(" {{group = {}, pads = [{}, {}, {}, {}], strides = [{}, {}]}}\n}}\n",
-                                       c.group, c.pad, c.pad, c.pad, c.pad, c.stride, c.stride);
+  std::string constants =
+      constant("b", *b) + constant("bz", *zeros) + constant("bs", *scales) +
+      fmt::format("  %az = constant {}[] dense<[{}]>\n  %as = constant f32[] dense<[0.02]>\n", at, s.a_zero);
+  std::string attributes = fmt::format(" {{group = {}, pads = [{}, {}, {}, {}], strides = [{}, {}]}}\n}}\n", c.group,
+                                       c.pad, c.pad, c.pad, c.pad, c.stride, c.stride);
   std::string head = fmt::format("graph g(%a: {}[2, {}, {}, {}]) -> (%y) {{\n", at, c.channels, c.size, c.size);
   std::string out = constant("bias", *biases) +
                     fmt::format("  %ys = constant f32[] dense<[0.0375]>\n  %yz = constant {}[] dense<[3]>\n", at);
