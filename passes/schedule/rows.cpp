@@ -177,7 +177,12 @@ class Rows {
     };
     const Dim main = floordiv(along.extent, lanes) * lanes;
     if (!main.is(0)) b_.loop(along.symbol, 0, main, lanes, [&] { step(along.symbol, lanes); });
-    if (!known_equal(main, along.extent)) b_.loop(along.symbol, main, along.extent, 1, [&] { step(nullptr, 1); });
+    if (known_equal(main, along.extent)) return;
+    if (known_less_equal(Dim(lanes), along.extent)) {  // the last vector overlaps the one before
+      b_.let(along.symbol, along.extent - lanes);
+      return step(along.symbol, lanes);
+    }
+    b_.loop(along.symbol, main, along.extent, 1, [&] { step(nullptr, 1); });
   }
 
   // How many plain loads the iterator walks by 0 or 1, less those it walks otherwise.
@@ -568,7 +573,13 @@ Launch schedule_rows(const std::vector<Nest>& nests, size_t prefix, const k::Pro
 }
 
 Launch schedule_single(Nest n, const k::Program& p, const Storages& storages, const TargetFacts& facts) {
-  if (n.kind == k::StageKind::Map && facts.vector_bytes > 0) split_divided(n, &Nest::iters, kLeastPart);
+  if (n.kind == k::StageKind::Map && facts.vector_bytes > 0) {
+    Nest parts = n;  // channels of a shuffle: a short part is no vector, but may interleave
+    split_divided(parts, &Nest::iters, 2);
+    collapse(parts, 0);
+    if (interleaves(parts)) n = std::move(parts);
+    else split_divided(n, &Nest::iters, kLeastPart);
+  }
   collapse(n, 0);
   if (facts.device == TargetFacts::Device::OpenCl) return schedule_rows({n}, n.iters.size(), p, storages, facts);
   if (n.kind == k::StageKind::Map && n.iters.size() == 1) {

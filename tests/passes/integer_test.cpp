@@ -319,5 +319,31 @@ TEST(QuantizedProducts, PlanesAreInterleaved) {
   }
 }
 
+// A shuffle of channels: of one list of them, and of two that were joined.
+TEST(QuantizedProducts, ShufflesAreInterleaved) {
+  std::mt19937 random = generator(400);
+  auto numbers = [&](int64_t width) {
+    auto t = TensorData::make(DType::F32, {4, width});
+    for (int64_t k = 0; k < t->elements(); ++k) t->mutable_as<float>()[k] = static_cast<float>(random() % 250);
+    return TensorRef(t);
+  };
+  for (int64_t part : {3, 16, 37}) {
+    for (int64_t groups : {2, 3}) {
+      const std::string quantised = fmt::format(
+          "  %s = constant f32[] dense<[1.5]>\n  %z = constant u8[] dense<[3]>\n"
+          "  %q = quantize_linear %c, %s, %z\n  %shape = constant i64[3] dense<[-1, {}, {}]>\n"
+          "  %r = reshape %q, %shape\n  %t = transpose %r {{perm = [0, 2, 1]}}\n"
+          "  %flat = constant i64[2] dense<[4, -1]>\n  %y = reshape %t, %flat\n}}\n",
+          groups, part);
+      check(fmt::format("graph g(%c: f32[4, {}]) -> (%y) {{\n", groups * part) + quantised,
+            {HostValue::of(numbers(groups * part))});
+      if (groups != 2) continue;
+      check(fmt::format("graph g(%a: f32[4, {0}], %b: f32[4, {0}]) -> (%y) {{\n  %c = concat %a, %b {{axis = 1}}\n", part) +
+                quantised,
+            {HostValue::of(numbers(part)), HostValue::of(numbers(part))});
+    }
+  }
+}
+
 }  // namespace
 }  // namespace ingot::test
