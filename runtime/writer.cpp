@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdio>
 #include <cstring>
 #include <map>
 #include <nlohmann/json.hpp>
@@ -218,9 +219,24 @@ Result<std::vector<ingot_file_section>> read_table(std::span<const uint8_t> file
   return sections;
 }
 
+// A device or a pipe is written to, not replaced; it is written in order, so that the whole is made first.
+Result<void> write_special(const std::string& path, const ModelFile& file) {
+  const std::vector<uint8_t> bytes = TRY(ingot_bytes(file));
+  FILE* out = std::fopen(path.c_str(), "wb");
+  if (!out) return io_error("cannot write {}: {}", path, std::strerror(errno));
+  const bool written = std::fwrite(bytes.data(), 1, bytes.size(), out) == bytes.size();
+  const int write_errno = errno;
+  if (std::fclose(out) != 0 || !written)
+    return io_error("cannot write {}: {}", path, std::strerror(written ? errno : write_errno));
+  return {};
+}
+
 }  // namespace
 
 Result<void> write_ingot(const std::string& path, const ModelFile& file) {
+  struct stat st{};
+  if (stat(path.c_str(), &st) == 0 && S_ISDIR(st.st_mode)) return io_error("cannot write {}: it is a directory", path);
+  if (stat(path.c_str(), &st) == 0 && !S_ISREG(st.st_mode)) return write_special(path, file);
   std::string part = path + ".part" + std::to_string(getpid());
   Descriptor out{open(part.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666)};
   if (out.fd < 0) return io_error("cannot create {}: {}", part, std::strerror(errno));
@@ -228,7 +244,10 @@ Result<void> write_ingot(const std::string& path, const ModelFile& file) {
   auto result = write_sections(sink, file);
   if (result && rename(part.c_str(), path.c_str()) != 0)
     result = io_error("cannot rename {} to {}: {}", part, path, std::strerror(errno));
-  if (!result) unlink(part.c_str());
+  if (!result) {
+    unlink(part.c_str());
+    return std::move(result.error()).context("in " + path);
+  }
   return result;
 }
 
