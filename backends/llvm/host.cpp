@@ -399,7 +399,11 @@ class HostPrinter final : public Printer {
       case HostBuffer::Kind::Arena: {
         if (h.offset.is_constant() && h.size.is_constant() && program_.arena_bytes.is_constant()) return;
         llvm::Value* end = checked_size(h.offset + h.size, s.node);
-        checked_size(h.size, s.node);
+        // Behind a border's origin, a value without elements has less than no bytes: only its magnitude is checked.
+        if (!h.size.is_constant()) {
+          checked(h.size);
+          report_if(magnitude_overflow_, s.node, INGOT_RUN_TOO_LARGE, {});
+        }
         report_if(b_.CreateICmpSGT(end, dim(program_.arena_bytes)), s.node, INGOT_RUN_TOO_LARGE, {});
         return;
       }

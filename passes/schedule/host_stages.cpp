@@ -17,6 +17,12 @@ namespace {
 inline constexpr int64_t kSerialRowsCost = 400000;  // scalar operations; a chain of stages with fewer may be one item
 inline constexpr int64_t kLeastRelaid = 64;  // elements; smaller constants are gathered
 
+// Tiles need at least one row, column and product.
+bool is_empty(const k::Stage& s) {
+  auto none = [](const k::Iter& it) { return it.extent == Dim(0); };
+  return std::any_of(s.iters.begin(), s.iters.end(), none) || std::any_of(s.reds.begin(), s.reds.end(), none);
+}
+
 }  // namespace
 
 void Host::emit_launch(Launch l) {
@@ -67,12 +73,13 @@ Result<void> Host::block(const k::Block& b) {
       const k::Stage& reduce = epilogue_of[k] >= 0 ? b.stages[static_cast<size_t>(epilogue_of[k])] : s;
       const k::Stage* after = epilogue_of[k] >= 0 ? &s : nullptr;
       std::optional<std::vector<Launch>> launches;
-      if (auto it = winograd_.find(reduce.results[0]); it != winograd_.end()) {
+      const bool tiled = !is_empty(reduce);
+      if (auto it = winograd_.find(reduce.results[0]); tiled && it != winograd_.end()) {
         launches = TRY(schedule_winograd(reduce, after, it->second, p_, storages_, facts_));
       }
-      if (!launches) launches = TRY(schedule_narrow(reduce, after, p_, storages_, facts_));
-      if (!launches) launches = TRY(schedule_depthwise(reduce, after, p_, storages_, facts_));
-      if (!launches) launches = TRY(schedule_contraction(reduce, after, p_, storages_, facts_));
+      if (tiled && !launches) launches = TRY(schedule_narrow(reduce, after, p_, storages_, facts_));
+      if (tiled && !launches) launches = TRY(schedule_depthwise(reduce, after, p_, storages_, facts_));
+      if (tiled && !launches) launches = TRY(schedule_contraction(reduce, after, p_, storages_, facts_));
       if (launches) {
         for (int id : s.results) define(id);
         for (Launch& l : *launches) {

@@ -113,6 +113,29 @@ TEST(Dynamic, BatchHeightAndWidth) {
   EXPECT_LT(held[1], held[2]);
 }
 
+// Nothing to do, also between borders; and the same file afterwards.
+TEST(Dynamic, NoElements) {
+  std::vector<int64_t> w = {20, 3, 3, 3}, v = {20, 1, 3, 3};
+  run_at(kConvolution, {{{0, 3, 9, 9}, w, v}, {{2, 3, 9, 9}, w, v}, {{0, 3, 1, 70}, w, v}});
+  run_at(kAttention, {{{0, 4, 24}, {24, 24}, {24, 24}}, {{2, 3, 24}, {24, 24}, {24, 24}}});
+}
+
+TEST(Dynamic, ConstantExtentsOfZero) {
+  run_at(R"(graph net(%x: f32[0, 16, 14, 14], %w: f32[32, 16, 3, 3]) -> (%y) {
+  %a = conv %x, %w {pads = [1, 1, 1, 1]}
+  %y = relu %a
+}
+)",
+         {{{0, 16, 14, 14}, {32, 16, 3, 3}}});
+  // Sums of no products are 0, before the epilogue too.
+  run_at(R"(graph net(%a: f32[5, 0], %b: f32[0, 40], %c: f32[40]) -> (%y) {
+  %p = mat_mul %a, %b
+  %y = add %p, %c
+}
+)",
+         {{{5, 0}, {0, 40}, {40}}});
+}
+
 // Extents that operators compute from others: a reshape, a concatenation, a slice up to the end.
 TEST(Dynamic, ComputedExtents) {
   run_at(R"(graph net(%x: f32[n, 6]) -> (%y, %z) {
