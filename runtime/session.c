@@ -163,7 +163,9 @@ static ingot_status check_tensor(const ingot_port* p, const char* what, const DL
   if (dtype != p->dtype)
     return ingot_fail(INGOT_INVALID_ARGUMENT, "%s '%s': got dtype %s (code %d, %d bits, %d lanes), expected %s", what,
                       p->name, ingot_dtype_name(dtype), t->dtype.code, t->dtype.bits, t->dtype.lanes, p->type);
-  if (t->ndim != p->rank || (t->ndim && !t->shape))
+  if (t->ndim == p->rank && t->ndim && !t->shape)
+    return ingot_fail(INGOT_INVALID_ARGUMENT, "%s '%s': got no shape, expected %s", what, p->name, p->type);
+  if (t->ndim != p->rank)
     return ingot_fail(INGOT_INVALID_ARGUMENT, "%s '%s': got %d dimensions, expected %d: %s", what, p->name, t->ndim,
                       p->rank, p->type);
   char text[256];
@@ -335,7 +337,8 @@ ingot_status ingot_session_bind_output(ingot_session* s, int32_t index, const DL
 
 ingot_status ingot_session_run(ingot_session* s) { return enter(s) ? leave(s, ingot_run(s)) : INGOT_BUSY; }
 
-static ingot_status get_output(ingot_session* s, int32_t index, bool object) {
+static ingot_status get_output(ingot_session* s, int32_t index, bool object, const void* place) {
+  if (!place) return ingot_fail(INGOT_INVALID_ARGUMENT, "got no place for the output");
   ingot_status status = check_index("output", index, ingot_model_output_count(s->model));
   if (status != INGOT_OK) return status;
   if (!s->has_run) return ingot_fail(INGOT_NOT_RUN, "got no successful run, expected one before outputs are read");
@@ -348,15 +351,15 @@ static ingot_status get_output(ingot_session* s, int32_t index, bool object) {
 
 ingot_status ingot_session_get_output(ingot_session* s, int32_t index, const DLTensor** tensor) {
   if (!enter(s)) return INGOT_BUSY;
-  ingot_status status = get_output(s, index, false);
-  *tensor = status == INGOT_OK ? &s->outputs[index].tensor : NULL;
+  ingot_status status = get_output(s, index, false, tensor);
+  if (tensor) *tensor = status == INGOT_OK ? &s->outputs[index].tensor : NULL;
   return leave(s, status);
 }
 
 ingot_status ingot_session_get_output_object(ingot_session* s, int32_t index, const ingot_object** object) {
   if (!enter(s)) return INGOT_BUSY;
-  ingot_status status = get_output(s, index, true);
-  *object = status == INGOT_OK ? s->outputs[index].object : NULL;
+  ingot_status status = get_output(s, index, true, object);
+  if (object) *object = status == INGOT_OK ? s->outputs[index].object : NULL;
   return leave(s, status);
 }
 
@@ -373,6 +376,7 @@ int64_t ingot_session_memory_bytes(const ingot_session* session) {
 
 ingot_status ingot_session_profile(ingot_session* s, const ingot_profile_entry** entries, int32_t* count) {
   if (!enter(s)) return INGOT_BUSY;
+  if (!entries || !count) return leave(s, ingot_fail(INGOT_INVALID_ARGUMENT, "got no place for the profile"));
   *entries = NULL;
   *count = 0;
   if (!s->profile) return leave(s, ingot_fail(INGOT_INVALID_ARGUMENT, "got a session without INGOT_SESSION_PROFILE"));

@@ -141,6 +141,21 @@ TEST_F(Failing, OneThreadAtATime) {
   other.join();
 }
 
+TEST_F(Failing, NoPlaceForResults) {
+  start();
+  EXPECT_EQ(run(20), INGOT_OK);
+  EXPECT_EQ(ingot_session_get_output(session_.get(), 0, nullptr), INGOT_INVALID_ARGUMENT);
+  EXPECT_STREQ(ingot_last_error(), "got no place for the output");
+  EXPECT_EQ(ingot_session_get_output_object(session_.get(), 0, nullptr), INGOT_INVALID_ARGUMENT);
+  EXPECT_EQ(ingot_session_profile(session_.get(), nullptr, nullptr), INGOT_INVALID_ARGUMENT);
+  DLTensor t = {};  // of the second input, i64[n]
+  t.device = {kDLCPU, 0};
+  t.dtype = {kDLInt, 64, 1};
+  t.ndim = 1;
+  EXPECT_EQ(ingot_session_set_input(session_.get(), 1, &t), INGOT_INVALID_ARGUMENT);
+  EXPECT_EQ(error(), "input 'index': got no shape, expected i64[n]");
+}
+
 // Options that are not filled in, or are newer than the runtime, are refused and not ignored.
 TEST(Errors, Options) {
   auto model = load_file(static_add());
