@@ -74,6 +74,13 @@ std::vector<std::string> pass_names() {
   return names;
 }
 
+std::vector<std::string> step_names() {
+  std::vector<std::string> names = {"infer", "lower-to-kernels"};
+  for (const KernelPass& p : kernel_passes()) names.emplace_back(p.name);
+  names.emplace_back("schedule");
+  return names;
+}
+
 Result<k::Program> optimize(Graph& graph, const PipelineOptions& options) {
   auto done = [&](std::string_view name, const Timer& t, const std::function<std::string()>& text) {
     if (options.after) options.after(name, t.seconds(), text);

@@ -24,6 +24,8 @@ struct PipelineOptions {
 
 // Names of the passes that can be disabled.
 std::vector<std::string> pass_names();
+// Names that `after` is called with.
+std::vector<std::string> step_names();
 
 // Independent of the target: an imported graph is inferred and expanded; the result is optimised K.
 Result<k::Program> optimize(Graph& graph, const PipelineOptions& = {});

@@ -6,13 +6,21 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <cerrno>
+#include <charconv>
+#include <cmath>
+#include <cstdint>
 #include <cstdio>
+#include <cstdlib>
+#include <cstring>
 #include <new>
 #include <thread>
 
 #include "passes/pipeline.h"
 #include "tools/driver/commands.h"
+#include "tools/driver/compile.h"
 #include "tools/driver/conformance.h"
+#include "tools/driver/files.h"
 #include "tools/driver/text.h"
 
 namespace {
@@ -83,13 +91,43 @@ std::vector<std::string> split(const std::string& text) {
   return parts;
 }
 
+void refuse_backend(const Shared& shared, const std::string& model) {
+  if (!shared.backend.empty() && ends_with(model, ".ingot"))
+    throw Usage{
+        fmt::format("--backend: got '{}' for the compiled file {}, expected a .onnx file", shared.backend, model)};
+}
+
 LoadOptions load_of(const Shared& shared, const std::string& default_backend) {
   LoadOptions load;
   load.backend = backend_of(shared.backend.empty() ? default_backend : shared.backend);
   load.targets = split(shared.target);
+  if (load.targets.empty()) throw Usage{fmt::format("--target: got '{}', expected names", shared.target)};
+  if (auto known = targets_named(load.targets); !known) throw Usage{"--target: " + known.error().message};
   load.dims = dims_of(shared.dims);
   load.memory_limit_gib = shared.memory_limit_gib, load.time_limit_s = shared.time_limit_s;
   return load;
+}
+
+// Checks of numbers, with messages that say what was got.
+CLI::Validator at_least_0(bool not_0 = false) {
+  return CLI::Validator(
+      [not_0](std::string& text) -> std::string {
+        char* end = nullptr;
+        const double value = std::strtod(text.c_str(), &end);
+        if (end != text.c_str() && !*end && value >= 0 && std::isfinite(value) && !(not_0 && value == 0)) return "";
+        return fmt::format("got '{}', expected a number {} 0", text, not_0 ? "above" : "of at least");
+      },
+      "");
+}
+CLI::Validator integer_in(uint64_t low, uint64_t high) {
+  return CLI::Validator(
+      [=](std::string& text) -> std::string {
+        uint64_t value = 0;
+        const auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), value);
+        if (failed == std::errc() && end == text.data() + text.size() && value >= low && value <= high) return "";
+        return fmt::format("got '{}', expected an integer from {} to {}", text, low, high);
+      },
+      "");
 }
 
 void add_backend(CLI::App* command, Shared& shared, const char* otherwise) {
@@ -114,15 +152,17 @@ void add_inputs(CLI::App* command, InputOptions& inputs) {
   command->add_option("--data", inputs.data_dir, "inputs from a backend test's directory (input_0.pb, ...)")
       ->type_name("DIR");
   command->add_option("--random-inputs", inputs.random_seed, "fill the other inputs with random numbers of this seed")
-      ->type_name("SEED");
+      ->type_name("SEED")
+      ->check(integer_in(0, UINT64_MAX));
 }
 void add_tolerance(CLI::App* command, Shared& shared) {
   command->add_option(
       "--tolerance", shared.tolerance,
       "node: 1e-7 + 1e-3 |g| per element; model: 1e-3 |g| + 1e-3 max|g|, 4 % of the range where quantized; "
       "topology: 1e-2 |g| + 1e-3 std(g); argmax; auto: model for test_data_set_ort_*, node for all others");
-  command->add_option("--rtol", shared.rtol, "replaces the relative part of the tolerance");
-  command->add_option("--atol", shared.atol, "replaces the absolute part (its factor, for model and topology)");
+  command->add_option("--rtol", shared.rtol, "replaces the relative part of the tolerance")->check(at_least_0());
+  command->add_option("--atol", shared.atol, "replaces the absolute part (its factor, for model and topology)")
+      ->check(at_least_0());
 }
 
 // Examples end each subcommand's help.
@@ -151,14 +191,15 @@ struct Command {
   std::function<int()> run;
 };
 
+void check_pass(const char* flag, const std::string& name, const std::vector<std::string>& names) {
+  if (std::find(names.begin(), names.end(), name) != names.end()) return;
+  const std::string near = nearest_name(name, names);
+  throw Usage{fmt::format("{}: no pass '{}'{}; there are: {}", flag, name,
+                          near.empty() ? "" : fmt::format(", did you mean '{}'", near), fmt::join(names, ", "))};
+}
 void check_passes(const CompileCommand& o) {
-  std::vector<std::string> names = pass_names();
-  for (const std::string& name : o.disabled_passes) {
-    if (std::find(names.begin(), names.end(), name) != names.end()) continue;
-    const std::string near = nearest_name(name, names);
-    throw Usage{fmt::format("--disable-pass: no pass '{}'{}; there are: {}", name,
-                            near.empty() ? "" : fmt::format(", did you mean '{}'", near), fmt::join(names, ", "))};
-  }
+  for (const std::string& name : o.disabled_passes) check_pass("--disable-pass", name, pass_names());
+  if (!o.dump_after.empty() && o.dump_after != "all") check_pass("--dump-after", o.dump_after, step_names());
 }
 
 int processors() { return std::max(1, static_cast<int>(std::thread::hardware_concurrency())); }
@@ -171,15 +212,18 @@ Command run_command(CLI::App& app) {
   c->add_option("MODEL", o.model, "a .ingot file, or a .onnx file (compiled in memory)")->required();
   add_inputs(c, o.inputs);
   c->add_option("--output-dir", o.output_dir, "write each output as NAME.npy")->type_name("DIR");
-  c->add_option("--top", o.top, "print the K largest elements of each row")->type_name("K")->check(CLI::Range(1, 1000));
+  c->add_option("--top", o.top, "print the K largest elements of each row")->type_name("K")->check(integer_in(1, 1000));
   c->add_option("--labels", o.labels_path, "names for --top, one a line")->type_name("FILE");
   add_dims(c, shared);
   add_limits(c, shared);
   add_backend(c, shared, INGOT_DEFAULT_BACKEND);
-  c->add_option("--target", shared.target, "of a .onnx file: what to compile for (default: host)");
-  c->add_option("--threads", o.load.threads, "threads at most (default: all)")->check(CLI::Range(1, 1024));
+  c->add_option(
+      "--target", shared.target,
+      "what to compile a .onnx file for (default: host), or which image of a .ingot file to use (default: the best)");
+  c->add_option("--threads", o.load.threads, "threads at most (default: all)")->check(integer_in(1, 1024));
   c->add_flag("--json", o.json, "print JSON");
   return {c, [] {
+            refuse_backend(shared, o.model);
             const int threads = o.load.threads;
             o.load = load_of(shared, INGOT_DEFAULT_BACKEND);
             o.load.threads = threads;
@@ -200,7 +244,7 @@ Command conformance_command(CLI::App& app) {
   add_backend(c, shared, INGOT_DEFAULT_BACKEND);
   o.worker.processes = processors();
   c->add_option("--jobs", o.worker.processes, "tests at a time (default: one per processor)")
-      ->check(CLI::Range(1, 1024));
+      ->check(integer_in(1, 1024));
   c->add_option("--target", shared.target, "what to compile for (default: host)");
   c->add_option(
        "--runner", runner,
@@ -208,9 +252,9 @@ Command conformance_command(CLI::App& app) {
       ->type_name("COMMAND");
   c->add_option("--json", o.json_path, "write the results as JSON; '-': to standard output")->type_name("FILE");
   c->add_option("--filter", o.filter, "only tests whose name matches this regular expression")->type_name("RE");
-  c->add_option("--timeout", o.worker.timeout_s, "seconds for one test (default: 60)")->check(CLI::PositiveNumber);
+  c->add_option("--timeout", o.worker.timeout_s, "seconds for one test (default: 60)")->check(at_least_0(true));
   c->add_option("--memory", memory_gib, "GiB that a worker may allocate (default: 4; 0: no limit)")
-      ->check(CLI::NonNegativeNumber);
+      ->check(at_least_0());
   c->add_option(
        "--known", o.known_paths,
        "lines 'TEST: reason': failures of these count as skipped; one that passes is an error; may be repeated")
@@ -238,12 +282,21 @@ Command inspect_command(CLI::App& app) {
   c->add_option("FILE", o.file, "a .onnx or a .ingot file")->required();
   c->add_option(
       "--stage", o.stage,
-      "graph, kernels, loops, llvm, asm, opencl or file (default: graph of a model, file of a compiled file)");
+      "import, graph, kernels, loops, llvm, asm, opencl or file (default: graph of a model, file of a compiled file)");
   add_dims(c, shared);
   c->add_option("--target", shared.target, "what to compile for (default: host)");
   c->add_flag("--json", o.json, "print JSON (stage file)");
   return {c, [] {
             o.load = load_of(shared, INGOT_DEFAULT_BACKEND);
+            const bool of_file = o.stage.empty() ? !ends_with(o.file, ".onnx") : o.stage == "file";
+            if (o.json && !of_file) throw Usage{"--json: expected a compiled file, which stage file is of"};
+            const std::vector<std::string>& stages = stage_names();
+            if (!o.stage.empty() && std::find(stages.begin(), stages.end(), o.stage) == stages.end()) {
+              const std::string near = nearest_name(o.stage, stages);
+              throw Usage{fmt::format("--stage: no stage '{}'{}; there are: {}", o.stage,
+                                      near.empty() ? "" : fmt::format(", did you mean '{}'", near),
+                                      fmt::join(stages, ", "))};
+            }
             return status_of(inspect(o));
           }};
 }
@@ -261,32 +314,38 @@ Command compile_command(CLI::App& app) {
       ->type_name("NAME[,NAME...]");
   c->add_option(
        "--emit", o.emit,
-       "instead of a compiled file: so (the image of one target), or a stage as text: graph, kernels, loops, llvm, asm, opencl")
+       "instead of a compiled file: so (the image of one target), or a stage as text: import, graph, kernels, loops, llvm, asm, opencl")
       ->type_name("KIND");
   add_dims(c, shared);
   c->add_option("--backend", shared.backend, "llvm or opencl (default: llvm)");
-  c->add_option("--jobs", o.jobs, "threads (default: one per processor)")->check(CLI::Range(1, 1024));
+  c->add_option("--jobs", o.jobs, "threads (default: one per processor)")->check(integer_in(1, 1024));
   static std::string optimize = "speed";
   c->add_option("--optimize", optimize,
                 "speed: forms of weights that save time may take half as much again; size: none (default: speed)")
-      ->check(CLI::IsMember({"speed", "size"}))
       ->type_name("GOAL");
   c->add_option("--disable-pass", o.disabled_passes, "leave this pass out; may be repeated")->type_name("PASS");
   c->add_option("--dump-after", o.dump_after, "print what this pass made to stderr; all: after each")
       ->type_name("PASS");
   c->add_flag("--json", o.json, "print the summary as JSON");
-  return {
-      c, [c] {
-        o.load = load_of(shared, "llvm");
-        if (c->count("--target") == 0) o.load.targets.clear();
-        check_passes(o);
-        o.optimize_for = optimize == "size" ? OptimizeFor::Size : OptimizeFor::Speed;
-        const std::vector<std::string> kinds = {"",      "so",   "import", "graph", "kernels",
-                                                "loops", "llvm", "asm",    "opencl"};
-        if (std::find(kinds.begin(), kinds.end(), o.emit) == kinds.end())
-          throw Usage{fmt::format("--emit: got '{}', expected so, graph, kernels, loops, llvm, asm or opencl", o.emit)};
-        return status_of(compile(o));
-      }};
+  return {c, [c] {
+            o.load = load_of(shared, "llvm");
+            if (c->count("--target") == 0) o.load.targets.clear();
+            check_passes(o);
+            if (optimize != "speed" && optimize != "size")
+              throw Usage{fmt::format("--optimize: got '{}', expected speed or size", optimize)};
+            if (o.output.empty()) throw Usage{"--output: got '', expected the name of a file"};
+            if (o.load.backend == Backend::Interpreter)
+              throw Usage{"--backend: got 'interpreter', expected llvm or opencl"};
+            if (o.load.backend == Backend::OpenCl && !o.load.targets.empty() && c->count("--target") > 0)
+              throw Usage{"--target: got a target of --backend llvm with --backend opencl"};
+            o.optimize_for = optimize == "size" ? OptimizeFor::Size : OptimizeFor::Speed;
+            const std::vector<std::string> kinds = {"",      "so",   "import", "graph", "kernels",
+                                                    "loops", "llvm", "asm",    "opencl"};
+            if (std::find(kinds.begin(), kinds.end(), o.emit) == kinds.end())
+              throw Usage{fmt::format(
+                  "--emit: got '{}', expected so, import, graph, kernels, loops, llvm, asm or opencl", o.emit)};
+            return status_of(compile(o));
+          }};
 }
 
 Command bench_command(CLI::App& app) {
@@ -299,14 +358,16 @@ Command bench_command(CLI::App& app) {
   add_dims(c, shared);
   add_limits(c, shared);
   add_backend(c, shared, INGOT_DEFAULT_BACKEND);
-  c->add_option("--target", shared.target, "of a .onnx file: what to compile for (default: host)");
-  c->add_option("--threads", o.load.threads, "threads at most (default: all)")->check(CLI::Range(1, 1024));
-  c->add_option("--min-time", o.min_time_s, "seconds to measure for, at least (default: 1)")
-      ->check(CLI::NonNegativeNumber);
+  c->add_option(
+      "--target", shared.target,
+      "what to compile a .onnx file for (default: host), or which image of a .ingot file to use (default: the best)");
+  c->add_option("--threads", o.load.threads, "threads at most (default: all)")->check(integer_in(1, 1024));
+  c->add_option("--min-time", o.min_time_s, "seconds to measure for, at least (default: 1)")->check(at_least_0());
   c->add_flag("--per-kernel", o.per_kernel,
               "a table of kernels: time, GFLOP/s, GB/s, share of this machine's measured peak");
   c->add_flag("--json", o.json, "print JSON");
   return {c, [] {
+            refuse_backend(shared, o.model);
             const int threads = o.load.threads;
             o.load = load_of(shared, INGOT_DEFAULT_BACKEND);
             o.load.threads = threads;
@@ -359,6 +420,9 @@ int dispatch(int argc, char** argv) {
   // CLI11 takes an unknown subcommand for an extra argument; the nearest name is worth more.
   std::vector<std::string> names;
   for (const Command& c : commands) names.push_back(c.app->get_name());
+  if (argc > 1 && argv[1][0] == '-' && std::strcmp(argv[1], "-h") && std::strcmp(argv[1], "--help") &&
+      std::strcmp(argv[1], "--version"))
+    throw Usage{fmt::format("unknown flag {}, expected a command: {}", argv[1], fmt::join(names, ", "))};
   if (argc > 1 && argv[1][0] != '-' && std::find(names.begin(), names.end(), argv[1]) == names.end()) {
     const std::string near = nearest_name(argv[1], names);
     throw Usage{fmt::format("unknown command '{}'{}; there are: {}", argv[1],
@@ -385,11 +449,13 @@ int main(int argc, char** argv) {
   signal(SIGPIPE, SIG_IGN);
   try {
     const int status = dispatch(argc, argv);
-    if (std::fflush(stdout) != 0 && status == 0) return kInputAtFault;
-    return status;
+    if (std::fflush(stdout) == 0 && !std::ferror(stdout)) return status;
+    if (errno != EPIPE) fmt::print(stderr, "error: cannot write to standard output: {}\n", std::strerror(errno));
+    return status ? status : kInputAtFault;
   } catch (const Usage& usage) {
+    const bool is_command = argc > 1 && argv[1][0] != '-' && !usage.message.starts_with("unknown command");
     fmt::print(stderr, "error: {}\n  `ingot {}--help` explains the use\n", printable(usage.message),
-               argc > 1 && argv[1][0] != '-' ? std::string(argv[1]) + " " : "");
+               is_command ? std::string(argv[1]) + " " : "");
     return kWrongUsage;
   } catch (const std::bad_alloc&) {
     std::fputs("error: out of memory\n", stderr);

@@ -1,5 +1,6 @@
 // The command as its users meet it: exit status, messages, output.
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -7,6 +8,7 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <sstream>
+#include <thread>
 
 #include "tools/driver/npy.h"
 
@@ -107,6 +109,27 @@ TEST_F(Command, wrong_usage_is_status_2_with_the_nearest_name) {
       {"run x.onnx --backend cuda", "error: --backend: got 'cuda', expected interpreter, llvm or opencl\n"},
       {"conformance . --tolerance loose",
        "error: --tolerance: got 'loose', expected auto, node, model, topology or argmax\n"},
+      {"--threads 2", "error: unknown flag --threads, expected a command: compile, run, "},
+      {"run x.onnx --threads 0", "error: --threads: got '0', expected an integer from 1 to 1024\n"},
+      {"run x.onnx --random-inputs -1",
+       "error: --random-inputs: got '-1', expected an integer from 0 to 18446744073709551615\n"},
+      {"bench x.onnx --min-time nan", "error: --min-time: got 'nan', expected a number of at least 0\n"},
+      {"conformance . --timeout 0", "error: --timeout: got '0', expected a number above 0\n"},
+      {"run x.ingot --backend llvm",
+       "error: --backend: got 'llvm' for the compiled file x.ingot, expected a .onnx file\n"},
+      {"diff x.onnx --rtol -1", "error: --rtol: got '-1', expected a number of at least 0\n"},
+      {"inspect x.onnx --json", "error: --json: expected a compiled file, which stage file is of\n"},
+      {"inspect x.onnx --stage kernel", "error: --stage: no stage 'kernel', did you mean 'kernels'"},
+      {"compile x.onnx -o x.ingot --target x86-64-v5",
+       "error: --target: unknown target 'x86-64-v5', did you mean 'x86-64-v"},
+      {"compile x.onnx -o x.ingot --target ,", "error: --target: got ',', expected names\n"},
+      {"compile x.onnx -o ''", "error: --output: got '', expected the name of a file\n"},
+      {"compile x.onnx -o x.ingot --backend interpreter",
+       "error: --backend: got 'interpreter', expected llvm or opencl\n"},
+      {"compile x.onnx -o x.ingot --backend opencl --target x86-64-v3", "error: --target: got a target of "},
+      {"compile x.onnx -o x.ingot --optimize fast", "error: --optimize: got 'fast', expected speed or size\n"},
+      {"compile x.onnx -o x.ingot --dump-after simplfy",
+       "error: --dump-after: no pass 'simplfy', did you mean 'simplify'; there are: infer, "},
       {"compile x.onnx -o x.ingot --disable-pass simplfy",
        "error: --disable-pass: no pass 'simplfy', did you mean 'simplify'; there are: "},
   };
@@ -138,17 +161,63 @@ TEST_F(Command, a_fault_of_the_input_is_status_1) {
        "inputs without a value (or use --random-inputs SEED):\n  --input image=FILE  # f32[batch, 1, 28, 28]"},
       {"run " + kModels + "/digits.onnx --random-inputs 1 --dim btach=2",
        "no input has a dimension 'btach', did you mean 'batch'"},
-      {"compile " + kModels + "/digits.onnx -o x.ingot --target x86-64-v5",
-       "unknown target 'x86-64-v5', did you mean 'x86-64-v"},
+      {"run " + kModels + "/digits.onnx --input image=x.npz", "got 'x.npz', expected a .npy or a .pb file"},
+      {"run " + kModels + "/digits.onnx --data .", "error: . has no input_0.pb"},
+      {"compile text.ingot -o x.ingot", "error: got the compiled file text.ingot, expected a .onnx file"},
+      {"diff text.ingot", "error: got the compiled file text.ingot, expected a .onnx file"},
       {"compile " + kModels + "/digits.onnx -o absent/x.ingot", "absent/x.ingot"},
-      {"inspect " + kModels + "/digits.onnx --stage kernel", "no stage 'kernel', did you mean 'kernels'"},
   };
   for (const auto& [arguments, message] : cases) {
     const Ran ran = ingot(arguments);
     EXPECT_EQ(ran.status, 1) << arguments << "\n" << ran.err;
     EXPECT_EQ(ran.err.substr(0, 7), "error: ") << arguments;
     EXPECT_NE(ran.err.find(message), std::string::npos) << arguments << "\n" << ran.err;
+    EXPECT_EQ(ran.err.find("\n  in text.ingot\n  in text.ingot"), std::string::npos) << ran.err;
   }
+}
+
+// A pipe stands for every file that is not a regular one: a compiler that replaces /dev/null breaks the machine.
+TEST_F(Command, an_output_that_is_no_regular_file_is_written_to_and_stays) {
+  ASSERT_EQ(ingot("compile " + kModels + "/digits.onnx -o whole.ingot --target host").status, 0);
+  const std::string pipe = (dir_ / "pipe").string();
+  ASSERT_EQ(mkfifo(pipe.c_str(), 0600), 0);
+  std::thread reader([&] { std::ofstream(dir_ / "read.ingot", std::ios::binary) << read(pipe); });
+  EXPECT_EQ(ingot("compile " + kModels + "/digits.onnx -o pipe --target host").status, 0);
+  EXPECT_TRUE(fs::is_fifo(pipe));
+  if (!fs::is_fifo(pipe)) std::ofstream(pipe) << "";
+  reader.join();
+  EXPECT_TRUE(read(dir_ / "read.ingot") == read(dir_ / "whole.ingot"));
+  fs::create_directories(dir_ / "folder");
+  EXPECT_NE(ingot("compile " + kModels + "/digits.onnx -o folder").err.find("folder: it is a directory"),
+            std::string::npos);
+}
+
+TEST_F(Command, a_full_standard_output_is_told) {
+  if (!fs::is_character_file("/dev/full")) GTEST_SKIP() << "there is no /dev/full";
+  const int status = std::system("'" INGOT_BINARY_DIR "/bin/ingot' targets >/dev/full 2>/dev/null");
+  EXPECT_EQ(WEXITSTATUS(status), 1);
+}
+
+TEST_F(Command, a_batch_of_nothing_gives_no_rows) {
+  for (const char* fixed : {"", " --dim batch=0"}) {
+    ASSERT_EQ(ingot("compile " + kModels + "/digits.onnx -o none.ingot --target host" + fixed).status, 0) << fixed;
+    const Ran ran =
+        ingot(std::string("run none.ingot --random-inputs 1 --output-dir none") + (*fixed ? "" : " --dim batch=0"));
+    EXPECT_EQ(ran.status, 0) << fixed << ran.err;
+    EXPECT_NE(ran.out.find("f32[0, 10]"), std::string::npos) << ran.out;
+  }
+}
+
+TEST_F(Command, a_compiled_file_takes_target_and_dim) {
+  ASSERT_EQ(ingot("compile " + kModels + "/digits.onnx -o both.ingot --target x86-64-v2,aarch64").status, 0);
+  const Ran other = ingot("run both.ingot --random-inputs 1 --target x86-64-v3");
+  EXPECT_EQ(other.status, 1);
+  EXPECT_NE(other.err.find("x86-64-v3"), std::string::npos) << other.err;
+  const Ran dim = ingot("inspect both.ingot");
+  EXPECT_EQ(dim.status, 0);
+  const Ran wrong = ingot("run both.ingot --random-inputs 1 --dim btach=2");
+  EXPECT_EQ(wrong.status, 1);
+  EXPECT_NE(wrong.err.find("no input has a dimension 'btach', did you mean 'batch'"), std::string::npos) << wrong.err;
 }
 
 TEST_F(Command, run_names_the_digit_on_every_backend) {

@@ -39,7 +39,8 @@ struct InspectOptions {
 Result<void> inspect(const InspectOptions&);
 
 // A model at one stage, as text: import, graph, kernels, loops, llvm, asm. The last three are of one target.
-Result<std::string> stage_text(Graph graph, const std::string& stage, const LoadOptions&);
+Result<std::string> stage_text(Graph graph, const std::string& stage, const LoadOptions&, const PipelineOptions& = {});
+const std::vector<std::string>& stage_names();  // what inspect shows
 
 struct BenchOptions {
   std::string model;

@@ -67,14 +67,17 @@ Result<void> emit(const CompileCommand& options, Graph graph) {
   TRY(fix_dims(graph, options.load.dims));
   LoadOptions load = options.load;
   if (load.targets.empty()) load.targets = {"host"};
-  if (options.emit != "so") return write_file(options.output, TRY(stage_text(std::move(graph), options.emit, load)));
+  PipelineOptions pipeline;
+  pipeline.disabled = options.disabled_passes;
+  pipeline.optimize_for = options.optimize_for;
+  if (options.emit != "so")
+    return write_file(options.output, TRY(stage_text(std::move(graph), options.emit, load, pipeline)));
   if (load.targets.size() != 1) return invalid("--emit so is of one target, got {}", load.targets.size());
   CompileModelOptions settings;
   settings.targets = load.targets;
   settings.jobs = options.jobs;
   settings.debug_names = true;
-  settings.pipeline.disabled = options.disabled_passes;
-  settings.pipeline.optimize_for = options.optimize_for;
+  settings.pipeline = pipeline;
   const auto model = TRY(compile_model(std::move(graph), settings));
   const auto& elf = model->code.front();
   return write_file(options.output, {reinterpret_cast<const char*>(elf.data()), elf.size()});
@@ -83,9 +86,11 @@ Result<void> emit(const CompileCommand& options, Graph graph) {
 }  // namespace
 
 Result<void> compile(const CompileCommand& options) {
+  if (ends_with(options.model, ".ingot"))
+    return invalid("got the compiled file {}, expected a .onnx file", options.model);
   if (!options.emit.empty()) {
     auto emitted = emit(options, TRY(import_onnx_file(options.model)));
-    if (!emitted) return std::move(emitted.error()).context("in " + options.model);
+    if (!emitted) return in_file(std::move(emitted.error()), options.model);
     return emitted;
   }
   Progress progress;
@@ -108,7 +113,7 @@ Result<void> compile(const CompileCommand& options) {
     TRY(fix_dims(graph, options.load.dims));
     return compile_model(std::move(graph), settings);
   }();
-  if (!compiled) return std::move(compiled.error()).context("in " + options.model);
+  if (!compiled) return in_file(std::move(compiled.error()), options.model);
   progress.show("writing " + options.output);
   TRY(write_ingot(options.output, (*compiled)->file));
   progress.clear();

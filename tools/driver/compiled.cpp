@@ -127,7 +127,11 @@ class Compiled final : public Executable {
   }
 
   Result<void> load(const std::string& path, const LoadOptions& options) {
-    if (const ingot_status s = ingot_model_load(path.c_str(), nullptr, &model_); s != INGOT_OK)
+    if (options.targets.size() > 1) return invalid("got {} targets, expected one image to use", options.targets.size());
+    ingot_load_options load{};
+    load.size_bytes = sizeof load;
+    if (!options.targets.empty() && options.targets[0] != "host") load.target = options.targets[0].c_str();
+    if (const ingot_status s = ingot_model_load(path.c_str(), &load, &model_); s != INGOT_OK)
       return runtime_error(s, ingot_last_error());
     return open(options);
   }
@@ -249,7 +253,7 @@ class Compiled final : public Executable {
 
 Result<std::unique_ptr<Executable>> load_compiled(const std::string& path, const LoadOptions& options) {
   auto compiled = std::make_unique<Compiled>();
-  if (auto loaded = compiled->load(path, options); !loaded) return std::move(loaded.error()).context("in " + path);
+  if (auto loaded = compiled->load(path, options); !loaded) return in_file(std::move(loaded.error()), path);
   return std::unique_ptr<Executable>(std::move(compiled));
 }
 

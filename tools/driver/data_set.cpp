@@ -188,7 +188,7 @@ Result<HostValue> load_value(const std::string& path, const Type& type) {
     if (!read) return std::move(read.error());
     return std::move(read->value);
   }
-  return unsupported("{}: expected a .npy or a .pb file", path);
+  return unsupported("got '{}', expected a .npy or a .pb file", path);
 }
 
 }  // namespace ingot::driver

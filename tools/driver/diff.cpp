@@ -12,6 +12,7 @@
 #include "frontend/onnx/import.h"
 #include "tools/driver/commands.h"
 #include "tools/driver/data_set.h"
+#include "tools/driver/files.h"
 #include "tools/driver/text.h"
 
 namespace ingot::driver {
@@ -31,6 +32,8 @@ class Differ {
   explicit Differ(const DiffOptions& options) : options_(options) {}
 
   Result<void> prepare() {
+    if (ends_with(options_.model, ".ingot"))
+      return invalid("got the compiled file {}, expected a .onnx file", options_.model);
     Graph graph = TRY(load());
     for (const Value* v : graph.body.inputs) ports_.push_back({v->name, v->type, v->type.kind == Type::Kind::Optional});
     inputs_ = TRY(gather_inputs(ports_, options_.inputs));
@@ -100,6 +103,8 @@ class Differ {
   }
 
   Result<std::vector<HostValue>> run(const std::vector<std::string>& names, bool add, const LoadOptions& load_options) {
+    if (ends_with(options_.model, ".ingot"))
+      return invalid("got the compiled file {}, expected a .onnx file", options_.model);
     Graph graph = TRY(load());
     std::map<std::string, Value*> values;
     for (const auto& node : graph.body.nodes)

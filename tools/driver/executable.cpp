@@ -105,6 +105,19 @@ Result<void> check_inputs(const std::vector<Port>& ports, std::vector<HostValue>
   return {};
 }
 
+// A name that no input has is an error with the nearest one.
+static Result<void> check_names(const std::map<std::string, int64_t>& dims, const std::set<std::string>& names) {
+  for (const auto& [name, extent] : dims) {
+    if (names.count(name)) continue;
+    const std::vector<std::string> all(names.begin(), names.end());
+    const std::string near = nearest_name(name, all);
+    if (all.empty()) return invalid("no input has a dimension '{}': all are fixed", name);
+    return invalid("no input has a dimension '{}'{}; there are: {}", name,
+                   near.empty() ? "" : fmt::format(", did you mean '{}'", near), fmt::join(all, ", "));
+  }
+  return {};
+}
+
 Result<void> fix_dims(Graph& graph, const std::map<std::string, int64_t>& dims) {
   if (dims.empty()) return {};
   std::map<int64_t, Symbol> symbols;
@@ -119,14 +132,7 @@ Result<void> fix_dims(Graph& graph, const std::map<std::string, int64_t>& dims) 
       return invalid("dimension '{}' is {}, expected {} to {}", symbol->name, it->second, symbol->lo, symbol->hi);
     values[id] = Dim(it->second);
   }
-  for (const auto& [name, extent] : dims) {
-    if (names.count(name)) continue;
-    const std::vector<std::string> all(names.begin(), names.end());
-    const std::string near = nearest_name(name, all);
-    if (all.empty()) return invalid("no input has a dimension '{}': all are fixed", name);
-    return invalid("no input has a dimension '{}'{}; there are: {}", name,
-                   near.empty() ? "" : fmt::format(", did you mean '{}'", near), fmt::join(all, ", "));
-  }
+  TRY(check_names(dims, names));
   for (auto& v : graph.values) v->type = fixed(v->type, values);
   return {};
 }
@@ -147,13 +153,21 @@ Result<std::unique_ptr<Executable>> make_executable(Graph graph, const LoadOptio
 }
 
 Result<std::unique_ptr<Executable>> load_executable(const std::string& path, const LoadOptions& options) {
-  if (!ends_with(path, ".onnx")) return load_compiled(path, options);
+  if (!ends_with(path, ".onnx")) {
+    auto compiled = TRY(load_compiled(path, options));
+    std::map<int64_t, Symbol> symbols;
+    for (const Port& p : compiled->inputs()) collect(p.type, symbols);
+    std::set<std::string> names;
+    for (const auto& [id, symbol] : symbols) names.insert(symbol->name);
+    if (auto ok = check_names(options.dims, names); !ok) return in_file(std::move(ok.error()), path);
+    return compiled;
+  }
   Graph graph = TRY(import_onnx_file(path));
   auto executable = [&]() -> Result<std::unique_ptr<Executable>> {
     TRY(fix_dims(graph, options.dims));
     return make_executable(std::move(graph), options);
   }();
-  if (!executable) return std::move(executable.error()).context("in " + path);
+  if (!executable) return in_file(std::move(executable.error()), path);
   return executable;
 }
 

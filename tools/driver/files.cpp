@@ -107,4 +107,9 @@ bool ends_with(std::string_view text, std::string_view suffix) {
   return text.size() >= suffix.size() && text.substr(text.size() - suffix.size()) == suffix;
 }
 
+Error in_file(Error error, const std::string& path) {
+  const std::string line = "in " + path;
+  return ends_with(error.message, "\n  " + line) ? std::move(error) : std::move(error).context(line);
+}
+
 }  // namespace ingot::driver

@@ -23,5 +23,7 @@ std::vector<std::string> list_directory(const std::string& path);
 std::string base_name(std::string_view path);   // "a/b.onnx" -> "b.onnx"; trailing slashes are ignored
 std::string stem(std::string_view path);        // "a/b.onnx" -> "b"
 bool ends_with(std::string_view text, std::string_view suffix);
+// The error with the line "in PATH", which the library that read the file may have given already.
+Error in_file(Error error, const std::string& path);
 
 }  // namespace ingot::driver

@@ -124,7 +124,9 @@ Result<std::vector<HostValue>> gather_inputs(const std::vector<Port>& ports, con
   if (!options.data_dir.empty()) {
     if (!is_directory(options.data_dir)) return io_error("{} is not a directory", options.data_dir);
     const std::vector<std::string> sets = data_sets(options.data_dir);
-    values = TRY(read_values(sets.empty() ? options.data_dir : sets.front(), "input", ports));
+    const std::string& set = sets.empty() ? options.data_dir : sets.front();
+    if (!ports.empty() && !is_file(set + "/input_0.pb")) return io_error("{} has no input_0.pb", set);
+    values = TRY(read_values(set, "input", ports));
   }
   for (const std::string& file : options.files) {
     size_t at = 0;

@@ -137,18 +137,21 @@ std::string file_text(const Json& j) {
 
 }  // namespace
 
-Result<std::string> stage_text(Graph graph, const std::string& stage, const LoadOptions& load) {
+const std::vector<std::string>& stage_names() { return kStages; }
+
+Result<std::string> stage_text(Graph graph, const std::string& stage, const LoadOptions& load,
+                               const PipelineOptions& pipeline) {
   if (stage == "import") return str(graph);
   if (stage == "graph") {
     TRY(infer_and_expand(graph));
     return str(graph);
   }
-  const k::Program program = TRY(optimize(graph));
+  const k::Program program = TRY(optimize(graph, pipeline));
   if (stage == "kernels") return str(program);
   const std::vector<const Target*> targets =
       TRY(targets_named(stage == "opencl" ? std::vector<std::string>{"opencl"} : load.targets));
   if (targets.size() != 1) return invalid("stage '{}' is of one target, got {}", stage, targets.size());
-  l::Program loops = TRY(lower_for_target(program, facts_of(*targets[0])));
+  l::Program loops = TRY(lower_for_target(program, facts_of(*targets[0]), pipeline));
   if (stage == "loops") return l::str(loops);
   return code_text(std::move(loops), *targets[0], stage);
 }
@@ -156,15 +159,10 @@ Result<std::string> stage_text(Graph graph, const std::string& stage, const Load
 Result<void> inspect(const InspectOptions& options) {
   const bool is_model = ends_with(options.file, ".onnx");
   const std::string stage = !options.stage.empty() ? options.stage : is_model ? "graph" : "file";
-  if (std::find(kStages.begin(), kStages.end(), stage) == kStages.end()) {
-    const std::string near = nearest_name(stage, kStages);
-    return invalid("no stage '{}'{}; there are: {}", stage,
-                   near.empty() ? "" : fmt::format(", did you mean '{}'", near), fmt::join(kStages, ", "));
-  }
   if (stage == "file") {
     if (is_model) return invalid("stage 'file' is of a compiled file, got {}", options.file);
     auto j = file_json(options.file);
-    if (!j) return std::move(j.error()).context("in " + options.file);
+    if (!j) return in_file(std::move(j.error()), options.file);
     fmt::print("{}", options.json ? j->dump(1) + "\n" : file_text(*j));
     return {};
   }
@@ -174,7 +172,7 @@ Result<void> inspect(const InspectOptions& options) {
     TRY(fix_dims(graph, options.load.dims));
     return stage_text(std::move(graph), stage, options.load);
   }();
-  if (!text) return std::move(text.error()).context("in " + options.file);
+  if (!text) return in_file(std::move(text.error()), options.file);
   fmt::print("{}", *text);
   if (!text->empty() && text->back() != '\n') fmt::print("\n");
   return {};
