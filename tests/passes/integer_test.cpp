@@ -338,7 +338,8 @@ TEST(QuantizedProducts, ShufflesAreInterleaved) {
       check(fmt::format("graph g(%c: f32[4, {}]) -> (%y) {{\n", groups * part) + quantised,
             {HostValue::of(numbers(groups * part))});
       if (groups != 2) continue;
-      check(fmt::format("graph g(%a: f32[4, {0}], %b: f32[4, {0}]) -> (%y) {{\n  %c = concat %a, %b {{axis = 1}}\n", part) +
+      check(fmt::format("graph g(%a: f32[4, {0}], %b: f32[4, {0}]) -> (%y) {{\n  %c = concat %a, %b {{axis = 1}}\n",
+                        part) +
                 quantised,
             {HostValue::of(numbers(part)), HostValue::of(numbers(part))});
     }
