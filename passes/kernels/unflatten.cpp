@@ -43,26 +43,23 @@ class Unflattener {
     Dim outer, inner;
   };
 
-  // The dim of the read at which it is `hi*E + lo` with lo < E two iterators of the stage, and E.
+  // The dim of the read at which it is `hi*E + lo` with lo < E two iterators of the result, and E. A window that its stride
+  // covers (a pooling of 2 by 2) reads so too, with a reduced iterator: it keeps its image.
   static bool match(const ExprNode& read, const std::vector<Dim>& dims, const k::Stage& s, size_t& dim, Dim& inner) {
     for (size_t d = 0; d < dims.size(); ++d) {
       auto index = as_dim(read.args[d]);
       if (!index) continue;
-      for (const auto* lows : {&s.iters, &s.reds}) {
-        for (const k::Iter& lo : *lows) {
-          if (lo.extent.is(1)) continue;
-          auto a = affine_in(*index, lo.symbol);
-          if (!a || !a->coefficient.is(1)) continue;
-          for (const auto* highs : {&s.iters, &s.reds}) {
-            for (const k::Iter& hi : *highs) {
-              if (hi.symbol->id == lo.symbol->id || hi.extent.is(1)) continue;
-              if (!known_equal(a->rest, Dim(hi.symbol) * lo.extent) || !known_equal(dims[d], hi.extent * lo.extent))
-                continue;
-              dim = d;
-              inner = lo.extent;
-              return true;
-            }
-          }
+      for (const k::Iter& lo : s.iters) {
+        if (lo.extent.is(1)) continue;
+        auto a = affine_in(*index, lo.symbol);
+        if (!a || !a->coefficient.is(1)) continue;
+        for (const k::Iter& hi : s.iters) {
+          if (hi.symbol->id == lo.symbol->id || hi.extent.is(1)) continue;
+          if (!known_equal(a->rest, Dim(hi.symbol) * lo.extent) || !known_equal(dims[d], hi.extent * lo.extent))
+            continue;
+          dim = d;
+          inner = lo.extent;
+          return true;
         }
       }
     }

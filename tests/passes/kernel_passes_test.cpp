@@ -456,6 +456,16 @@ TEST(Unflatten, ReadersThatDisagreeKeepTheValue) {
 )");
 }
 
+TEST(Unflatten, WindowsKeepTheirImage) {
+  stays(unflatten, R"(kernels g {
+  input %x: f32[6]
+  %v: f32[6] = map (i0): exp(%x[i0])
+  %y: f32[3] = reduce max (i0) over (r0 < 2): %v[i0*2 + r0]
+  output %y
+}
+)");
+}
+
 // ---- contractions keep operands that their schedule can read ----
 
 TEST(Inline, AReflectedBorderStaysOutsideOfAContraction) {
