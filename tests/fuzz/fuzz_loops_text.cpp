@@ -1,4 +1,5 @@
-// Any bytes: l::parse gives an error or a program of L; it prints, and its text reads back to the same text.
+// Any bytes: l::parse gives an error or a program of L; it prints, and its text reads back, of a valid program to the same
+// text. (Symbols that nothing declares are numbered as they occur, so that products of them may change places.)
 #include <cstdint>
 #include <cstdlib>
 #include <string_view>
@@ -9,9 +10,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace ingot;
   auto program = l::parse(std::string_view(reinterpret_cast<const char*>(data), size));
   if (!program) return 0;
-  (void)l::verify(*program);
+  const bool valid = static_cast<bool>(l::verify(*program));
   std::string text = l::str(*program);
   auto again = l::parse(text);
-  if (!again || l::str(*again) != text) std::abort();
+  if (!again || (valid && l::str(*again) != text)) std::abort();
   return 0;
 }
