@@ -374,7 +374,7 @@ def measure(np, modules, library, args, name, folder, scratch):
     ours.run()
     row = {"difference": largest_difference(np, ours.output, expected), "compile_s": round(report["seconds"], 3), "dims": dims,
            "compile_peak_bytes": report.get("peak_memory_bytes"), "file_bytes": compiled.stat().st_size}
-    sides, wrong = {"ingot": ours.run}, []
+    sides = {"ingot": ours.run}
     for peer_name, module in modules.items():
         if isinstance(module, Skip):
             continue
@@ -382,7 +382,6 @@ def measure(np, modules, library, args, name, folder, scratch):
             peer = start_peer(module, peer_name, model, inputs, dims)
             error = largest_difference(np, peer.outputs().get, expected)
             if error is not None and error > WRONG:
-                wrong.append(peer_name)
                 row[peer_name] = {"skipped": f"wrong: {error:.1e}"}
             else:
                 sides[peer_name] = peer.run

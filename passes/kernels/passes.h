@@ -10,25 +10,22 @@ namespace ingot {
 
 // 2- and 4-bit elements take a byte each inside the program; inputs are unpacked, outputs packed.
 void expand_sub_byte(k::Program&);
+// Products of dequantised 8-bit values are summed as integers.
+Result<void> sum_integers(k::Program&);
 // Evaluates stages whose operands are all constants.
 Result<void> fold_constants(k::Program&);
 // Slices of a constant factor that are all zero are left out of its sum.
 Result<void> drop_zero_taps(k::Program&);
 // y[i] = x[i] -> y is x. Removes stages that nobody reads.
 void remove_copies_and_dead(k::Program&);
-// y[i] = f(x[g(i)]), x[j] = h(j) -> y[i] = f(h(g(i))), where that costs less than storing x.
-void inline_maps(k::Program&);
-
-// Products of dequantised 8-bit values are summed as integers.
-Result<void> sum_integers(k::Program&);
-// Saturation and rounding to 8 bits in the fewest operations.
-Result<void> simplify_rounding(k::Program&);
-
-// A value that is read as [i*E + j] gets the dims of its readers.
-void unflatten(k::Program&);
-
 // f16 and bf16 values that stay inside of a program are kept as f32.
 void widen_half(k::Program&);
+// y[i] = f(x[g(i)]), x[j] = h(j) -> y[i] = f(h(g(i))), where that costs less than storing x.
+void inline_maps(k::Program&);
+// Saturation and rounding to 8 bits in the fewest operations.
+Result<void> simplify_rounding(k::Program&);
+// A value that is read as [i*E + j] gets the dims of its readers.
+void unflatten(k::Program&);
 // Refuses a program with an extent that is not known when its stage runs.
 Result<void> check_symbols(k::Program&);
 

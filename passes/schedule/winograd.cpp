@@ -266,14 +266,12 @@ class Winograd {
                                 static_cast<int>(lanes_));
   }
 
-  // The row times the vector of registers; coefficients of one magnitude share a multiplication.
+  // The row times the vector of registers. Coefficients of 1 come first: no multiplication starts the chain then.
   Expr dot(const std::vector<double>& row, const std::vector<Expr>& x) {
     Expr sum;
-    std::vector<bool> done(row.size(), false);
-    for (int pass = 0; pass < 2; ++pass) {  // coefficients of 1 first: no multiplication starts the chain then
+    for (const bool ones : {true, false}) {
       for (size_t k = 0; k < row.size(); ++k) {
-        if (row[k] == 0 || done[k] || (pass == 0 && row[k] != 1)) continue;
-        done[k] = true;
+        if (row[k] == 0 || (row[k] == 1) != ones) continue;
         if (!sum) {
           sum = row[k] == 1 ? x[k] : node(ScalarOp::Mul, {splat(row[k]), x[k]});
         } else if (row[k] == 1 || row[k] == -1) {
