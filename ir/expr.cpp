@@ -26,8 +26,6 @@ constexpr OpInfo kOps[] = {
 #undef X
 };
 
-Expr make(ExprNode n) { return Expr(std::make_shared<const ExprNode>(std::move(n))); }
-
 bool is_comparison(ScalarOp op) {
   return op == ScalarOp::Eq || op == ScalarOp::Ne || op == ScalarOp::Lt || op == ScalarOp::Le || op == ScalarOp::Gt ||
          op == ScalarOp::Ge;
@@ -194,14 +192,14 @@ Expr number(DType t, double v) {
   if (!is_float(t)) return integer(t, truncate_to(t, v));
   ExprNode n{ScalarOp::Const, t};
   n.number = round_to(t, v);
-  return make(std::move(n));
+  return ex::make(std::move(n));
 }
 
 Expr integer(DType t, int64_t v) {
   if (is_float(t)) return number(t, static_cast<double>(v));
   ExprNode n{ScalarOp::Const, t};
   n.integer = wrap_to(t, v);
-  return make(std::move(n));
+  return ex::make(std::move(n));
 }
 
 Expr boolean(bool v) { return integer(DType::Bool, v); }
@@ -210,14 +208,14 @@ Expr index(const Dim& d) {
   if (auto c = d.constant(); c && fits_dim(*c)) return integer(DType::I64, *c);
   ExprNode n{ScalarOp::Index, DType::I64};
   n.dim = d;
-  return make(std::move(n));
+  return ex::make(std::move(n));
 }
 
 Expr read(int64_t value, DType t, std::vector<Expr> indices) {
   ExprNode n{ScalarOp::Read, t};
   n.id = value;
   n.args = std::move(indices);
-  return make(std::move(n));
+  return ex::make(std::move(n));
 }
 
 Expr read_or(int64_t value, DType t, std::vector<Expr> indices, Expr fill) {
@@ -227,7 +225,7 @@ Expr read_or(int64_t value, DType t, std::vector<Expr> indices, Expr fill) {
   n.args = std::move(indices);
   n.args.push_back(std::move(fill));
   n.checked = true;
-  return make(std::move(n));
+  return ex::make(std::move(n));
 }
 
 Expr unary(ScalarOp op, Expr a) {
@@ -247,7 +245,7 @@ Expr unary(ScalarOp op, Expr a) {
   ExprNode n{op, a.type(), a.lanes()};
   if (op == ScalarOp::IsNaN || op == ScalarOp::IsInf) n.type = DType::Bool;
   n.args.push_back(std::move(a));
-  return make(std::move(n));
+  return ex::make(std::move(n));
 }
 
 Expr binary(ScalarOp op, Expr a, Expr b) {
@@ -276,7 +274,7 @@ Expr binary(ScalarOp op, Expr a, Expr b) {
   if (Expr e = fold_neutral(op, a, b)) return e;
   ExprNode n{op, result, a.lanes()};
   n.args = {std::move(a), std::move(b)};
-  return make(std::move(n));
+  return ex::make(std::move(n));
 }
 
 Expr select(Expr condition, Expr then, Expr otherwise) {
@@ -285,14 +283,14 @@ Expr select(Expr condition, Expr then, Expr otherwise) {
   if (then.get() == otherwise.get()) return then;
   ExprNode n{ScalarOp::Select, then.type(), then.lanes()};
   n.args = {std::move(condition), std::move(then), std::move(otherwise)};
-  return make(std::move(n));
+  return ex::make(std::move(n));
 }
 
 Expr fma(Expr a, Expr b, Expr c) {
   assert(a.type() == b.type() && b.type() == c.type());
   ExprNode n{ScalarOp::Fma, a.type(), a.lanes()};
   n.args = {std::move(a), std::move(b), std::move(c)};
-  return make(std::move(n));
+  return ex::make(std::move(n));
 }
 
 Expr cast(Expr a, DType t, bool saturate) {
@@ -305,7 +303,7 @@ Expr cast(Expr a, DType t, bool saturate) {
     if (is_float(from)) {
       ExprNode n{ScalarOp::Const, t};
       n.number = round_to(t, a->number, saturate);
-      return make(std::move(n));
+      return ex::make(std::move(n));
     }
     // Through double only where that is exact, so that it rounds once.
     int64_t v = a->integer;
@@ -313,13 +311,13 @@ Expr cast(Expr a, DType t, bool saturate) {
     if (exact) {
       ExprNode n{ScalarOp::Const, t};
       n.number = round_to(t, static_cast<double>(v), saturate);
-      return make(std::move(n));
+      return ex::make(std::move(n));
     }
   }
   ExprNode n{ScalarOp::Cast, t, a.lanes()};
   n.saturate = saturate;
   n.args.push_back(std::move(a));
-  return make(std::move(n));
+  return ex::make(std::move(n));
 }
 
 Expr bitcast(Expr a, DType t) {
@@ -327,7 +325,7 @@ Expr bitcast(Expr a, DType t) {
   assert(bits(a.type()) == bits(t));
   ExprNode n{ScalarOp::Bitcast, t, a.lanes()};
   n.args.push_back(std::move(a));
-  return make(std::move(n));
+  return ex::make(std::move(n));
 }
 
 Expr lowest(DType t) {
@@ -352,10 +350,10 @@ Expr rebuilt(ExprNode n) {
   if (n.op == ScalarOp::Select) return ex::select(n.args[0], n.args[1], n.args[2]);
   bool lane_op = n.op == ScalarOp::Splat || n.op == ScalarOp::LaneSum || n.op == ScalarOp::LaneMax ||
                  n.op == ScalarOp::LaneMin || n.op == ScalarOp::LaneProd || n.op == ScalarOp::Bitcast;
-  if (lane_op) return make(std::move(n));
+  if (lane_op) return ex::make(std::move(n));
   if (arity(n.op) == 1) return ex::unary(n.op, n.args[0]);
   if (arity(n.op) == 2) return ex::binary(n.op, n.args[0], n.args[1]);
-  return make(std::move(n));
+  return ex::make(std::move(n));
 }
 
 class Rewriter {

@@ -100,6 +100,7 @@ inline int Expr::lanes() const { return node_->lanes; }
 
 // Builders. They fold constants of trivial cases (x+0, x*1, select of a constant, cast to the same type).
 namespace ex {
+inline Expr make(ExprNode n) { return Expr(std::make_shared<const ExprNode>(std::move(n))); }
 Expr number(DType, double);  // float: rounded to the type; int: truncated; bool: != 0
 Expr integer(DType, int64_t);
 Expr boolean(bool);

@@ -381,7 +381,7 @@ class Parser {
     if (want >= 0 && static_cast<int>(n.args.size()) != want)
       return invalid("'{}' with {} arguments, expected {}", text, n.args.size(), want);
     if (!typed) infer(n);
-    return Expr(std::make_shared<const ExprNode>(std::move(n)));
+    return ex::make(std::move(n));
   }
 
   static void infer(ExprNode& n) {

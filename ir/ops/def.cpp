@@ -253,7 +253,7 @@ std::vector<Tensor> Def::walk(const Dims& dims, int64_t limit, const std::functi
   for (size_t k = 0; k < s.init.size(); ++k) {
     ExprNode n{ScalarOp::Local, s.init[k].type()};
     n.id = static_cast<int64_t>(k);
-    states.emplace_back(std::make_shared<const ExprNode>(std::move(n)));
+    states.push_back(ex::make(std::move(n)));
   }
   s.condition = condition(i, states);
   s.body = next(i, states);

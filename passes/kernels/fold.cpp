@@ -102,19 +102,9 @@ class Folding {
   }
 
   Result<void> fold(const k::Stage& s) {
-    // A program of the one stage: values keep their ids, the others are empty.
-    k::Program one;
-    one.values.resize(p_.values.size());
-    for (size_t k = 0; k < one.values.size(); ++k) one.values[k].id = static_cast<int>(k);
-    for (const auto& ids : {k::reads(s), s.results}) {
-      for (int id : ids)
-        if (id >= 0) one.values[static_cast<size_t>(id)] = p_.values[static_cast<size_t>(id)];
-    }
-    one.body.stages.push_back(s);
-    one.body.outputs = s.results;
-    std::vector<HostValue> made = TRY(run_program(one, {}));
+    std::vector<TensorRef> made = TRY(evaluate_stage(s, p_));
     for (size_t k = 0; k < s.results.size(); ++k)
-      p_.values[static_cast<size_t>(s.results[k])].constant = made[k].tensor;
+      p_.values[static_cast<size_t>(s.results[k])].constant = std::move(made[k]);
     return {};
   }
 

@@ -214,7 +214,7 @@ class Inliner {
       ExprNode n = *body;
       n.checked = true;
       n.args.push_back(read.args.back());
-      return Expr(std::make_shared<const ExprNode>(std::move(n)));
+      return ex::make(std::move(n));
     }
     const std::vector<Dim>& extents = p_.values[static_cast<size_t>(read.id)].tensor().dims;
     Expr inside = ex::boolean(true);

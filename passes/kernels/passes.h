@@ -39,8 +39,12 @@ struct Uses {
 };
 Uses count_uses(const k::Program&);
 
-// The result of a map or reduction whose operands are all constants.
-Result<TensorRef> evaluate_stage(const k::Stage&, const k::Program&, const EvaluateOptions& = {});
+// The results of a stage that reads constants only. A map or reduction need not name its result.
+Result<std::vector<TensorRef>> evaluate_stage(k::Stage, const k::Program&);
+
+// What the stage and its blocks read, under other ids.
+using Renaming = std::function<int(int value)>;
+void rename_reads(k::Stage&, const Renaming&);
 
 // sum over `reds` of a product of two reads (with casts) that is reused: MatMul, Gemm, convolution, Einsum.
 bool is_contraction(const k::Stage&);

@@ -27,33 +27,33 @@ int copied_value(const k::Program& p, const k::Stage& s) {
   return static_cast<int>(read.id);
 }
 
-using Renaming = std::vector<int>;  // value id -> value id
-
-Expr rename(const Expr& e, const Renaming& to) {
-  return rewrite(e, [&](const ExprNode& n) {
-    if (n.op != ScalarOp::Read || to[static_cast<size_t>(n.id)] == n.id) return Expr();
-    ExprNode copy = n;
-    copy.id = to[static_cast<size_t>(n.id)];
-    return Expr(std::make_shared<const ExprNode>(std::move(copy)));
-  });
-}
-
 void rename(k::Block& block, const Renaming& to) {
-  auto map = [&](int& id) {
-    if (id >= 0) id = to[static_cast<size_t>(id)];
-  };
-  for (k::Stage& s : block.stages) {
-    for (auto* list : {&s.body, &s.targets, &s.init}) {
-      for (Expr& e : *list) e = rename(e, to);
-    }
-    if (s.condition) s.condition = rename(s.condition, to);
-    for (int& id : s.operands) map(id);
-    for (k::Block& b : s.blocks) rename(b, to);
-  }
-  for (int& id : block.outputs) map(id);
+  for (k::Stage& s : block.stages) rename_reads(s, to);
+  for (int& id : block.outputs) id = to(id);
 }
 
 }  // namespace
+
+void rename_reads(k::Stage& s, const Renaming& to) {
+  auto renamed = [&](const Expr& e) {
+    return rewrite(e, [&](const ExprNode& n) {
+      if (n.op != ScalarOp::Read) return Expr();
+      const int id = to(static_cast<int>(n.id));
+      if (id == n.id) return Expr();
+      ExprNode copy = n;
+      copy.id = id;
+      return ex::make(std::move(copy));
+    });
+  };
+  for (auto* list : {&s.body, &s.targets, &s.init}) {
+    for (Expr& e : *list) e = renamed(e);
+  }
+  if (s.condition) s.condition = renamed(s.condition);
+  for (int& id : s.operands) {
+    if (id >= 0) id = to(id);
+  }
+  for (k::Block& b : s.blocks) rename(b, to);
+}
 
 void for_each_stage(const k::Block& block, const std::function<void(const k::Stage&)>& f) {
   for (const k::Stage& s : block.stages) {
@@ -80,7 +80,7 @@ Uses count_uses(const k::Program& p) {
 }
 
 void remove_copies_and_dead(k::Program& p) {
-  Renaming to(p.values.size());
+  std::vector<int> to(p.values.size());
   for (size_t k = 0; k < to.size(); ++k) to[k] = static_cast<int>(k);
   std::vector<bool> is_port(p.values.size(), false);
   for_each_block(p.body, [&](k::Block& b) {
@@ -94,7 +94,7 @@ void remove_copies_and_dead(k::Program& p) {
     while (to[static_cast<size_t>(id)] != id) id = to[static_cast<size_t>(id)];
     to[k] = id;
   }
-  rename(p.body, to);
+  rename(p.body, [&](int id) { return to[static_cast<size_t>(id)]; });
   // From the end: a stage stays when a result is needed, or when it can fail the run or names a symbol.
   std::vector<bool> needed(p.values.size(), false);
   std::function<void(k::Block&)> sweep = [&](k::Block& block) {

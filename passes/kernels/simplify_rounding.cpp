@@ -19,8 +19,6 @@ namespace {
 
 inline constexpr int kMaxDepth = 40;  // of a dividend that constants are moved into
 
-Expr make(ExprNode n) { return Expr(std::make_shared<const ExprNode>(std::move(n))); }
-
 struct Range {
   int64_t low, high;
 };
@@ -101,7 +99,7 @@ class Rounding {
   bool is_constant_read(const Expr& e) const { return e.is(ScalarOp::Read) && !e->checked && constant(e); }
 
   Expr simplified(const ExprNode& n) {
-    Expr e = make(n);
+    Expr e = ex::make(n);
     switch (n.op) {
       case ScalarOp::Read:
         if (n.checked || !constant(e) || constant(e)->elements() != 1) return {};
@@ -160,7 +158,7 @@ class Rounding {
     v.constant = std::move(t);
     ExprNode n = read;
     n.id = p_.add(std::move(v));
-    return make(std::move(n));
+    return ex::make(std::move(n));
   }
 
   // The first rule.
@@ -242,7 +240,7 @@ class Rounding {
       }
       ExprNode n = *e;
       n.id = known->id;
-      return make(std::move(n));
+      return ex::make(std::move(n));
     }
     if (e.is(ScalarOp::Mul)) return e->args[0] * divided(e->args[1], t);
     return ex::binary(e->op, divided(e->args[0], t), divided(e->args[1], t));

@@ -137,7 +137,7 @@ class Expander {
         Expr code = encode_f4(ex::number(DType::F32, n.number));
         return remember(code, format);
       }
-      return remember(Expr(std::make_shared<const ExprNode>(std::move(copy))), format);
+      return remember(ex::make(std::move(copy)), format);
     });
   }
 

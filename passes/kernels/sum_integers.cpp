@@ -26,8 +26,6 @@ inline constexpr int64_t kMaxProduct = 255 * 255;  // of two differences of byte
 inline constexpr int kMaxAccesses = 16;  // maps between a dequantisation and the sum that are seen through
 inline constexpr int64_t kMaxFoldedBytes = 256 << 20;  // of a constant operand; larger ones stay as they are
 
-Expr make(ExprNode n) { return Expr(std::make_shared<const ExprNode>(std::move(n))); }
-
 // What an operand of a product is: (i32(byte) - zero) * scale.
 struct Operand {
   Expr byte;  // a read of u8 or i8
@@ -117,7 +115,7 @@ class IntegerSums {
     visit(s.body[0], [&](const ExprNode& n) { collect_symbols(n.dim, symbols); });
     for (const k::Iter& i : s.iters) symbols.erase(i.symbol->id);
     if (!symbols.empty()) return false;
-    p_.values[static_cast<size_t>(id)].constant = TRY(evaluate_stage(s, p_));
+    p_.values[static_cast<size_t>(id)].constant = TRY(evaluate_stage(s, p_))[0];
     folded_.push_back(id);
     return true;
   }
@@ -157,7 +155,7 @@ class IntegerSums {
     if (o.byte && o.byte->checked) {
       ExprNode n = *o.byte;
       n.args.back() = TRY(literal(n.args.back()));
-      o.byte = make(std::move(n));
+      o.byte = ex::make(std::move(n));
     }
     if (!o.byte || (o.zero && x.type() != DType::I32)) return None{};
     return std::optional(o);
@@ -204,7 +202,7 @@ class IntegerSums {
     ExprNode n = *o->byte;
     n.checked = true;
     n.args.push_back(ex::integer(n.type, o->zero ? o->zero->integer : 0));
-    o->byte = make(std::move(n));
+    o->byte = ex::make(std::move(n));
     return o;
   }
 
@@ -271,13 +269,13 @@ class IntegerSums {
       taken.iters.insert(taken.iters.end(), s.reds.begin(), s.reds.end());
       taken.body = {b.zero ? wide(b.byte) - b.zero : wide(b.byte)};
       if (elements_of(taken.iters) > kMaxFoldedBytes / 4) return false;
-      TensorRef differences = TRY(evaluate_stage(taken, p_));
+      TensorRef differences = TRY(evaluate_stage(taken, p_))[0];
       TensorRef bytes = narrowed(*differences);
       if (!bytes) {  // u8 - 128 fits; the rest stays a zero point
         const int64_t shift = b.byte.type() == DType::U8 ? 128 : 0;
         b_zero = (b.zero ? b.zero : ex::integer(DType::I32, 0)) - ex::integer(DType::I32, shift);
         taken.body = {wide(b.byte) - ex::integer(DType::I32, shift)};
-        bytes = narrowed(*TRY(evaluate_stage(taken, p_)));
+        bytes = narrowed(*TRY(evaluate_stage(taken, p_))[0]);
       }
       std::vector<Expr> index;
       for (const k::Iter& it : taken.iters) index.push_back(ex::index(it.symbol));
@@ -313,7 +311,7 @@ class IntegerSums {
       total.iters = columns;
       total.reds = s.reds;
       total.body = {wide(b_read)};
-      const TensorRef of_b = TRY(evaluate_stage(total, p_));
+      const TensorRef of_b = TRY(evaluate_stage(total, p_))[0];
       Expr rest;
       if (a.zero.is(ScalarOp::Const) && !b_zero) {
         auto negated = TensorData::make(DType::I32, of_b->dims);
@@ -355,7 +353,7 @@ class IntegerSums {
     if (e.is(ScalarOp::Const) || !is_closed(e, table.iters, {}) || elements_of(table.iters) > kMaxFoldedBytes / 4)
       return e;
     table.body = {e};
-    return ex::read(add_constant("scale", TRY(evaluate_stage(table, p_))), e.type(), index);
+    return ex::read(add_constant("scale", TRY(evaluate_stage(table, p_))[0]), e.type(), index);
   }
 
   // sum(r) i32(a) over the iterators that a depends on.
@@ -431,7 +429,7 @@ class IntegerSums {
     n.id = it->second;
     if (n.checked)
       n.args.back() = ex::cast(ex::cast(n.args.back(), DType::I32) + ex::integer(DType::I32, 128), DType::U8);
-    return make(std::move(n));
+    return ex::make(std::move(n));
   }
 
   // Each is made where its original is, and read by everybody else as well, so that the original goes where it is no output.

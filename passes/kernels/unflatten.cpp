@@ -118,7 +118,7 @@ class Unflattener {
       const Dim index = *as_dim(n.args[split.dim]);
       m.args[split.dim] = ex::index(floordiv(index, split.inner));
       m.args.insert(m.args.begin() + static_cast<long>(split.dim) + 1, ex::index(mod(index, split.inner)));
-      return Expr(std::make_shared<const ExprNode>(std::move(m)));
+      return ex::make(std::move(m));
     });
   }
 

@@ -84,19 +84,19 @@ class Widener {
           ExprNode read = n;
           if (wide_[static_cast<size_t>(n.id)]) {
             read.type = DType::F32;
-            return Expr(std::make_shared<const ExprNode>(std::move(read)));
+            return ex::make(std::move(read));
           }
           if (read.checked) read.args.back() = ex::cast(read.args.back(), n.type);
-          return ex::cast(Expr(std::make_shared<const ExprNode>(std::move(read))), DType::F32);
+          return ex::cast(ex::make(std::move(read)), DType::F32);
         }
         case ScalarOp::Const: return is_half(n.type) ? ex::number(DType::F32, n.number) : Expr();
         case ScalarOp::Cast: return ex::cast(n.args[0], is_half(n.type) ? DType::F32 : n.type, n.saturate);
-        case ScalarOp::Bitcast: return Expr(std::make_shared<const ExprNode>(n));
+        case ScalarOp::Bitcast: return ex::make(n);
         default: {
           if (!is_half(n.type)) return Expr();
           ExprNode same = n;
           same.type = DType::F32;
-          return Expr(std::make_shared<const ExprNode>(std::move(same)));
+          return ex::make(std::move(same));
         }
       }
     });

@@ -86,7 +86,7 @@ class ZeroTaps {
           ExprNode m = n;
           m.id = kept;
           m.args[d] = ex::index(Dim(own.symbol));
-          return Expr(std::make_shared<const ExprNode>(std::move(m)));
+          return ex::make(std::move(m));
         });
         return {};
       }
@@ -107,7 +107,7 @@ class ZeroTaps {
       index.push_back(ex::index(index.size() == d ? at * grid.step + grid.first : at));
     }
     copy.body = {ex::read(id, p_.values[static_cast<size_t>(to)].tensor().dtype, index)};
-    p_.values[static_cast<size_t>(to)].constant = TRY(evaluate_stage(copy, p_));
+    p_.values[static_cast<size_t>(to)].constant = TRY(evaluate_stage(copy, p_))[0];
     return to;
   }
 

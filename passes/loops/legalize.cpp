@@ -92,7 +92,7 @@ class Legalizer {
       n.args[1] = a;
       n.args[2] = b;
     }
-    Expr r = changed ? Expr(std::make_shared<const ExprNode>(std::move(n))) : e;
+    Expr r = changed ? ex::make(std::move(n)) : e;
     memo[e.get()] = r;
     return r;
   }
@@ -127,7 +127,7 @@ class Legalizer {
       else n.args.push_back(mask.e);
       changed = true;
     }
-    Expr r = changed ? Expr(std::make_shared<const ExprNode>(std::move(n))) : e;
+    Expr r = changed ? ex::make(std::move(n)) : e;
     memo[e.get()] = r;
     return r;
   }
@@ -144,7 +144,7 @@ class Legalizer {
       a = r;
     }
     Expr replaced = node(n);
-    Expr r = replaced ? replaced : changed ? Expr(std::make_shared<const ExprNode>(std::move(n))) : e;
+    Expr r = replaced ? replaced : changed ? ex::make(std::move(n)) : e;
     keep_.push_back(e);
     done_[e.get()] = r;
     return r;
@@ -193,7 +193,7 @@ class Legalizer {
     bool back = n.type == t;
     if (back) wide.type = DType::F32;
     Expr done = node(wide);
-    if (!done.get()) done = Expr(std::make_shared<const ExprNode>(std::move(wide)));
+    if (!done.get()) done = ex::make(std::move(wide));
     return back ? narrow(done, t).e : done;
   }
 
@@ -361,7 +361,7 @@ class Legalizer {
       ExprNode rest = n;
       rest.args = {f.e};
       Expr done = cast_node(rest);
-      return done ? done : Expr(std::make_shared<const ExprNode>(std::move(rest)));
+      return done ? done : ex::make(std::move(rest));
     }
     if (is_small_float(to)) {
       if (from == DType::F32)

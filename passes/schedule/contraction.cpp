@@ -20,7 +20,6 @@
 #include <algorithm>
 
 #include "passes/kernels/passes.h"
-#include "passes/schedule/product.h"
 
 namespace ingot {
 
@@ -36,13 +35,10 @@ inline constexpr int64_t kDot = 4;  // products of bytes that one instruction ad
 inline constexpr double kWorthBounding = 0.04;  // of a window's taps lie in the border: these are left out
 inline constexpr double kGrainFlops = 2e6;  // of a work range that is worth a thread
 
-Expr make(ExprNode n) { return Expr(std::make_shared<const ExprNode>(std::move(n))); }
-
 class Contraction {
  public:
-  Contraction(Product product, const k::Stage& reduce, const k::Stage* epilogue, k::Program& p, Storages& s,
-              const TargetFacts& f)
-      : product_(std::move(product)), reduce_(reduce), epilogue_(epilogue), p_(p), storages_(s), facts_(f) {}
+  Contraction(Product product, k::Program& p, Storages& s, const TargetFacts& f)
+      : product_(std::move(product)), p_(p), storages_(s), facts_(f) {}
 
   Result<std::optional<std::vector<Launch>>> run() {
     using None = std::optional<std::vector<Launch>>;
@@ -176,21 +172,16 @@ class Contraction {
     } else {
       s.body = {ex::cast(substitute(body, to), type_)};
     }
-    k::Value packed;
-    packed.name = "packed";
     TensorType t{packed_type_, {}};
     for (const k::Iter& it : s.iters) t.dims.push_back(it.extent);
-    packed.type = Type::of(t);
-    packed_ = p_.add(std::move(packed));
-    storages_.resize(p_.values.size());
-    storages_[static_cast<size_t>(packed_)] = row_major(t);
+    packed_ = add_value(p_, storages_, "packed", std::move(t));
     s.results = {packed_};
     return s;
   }
 
   Result<void> pack_constant() {
     k::Stage s = packing_stage(nest_.extra[0]);
-    p_.values[static_cast<size_t>(packed_)].constant = TRY(evaluate_stage(s, p_));
+    p_.values[static_cast<size_t>(packed_)].constant = TRY(evaluate_stage(s, p_))[0];
     return {};
   }
 
@@ -266,11 +257,7 @@ class Contraction {
     if (!panel_outer) grid.push_back({panel, panels_});
     Dim items = elements(grid);
     Symbol item = Dim::iterator("item", items);
-    Dim rest(item);
-    for (size_t k = grid.size(); k-- > 0;) {
-      b.let(grid[k].symbol, k == 0 ? rest : mod(rest, grid[k].extent));
-      if (k > 0) rest = floordiv(rest, grid[k].extent);
-    }
+    b.decode(item, grid);
     panel_symbol_ = panel;
     auto with_columns = [&](const Variant& v) {
       auto extent = column_.extent.constant();
@@ -335,8 +322,8 @@ class Contraction {
       }
     }
     std::string what = rows_.size() >= 2 || nest_.reds.size() >= 2 ? "conv" : "matmul";
-    Launch l = b.finish(fmt::format("{}{}_{}_{}x{}", what, epilogue_ ? "_fused" : "", dots_ ? "u8" : name(type_),
-                                    tile_rows_, columns_per_panel_),
+    Launch l = b.finish(fmt::format("{}{}_{}_{}x{}", what, product_.has_epilogue() ? "_fused" : "",
+                                    dots_ ? "u8" : name(type_), tile_rows_, columns_per_panel_),
                         item, items);
     Dim flops = elements(nest_.iters) * k_total * 2;
     l.kernel.flops = flops;
@@ -352,15 +339,6 @@ class Contraction {
     return l;
   }
 
-  Expr load(int64_t buffer, DType t, const Dim& offset, int lanes, const Expr& mask = {}) {
-    ExprNode n{ScalarOp::Load, t};
-    n.id = buffer;
-    n.dim = offset;
-    n.lanes = lanes;
-    if (mask) n.args = {mask};
-    return make(std::move(n));
-  }
-
   // Four elements of A from `at` on (fewer of a short extent) in each lane: one 32-bit load where they are neighbours.
   Expr four(int64_t buffer, const Dim& address, const Dim& at) {
     const k::Iter& it = nest_.reds.back();
@@ -368,48 +346,25 @@ class Contraction {
     const int64_t count = std::min(it.extent.value(), kDot);
     Expr word;
     if (stride.is(1) && count == kDot) {
-      word = bitcast(load(buffer, DType::U8, at, kDot), DType::I32, 1);
+      word = wide(ScalarOp::Bitcast, DType::I32, 1, {wide_load(buffer, DType::U8, at, kDot)});
     } else {
       for (int64_t k = 0; k < count; ++k) {
-        Expr byte = cast_to(load(buffer, DType::U8, at + stride * k, 1), DType::I32);
+        Expr byte = cast_to(wide_load(buffer, DType::U8, at + stride * k, 1), DType::I32);
         if (k > 0) byte = ex::binary(ScalarOp::Shl, byte, ex::integer(DType::I32, 8 * k));
         word = word ? ex::binary(ScalarOp::Or, word, byte) : byte;
       }
     }
-    return bitcast(splat(word), DType::U8, lanes_ * kDot);
+    return wide(ScalarOp::Bitcast, DType::U8, lanes_ * kDot, {splat(word)});
   }
 
-  static Expr bitcast(Expr e, DType t, int64_t lanes) {
-    ExprNode n{ScalarOp::Bitcast, t};
-    n.lanes = static_cast<int>(lanes);
-    n.args = {std::move(e)};
-    return make(std::move(n));
+  Expr splat(Expr e) { return ingot::splat(std::move(e), lanes_); }
+
+  static Expr cast_to(Expr e, DType t) {
+    const int lanes = e.lanes();
+    return e.type() == t ? e : wide(ScalarOp::Cast, t, lanes, {std::move(e)});
   }
 
-  Expr splat(Expr e) {
-    ExprNode n{ScalarOp::Splat, e.type()};
-    n.lanes = lanes_;
-    n.args = {std::move(e)};
-    return make(std::move(n));
-  }
-
-  Expr cast_to(Expr e, DType t) {
-    if (e.type() == t) return e;
-    ExprNode n{ScalarOp::Cast, t};
-    n.lanes = e.lanes();
-    n.args = {std::move(e)};
-    return make(std::move(n));
-  }
-
-  Expr column_mask(const Dim& first) {
-    ExprNode ramp{ScalarOp::Ramp, DType::I64};
-    ramp.lanes = lanes_;
-    ramp.dim = 0;
-    ExprNode less{ScalarOp::Lt, DType::Bool};
-    less.lanes = lanes_;
-    less.args = {make(std::move(ramp)), splat(ex::index(column_.extent - first))};
-    return make(std::move(less));
-  }
+  Expr column_mask(const Dim& first) { return first_lanes(column_.extent - first, lanes_); }
 
   // Where row (i, j) of the tile lies relative to the tile's first row.
   Substitution row_at(const Dim& i, const Dim& j) const {
@@ -489,7 +444,7 @@ class Contraction {
           if (dots_) index.push_back(0);
           int64_t buffer = b.buffer(packed_);
           Dim offset = s.offset(index);
-          value = load(buffer, packed_type_, offset, dots_ ? lanes_ * kDot : lanes_);
+          value = wide_load(buffer, packed_type_, offset, dots_ ? lanes_ * kDot : lanes_);
           l::Stmt ahead{l::StmtKind::Prefetch};
           ahead.id = buffer;
           ahead.offset = offset + kPrefetchSteps * packed_width_ * (dots_ ? kDot : 1);
@@ -498,28 +453,23 @@ class Contraction {
           const ExprNode& n = *only_load(product_.b());
           Dim offset = substitute(substitute(n.dim, {{column_.symbol->id, column + j * lanes_}}), at);
           Expr mask = tail ? column_mask(column + j * lanes_) : Expr();
-          value = cast_to(load(b.buffer(static_cast<int>(n.id)), n.type, offset, lanes_, mask), type_);
+          value = cast_to(wide_load(b.buffer(static_cast<int>(n.id)), n.type, offset, lanes_, mask), type_);
         }
-        w.push_back(KernelBuilder::local(b.declare(value.type(), value.lanes(), value), value.type(), value.lanes()));
+        w.push_back(b.keep(std::move(value)));
       }
       for (int64_t r = 0; r < rows; ++r) {
         Dim offset = substitute(substitute(a.dim, row_at(r / v.inner, r % v.inner)), at);
-        Expr x = dots_ ? four(a_buffer, a.dim, offset) : splat(cast_to(load(a_buffer, a_type, offset, 1), type_));
-        Expr xi = KernelBuilder::local(b.declare(x.type(), x.lanes(), x), x.type(), x.lanes());
+        Expr x = dots_ ? four(a_buffer, a.dim, offset) : splat(cast_to(wide_load(a_buffer, a_type, offset, 1), type_));
+        const Expr xi = b.keep(std::move(x));
         for (int64_t j = 0; j < vectors; ++j) {
           int64_t id = acc[static_cast<size_t>(r * vectors + j)];
           Expr old = KernelBuilder::local(id, type_, lanes_);
           if (dots_) {
-            ExprNode dot{ScalarOp::Dot4, type_};
-            dot.lanes = lanes_;
-            dot.args = {old, xi, w[static_cast<size_t>(j)]};
-            b.set(id, make(std::move(dot)));
-            continue;
+            b.set(id, wide(ScalarOp::Dot4, type_, lanes_, {old, xi, w[static_cast<size_t>(j)]}));
+          } else {
+            const Expr product = wide(ScalarOp::Mul, type_, lanes_, {xi, w[static_cast<size_t>(j)]});
+            b.set(id, combine(Combiner::Sum, old, product));
           }
-          ExprNode product{ScalarOp::Mul, type_};
-          product.lanes = lanes_;
-          product.args = {xi, w[static_cast<size_t>(j)]};
-          b.set(id, combine(Combiner::Sum, old, make(std::move(product))));
         }
       }
     };
@@ -566,7 +516,7 @@ class Contraction {
   void store_tile(const Variant& v, int64_t vectors, bool tail, const std::vector<int64_t>& acc) {
     KernelBuilder& b = *b_;
     int64_t rows = v.outer * v.inner;
-    bool heavy = epilogue_ && cost(nest_.extra[1]) > kHeavyEpilogue && rows > 1;
+    bool heavy = product_.has_epilogue() && cost(product_.epilogue()) > kHeavyEpilogue && rows > 1;
     Dim column = Dim(panel_symbol_) * columns_per_panel_;
     auto finish = [&](const Substitution& row, int64_t j, const Expr& sum) {
       Symbol lane = Dim::symbol(column_.symbol->name);
@@ -576,9 +526,9 @@ class Contraction {
       Substitution at = row;
       at.insert_or_assign(column_.symbol->id, Dim(lane));
       Expr value = sum;
-      if (epilogue_) {
-        x.registers.emplace(reduce_.results[0], [&](const ExprNode&) { return sum; });
-        value = x.wide(substitute(nest_.extra[1], at));
+      if (product_.has_epilogue()) {
+        x.registers.emplace(product_.sums, [&](const ExprNode&) { return sum; });
+        value = x.wide(substitute(product_.epilogue(), at));
       } else {
         value = cast_to(sum, b.storage(product_.result).dtype);
       }
@@ -602,7 +552,7 @@ class Contraction {
       Substitution at =
           row_at(v.outer > 1 ? floordiv(Dim(row), v.inner) : Dim(0), v.outer > 1 ? mod(Dim(row), v.inner) : Dim(row));
       for (int64_t j = 0; j < vectors; ++j) {
-        finish(at, j, load(scratch, type_, Dim(row) * (vectors * lanes_) + j * lanes_, lanes_));
+        finish(at, j, wide_load(scratch, type_, Dim(row) * (vectors * lanes_) + j * lanes_, lanes_));
       }
     });
   }
@@ -617,8 +567,6 @@ class Contraction {
   const Nest& nest_ = product_.nest;
   const std::vector<k::Iter>& rows_ = product_.rows;
   std::vector<Product::Role>& batch_ = product_.batch;
-  const k::Stage& reduce_;
-  const k::Stage* epilogue_;
   k::Program& p_;
   Storages& storages_;
   const TargetFacts& facts_;
@@ -638,12 +586,9 @@ class Contraction {
 
 }  // namespace
 
-Result<std::optional<std::vector<Launch>>> schedule_contraction(const k::Stage& reduce, const k::Stage* epilogue,
-                                                                k::Program& p, Storages& s, const TargetFacts& f) {
-  if (f.vector_bytes == 0) return std::optional<std::vector<Launch>>{};
-  auto product = find_product(reduce, epilogue, p, s);
-  if (!product) return std::optional<std::vector<Launch>>{};
-  return Contraction(std::move(*product), reduce, epilogue, p, s, f).run();
+Result<std::optional<std::vector<Launch>>> schedule_contraction(Product product, k::Program& p, Storages& s,
+                                                                const TargetFacts& f) {
+  return Contraction(std::move(product), p, s, f).run();
 }
 
 }  // namespace ingot

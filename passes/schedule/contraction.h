@@ -2,12 +2,11 @@
 // stride, dilation and group, Einsum and attention scores. See contraction.cpp.
 #pragma once
 
-#include "passes/schedule/nest.h"
+#include "passes/schedule/product.h"
 
 namespace ingot {
 
 // none: this stage has no such form, and takes the generic schedule. May add values (packed operands) to the program.
-Result<std::optional<std::vector<Launch>>> schedule_contraction(const k::Stage& reduce, const k::Stage* epilogue,
-                                                                k::Program&, Storages&, const TargetFacts&);
+Result<std::optional<std::vector<Launch>>> schedule_contraction(Product, k::Program&, Storages&, const TargetFacts&);
 
 }  // namespace ingot

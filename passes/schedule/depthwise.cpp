@@ -34,15 +34,6 @@ inline constexpr int64_t kLeastBlock = 16;  // channels of a vector
 inline constexpr int64_t kBlockOverhead = 8;  // a vector costs as much as this many channels more
 inline constexpr double kGrainFlops = 1e6;  // of a work range that is worth a thread
 
-Expr make(ExprNode n) { return Expr(std::make_shared<const ExprNode>(std::move(n))); }
-
-Expr lanes_of(ScalarOp op, DType t, int64_t lanes, std::vector<Expr> args) {
-  ExprNode n{op, t};
-  n.lanes = static_cast<int>(lanes);
-  n.args = std::move(args);
-  return make(std::move(n));
-}
-
 Expr uncast(Expr e) {
   while (e.is(ScalarOp::Cast)) e = e->args[0];
   return e;
@@ -82,27 +73,15 @@ class Depthwise {
     if (!a.is(ScalarOp::Load)) return false;
     x_ = a->id, x_at_ = a->dim, filter_ = b;
     // The results, at the iterators of the sums.
-    if (epilogue_.iters.size() != reduce_.iters.size() || bits(epilogue_.body[0].type()) != 8) return false;
     const DType t = epilogue_.body[0].type();
-    if (t != DType::U8 && t != DType::I8) return false;
+    if ((t != DType::U8 && t != DType::I8) || !reads_in_place(epilogue_, reduce_)) return false;
     Substitution to;
     std::vector<Dim> index;
     for (size_t k = 0; k < reduce_.iters.size(); ++k) {
       index.push_back(Dim(reduce_.iters[k].symbol));
       to.emplace(epilogue_.iters[k].symbol->id, index.back());
     }
-    bool same = true;
-    Expr after = rewrite(epilogue_.body[0], [&](const ExprNode& n) {
-      if (n.op != ScalarOp::Read) return Expr();
-      if (n.id != reduce_.results[0]) return flatten_reads(make(n), epilogue_, storages_);
-      for (size_t k = 0; k < n.args.size(); ++k) {
-        auto d = as_dim(n.args[k]);
-        same &= d && (*d == Dim(epilogue_.iters[k].symbol) || (d->is(0) && reduce_.iters[k].extent.is(1)));
-      }
-      return Expr();
-    });
-    if (!same) return false;
-    after_ = substitute(after, to);
+    after_ = substitute(flatten_epilogue(epilogue_, reduce_.results[0], storages_), to);
     result_ = epilogue_.results[0];
     y_at_ = storages_[static_cast<size_t>(result_)].offset(index);
     return true;
@@ -189,15 +168,10 @@ class Depthwise {
     Expr inside = ex::binary(ScalarOp::And, ex::index(tap) >= ex::integer(DType::I64, 0),
                              ex::index(tap) <= ex::integer(DType::I64, last));
     s.body = {ex::select(inside, substitute(filter_, to), ex::integer(DType::I8, 0))};
-    k::Value packed;
-    packed.name = "packed";
     TensorType t{DType::I8, {}};
     for (const k::Iter& it : s.iters) t.dims.push_back(it.extent);
-    packed.type = Type::of(t);
-    packed_ = p_.add(std::move(packed));
-    storages_.resize(p_.values.size());
-    storages_[static_cast<size_t>(packed_)] = row_major(t);
-    p_.values[static_cast<size_t>(packed_)].constant = TRY(evaluate_stage(s, p_));
+    packed_ = add_value(p_, storages_, "packed", std::move(t));
+    p_.values[static_cast<size_t>(packed_)].constant = TRY(evaluate_stage(s, p_))[0];
     return {};
   }
 
@@ -209,11 +183,7 @@ class Depthwise {
     b_.node = epilogue_.node;
     const Dim items = elements(outer_);
     Symbol item = Dim::iterator("item", items);
-    Dim rest(item);
-    for (size_t k = outer_.size(); k-- > 0;) {
-      b_.let(outer_[k].symbol, k == 0 ? rest : mod(rest, outer_[k].extent));
-      if (k > 0) rest = floordiv(rest, outer_[k].extent);
-    }
+    b_.decode(item, outer_);
     const int64_t columns = column_.extent.value(), tiles = (columns + tile_ - 1) / tile_;
     block_symbol_ = Dim::iterator("block", Dim(blocks()));
     b_.loop(block_symbol_, 0, blocks(), 1, [&] {
@@ -236,7 +206,7 @@ class Depthwise {
   void emit_tile() {
     sums_.clear();
     for (int64_t k = 0; k < tile_ * kDot; ++k) {
-      Expr zero = lanes_of(ScalarOp::Splat, DType::I32, lanes_, {ex::integer(DType::I32, 0)});
+      Expr zero = splat(ex::integer(DType::I32, 0), lanes_);
       sums_.push_back(b_.declare(DType::I32, static_cast<int>(lanes_), zero));
     }
     std::vector<Dim> row;
@@ -258,35 +228,26 @@ class Depthwise {
     for (int64_t g = 0; g < groups_; ++g) group(at, row, g);
   }
 
-  Expr held(const Expr& e) { return KernelBuilder::local(b_.declare(e.type(), e.lanes(), e), e.type(), e.lanes()); }
-
-  Expr load(int64_t buffer, DType t, const Dim& offset) {
-    ExprNode n{ScalarOp::Load, t};
-    n.id = buffer;
-    n.dim = offset;
-    n.lanes = static_cast<int>(block_);
-    return make(std::move(n));
-  }
-
   // The low halves of the lanes of `low` beside those of `high`, and the high halves: lanes are of type t, halves of `bits`.
   // Either may be null.
   std::pair<Expr, Expr> interleaved(const Expr& low, const Expr& high, DType t, int64_t half) {
     const int64_t lanes = block_ / (bits(t) / 8);
-    auto wide = [&](const Expr& e) { return lanes_of(ScalarOp::Bitcast, t, lanes, {e}); };
-    auto constant = [&](int64_t v) { return lanes_of(ScalarOp::Splat, t, lanes, {ex::integer(t, v)}); };
-    auto op = [&](ScalarOp o, const Expr& a, int64_t v) { return lanes_of(o, t, lanes, {a, constant(v)}); };
+    auto as_lanes = [&](const Expr& e) { return wide(ScalarOp::Bitcast, t, lanes, {e}); };
+    auto op = [&](ScalarOp o, const Expr& a, int64_t v) {
+      return wide(o, t, lanes, {a, splat(ex::integer(t, v), lanes)});
+    };
     const int64_t mask = (int64_t{1} << half) - 1;
     Expr even, odd;
-    auto join = [&](Expr& into, const Expr& e) { into = into ? lanes_of(ScalarOp::Or, t, lanes, {into, e}) : e; };
+    auto join = [&](Expr& into, const Expr& e) { into = into ? wide(ScalarOp::Or, t, lanes, {into, e}) : e; };
     if (low) {
-      join(even, op(ScalarOp::And, wide(low), mask));
-      join(odd, op(ScalarOp::Shr, wide(low), half));
+      join(even, op(ScalarOp::And, as_lanes(low), mask));
+      join(odd, op(ScalarOp::Shr, as_lanes(low), half));
     }
     if (high) {
-      join(even, op(ScalarOp::Shl, wide(high), half));
-      join(odd, op(ScalarOp::And, wide(high), mask << half));
+      join(even, op(ScalarOp::Shl, as_lanes(high), half));
+      join(odd, op(ScalarOp::And, as_lanes(high), mask << half));
     }
-    return {even ? held(even) : even, odd ? held(odd) : odd};
+    return {even ? b_.keep(even) : even, odd ? b_.keep(odd) : odd};
   }
 
   // Four columns of one row of the window, added to the outputs that they are taps of.
@@ -294,8 +255,8 @@ class Depthwise {
     const Dim at = substitute(x_at_, row);
     Expr x[kDot];
     for (int64_t j = 0; j < kDot && g * kDot + j < columns_; ++j)
-      x[j] = held(
-          load(b_.buffer(static_cast<int>(x_)), DType::U8, substitute(at, {{tap_.symbol->id, Dim(g * kDot + j)}})));
+      x[j] = b_.keep(wide_load(b_.buffer(static_cast<int>(x_)), DType::U8,
+                               substitute(at, {{tap_.symbol->id, Dim(g * kDot + j)}}), block_));
     auto [even01, odd01] = interleaved(x[0], x[1], DType::U16, 8);
     auto [even23, odd23] = interleaved(x[2], x[3], DType::U16, 8);
     auto [y0, y2] = interleaved(even01, even23, DType::U32, 16);
@@ -312,9 +273,9 @@ class Depthwise {
         std::vector<Dim> index = {Dim(block_symbol_)};
         index.insert(index.end(), row_index.begin(), row_index.end());
         for (int64_t n : {g, i, k, int64_t{0}, int64_t{0}}) index.emplace_back(n);
-        Expr w = load(b_.buffer(packed_), DType::I8, b_.storage(packed_).offset(index));
-        Expr bytes = lanes_of(ScalarOp::Bitcast, DType::U8, block_, {y[k]});
-        b_.set(sum(i, k), lanes_of(ScalarOp::Dot4, DType::I32, lanes_, {local_sum(i, k), bytes, w}));
+        Expr w = wide_load(b_.buffer(packed_), DType::I8, b_.storage(packed_).offset(index), block_);
+        Expr bytes = wide(ScalarOp::Bitcast, DType::U8, block_, {y[k]});
+        b_.set(sum(i, k), wide(ScalarOp::Dot4, DType::I32, lanes_, {local_sum(i, k), bytes, w}));
       }
     }
   }
@@ -335,14 +296,14 @@ class Depthwise {
       x.registers.emplace(reduce_.results[0], [&](const ExprNode&) { return local_sum(i, k); });
       Expr byte = x.wide(substitute(
           after_, {{column_.symbol->id, column}, {channel_.symbol->id, Dim(channel_.symbol) + Dim(lane) * kDot + k}}));
-      if (t == DType::I8) byte = lanes_of(ScalarOp::Bitcast, DType::U8, lanes_, {byte});
-      byte = lanes_of(ScalarOp::Cast, DType::U32, lanes_, {byte});
-      Expr places = lanes_of(ScalarOp::Splat, DType::U32, lanes_, {ex::integer(DType::U32, 8 * k)});
-      if (k > 0) byte = lanes_of(ScalarOp::Shl, DType::U32, lanes_, {byte, places});
-      word = held(word ? lanes_of(ScalarOp::Or, DType::U32, lanes_, {word, byte}) : byte);
+      if (t == DType::I8) byte = wide(ScalarOp::Bitcast, DType::U8, lanes_, {byte});
+      byte = wide(ScalarOp::Cast, DType::U32, lanes_, {byte});
+      const Expr places = splat(ex::integer(DType::U32, 8 * k), lanes_);
+      if (k > 0) byte = wide(ScalarOp::Shl, DType::U32, lanes_, {byte, places});
+      word = b_.keep(word ? wide(ScalarOp::Or, DType::U32, lanes_, {word, byte}) : byte);
     }
     b_.store(b_.buffer(result_, true), substitute(y_at_, {{column_.symbol->id, column}}),
-             lanes_of(ScalarOp::Bitcast, t, block_, {word}));
+             wide(ScalarOp::Bitcast, t, block_, {word}));
   }
 
   const k::Stage &reduce_, &epilogue_;

@@ -91,14 +91,14 @@ Expr Host::host_load(int id, const Dim& element) {
   ExprNode n{ScalarOp::Load, storage(id).dtype};
   n.id = buffer(id);
   n.dim = element;
-  return Expr(std::make_shared<const ExprNode>(std::move(n)));
+  return ex::make(std::move(n));
 }
 
 Expr Host::as_i64(Expr e) {
   if (e.type() == DType::I64) return e;
   ExprNode n{ScalarOp::Cast, DType::I64};
   n.args = {std::move(e)};
-  return Expr(std::make_shared<const ExprNode>(std::move(n)));
+  return ex::make(std::move(n));
 }
 
 void Host::let(const Symbol& symbol, Expr e) {

@@ -44,6 +44,7 @@ class Host {
   // host_stages.cpp
   void emit_launch(Launch l);
   Result<void> block(const k::Block& b);
+  Result<std::optional<std::vector<Launch>>> product(const k::Stage& reduce, const k::Stage* epilogue);
   size_t shared_prefix(const std::vector<const k::Stage*>& group) const;
   Result<k::Stage> with_contiguous_constants(const k::Stage& stage);
   Result<int> relaid(int id, size_t along);

@@ -77,9 +77,8 @@ Result<void> Host::block(const k::Block& b) {
       if (auto it = winograd_.find(reduce.results[0]); tiled && it != winograd_.end()) {
         launches = TRY(schedule_winograd(reduce, after, it->second, p_, storages_, facts_));
       }
-      if (tiled && !launches) launches = TRY(schedule_narrow(reduce, after, p_, storages_, facts_));
       if (tiled && !launches) launches = TRY(schedule_depthwise(reduce, after, p_, storages_, facts_));
-      if (tiled && !launches) launches = TRY(schedule_contraction(reduce, after, p_, storages_, facts_));
+      if (tiled && !launches) launches = TRY(product(reduce, after));
       if (launches) {
         for (int id : s.results) define(id);
         for (Launch& l : *launches) {
@@ -115,6 +114,15 @@ Result<void> Host::block(const k::Block& b) {
     TRY(special(s));
   }
   return {};
+}
+
+Result<std::optional<std::vector<Launch>>> Host::product(const k::Stage& reduce, const k::Stage* epilogue) {
+  std::optional<std::vector<Launch>> none;
+  if (facts_.vector_bytes == 0) return none;
+  const std::optional<Product> product = find_product(reduce, epilogue, p_, storages_);
+  if (!product) return none;
+  if (auto narrow = TRY(schedule_narrow(*product, p_, storages_, facts_))) return narrow;
+  return TRY(schedule_contraction(*product, p_, storages_, facts_));
 }
 
 // The number of outermost iterators that all stages share, every stage reading the others' results only in its own row;
@@ -200,7 +208,7 @@ Result<k::Stage> Host::with_contiguous_constants(const k::Stage& stage) {
       m.id = *relaid;
       std::rotate(m.args.begin() + static_cast<long>(along), m.args.begin() + static_cast<long>(along) + 1,
                   m.args.end());
-      return Expr(std::make_shared<const ExprNode>(std::move(m)));
+      return ex::make(std::move(m));
     });
   }
   TRY(ok);
@@ -213,12 +221,7 @@ Result<int> Host::relaid(int id, size_t along) {
   if (!fresh) return it->second;
   std::vector<Dim> dims = value(id).tensor().dims;
   std::rotate(dims.begin() + static_cast<long>(along), dims.begin() + static_cast<long>(along) + 1, dims.end());
-  k::Value v;
-  v.name = value(id).name;
-  v.type = Type::of(TensorType{value(id).tensor().dtype, dims});
-  const int to = p_.add(std::move(v));
-  storages_.resize(p_.values.size());
-  storages_[static_cast<size_t>(to)] = row_major(value(to).tensor());
+  const int to = add_value(p_, storages_, value(id).name, TensorType{value(id).tensor().dtype, dims});
   k::Stage copy;
   std::vector<Expr> index;
   for (const Dim& d : dims) {
@@ -227,7 +230,7 @@ Result<int> Host::relaid(int id, size_t along) {
   }
   std::rotate(index.begin() + static_cast<long>(along), index.end() - 1, index.end());
   copy.body = {ex::read(id, value(id).tensor().dtype, index)};
-  p_.values[static_cast<size_t>(to)].constant = TRY(evaluate_stage(copy, p_));
+  p_.values[static_cast<size_t>(to)].constant = TRY(evaluate_stage(copy, p_))[0];
   it->second = to;
   return to;
 }

@@ -58,7 +58,13 @@ Expr KernelBuilder::local(int64_t id, DType t, int lanes) {
   ExprNode n{ScalarOp::Local, t};
   n.id = id;
   n.lanes = lanes;
-  return Expr(std::make_shared<const ExprNode>(std::move(n)));
+  return ex::make(std::move(n));
+}
+
+Expr KernelBuilder::keep(Expr e) {
+  const DType t = e.type();
+  const int lanes = e.lanes();
+  return local(declare(t, lanes, std::move(e)), t, lanes);
 }
 
 void KernelBuilder::let(const Symbol& symbol, const Dim& d) {
@@ -96,6 +102,14 @@ void KernelBuilder::fail_unless(Expr condition, int32_t code, std::vector<Expr> 
     s.args = std::move(args);
     emit(std::move(s));
   });
+}
+
+void KernelBuilder::decode(const Symbol& item, const std::vector<k::Iter>& grid) {
+  Dim rest(item);
+  for (size_t k = grid.size(); k-- > 0;) {
+    let(grid[k].symbol, k == 0 ? rest : mod(rest, grid[k].extent));
+    if (k > 0) rest = floordiv(rest, grid[k].extent);
+  }
 }
 
 void KernelBuilder::loop(const Symbol& symbol, const Dim& begin, const Dim& end, int64_t step,
@@ -195,25 +209,42 @@ Launch KernelBuilder::finish(std::string name, const Symbol& item, const Dim& it
 
 namespace {
 
-Expr make(ExprNode n) { return Expr(std::make_shared<const ExprNode>(std::move(n))); }
-
 Expr ramp(const Dim& base, int64_t stride, int lanes) {
   ExprNode n{ScalarOp::Ramp, DType::I64};
   n.lanes = lanes;
   n.dim = base;
   n.stride = stride;
-  return make(std::move(n));
+  return ex::make(std::move(n));
 }
 
 }  // namespace
 
-Expr ExprLowering::splat(Expr e) const {
-  if (e.lanes() == lanes_) return e;
-  ExprNode n{ScalarOp::Splat, e.type()};
-  n.lanes = lanes_;
-  n.args = {std::move(e)};
-  return make(std::move(n));
+Expr wide(ScalarOp op, DType t, int64_t lanes, std::vector<Expr> args) {
+  ExprNode n{op, t};
+  n.lanes = static_cast<int>(lanes);
+  n.args = std::move(args);
+  return ex::make(std::move(n));
 }
+
+Expr splat(Expr scalar, int64_t lanes) {
+  const DType t = scalar.type();
+  return wide(ScalarOp::Splat, t, lanes, {std::move(scalar)});
+}
+
+Expr wide_load(int64_t buffer, DType t, const Dim& offset, int64_t lanes, const Expr& mask) {
+  ExprNode n{ScalarOp::Load, t};
+  n.id = buffer;
+  n.dim = offset;
+  n.lanes = static_cast<int>(lanes);
+  if (mask) n.args = {mask};
+  return ex::make(std::move(n));
+}
+
+Expr first_lanes(const Dim& count, int64_t lanes) {
+  return wide(ScalarOp::Lt, DType::Bool, lanes, {ramp(0, 1, static_cast<int>(lanes)), splat(ex::index(count), lanes)});
+}
+
+Expr ExprLowering::splat(Expr e) const { return e.lanes() == lanes_ ? e : ingot::splat(std::move(e), lanes_); }
 
 Expr ExprLowering::both(Expr a, Expr b) const {
   if (!a) return b;
@@ -222,7 +253,7 @@ Expr ExprLowering::both(Expr a, Expr b) const {
   ExprNode n{ScalarOp::And, DType::Bool};
   n.lanes = a.lanes();
   n.args = {std::move(a), std::move(b)};
-  return make(std::move(n));
+  return ex::make(std::move(n));
 }
 
 Expr ExprLowering::any(Expr c) const {
@@ -231,8 +262,8 @@ Expr ExprLowering::any(Expr c) const {
   wide.lanes = c.lanes();
   wide.args = {std::move(c)};
   ExprNode most{ScalarOp::LaneMax, DType::I32};
-  most.args = {make(std::move(wide))};
-  return ex::binary(ScalarOp::Ne, make(std::move(most)), ex::integer(DType::I32, 0));
+  most.args = {ex::make(std::move(wide))};
+  return ex::binary(ScalarOp::Ne, ex::make(std::move(most)), ex::integer(DType::I32, 0));
 }
 
 Expr ExprLowering::with_args(const ExprNode& n, std::vector<Expr> args) const {
@@ -244,7 +275,7 @@ Expr ExprLowering::with_args(const ExprNode& n, std::vector<Expr> args) const {
   ExprNode copy = n;
   copy.lanes = wide ? lanes_ : 1;
   copy.args = std::move(args);
-  return make(std::move(copy));
+  return ex::make(std::move(copy));
 }
 
 std::optional<std::pair<Dim, int64_t>> ExprLowering::lane_stride(const Dim& d) const {
@@ -265,7 +296,7 @@ Expr ExprLowering::index(const Dim& d) {
     ExprNode n{o, DType::I64};
     n.lanes = a.lanes();
     n.args = {std::move(a), std::move(b)};
-    return make(std::move(n));
+    return ex::make(std::move(n));
   };
   auto compare = [&](ScalarOp o, const Dim& x, const Dim& y) {
     Expr a = splat(index(x)), b = splat(index(y));
@@ -274,8 +305,8 @@ Expr ExprLowering::index(const Dim& d) {
     n.args = {std::move(a), std::move(b)};
     ExprNode c{ScalarOp::Cast, DType::I64};
     c.lanes = lanes_;
-    c.args = {make(std::move(n))};
-    return make(std::move(c));
+    c.args = {ex::make(std::move(n))};
+    return ex::make(std::move(c));
   };
   Dim uniform = 0;  // terms that do not vary are summed as one scalar
   Expr sum;
@@ -373,7 +404,7 @@ Expr ExprLowering::lower_select(const ExprNode& n, const Expr& guard) {
     ExprNode inverse{ScalarOp::Not, DType::Bool};
     inverse.lanes = c.lanes();
     inverse.args = {c};
-    no = lower(n.args[2], both(guard, make(std::move(inverse))));
+    no = lower(n.args[2], both(guard, ex::make(std::move(inverse))));
   } else {
     no = lower(n.args[2], guard);
   }
@@ -395,7 +426,7 @@ Expr ExprLowering::lower_read(const ExprNode& n, const Expr& guard) {
     ExprNode m{o, t};
     m.lanes = a.lanes();
     m.args = {std::move(a), std::move(b)};
-    return make(std::move(m));
+    return ex::make(std::move(m));
   };
   for (size_t k = 0; k < rank; ++k) {
     if (auto d = as_dim(n.args[k])) {
@@ -418,7 +449,7 @@ Expr ExprLowering::lower_read(const ExprNode& n, const Expr& guard) {
       ExprNode bad{ScalarOp::Not, DType::Bool};
       bad.lanes = good.lanes();
       bad.args = {good};
-      Expr wrong = both(need, make(std::move(bad)));
+      Expr wrong = both(need, ex::make(std::move(bad)));
       ExprNode ok{ScalarOp::Not, DType::Bool};
       ok.args = {any(wrong)};
       Expr culprit = i;
@@ -427,10 +458,10 @@ Expr ExprLowering::lower_read(const ExprNode& n, const Expr& guard) {
         pick.lanes = lanes_;
         pick.args = {splat(wrong), splat(i), splat(ex::integer(DType::I64, INT64_MIN))};
         ExprNode most{ScalarOp::LaneMax, DType::I64};
-        most.args = {make(std::move(pick))};
-        culprit = make(std::move(most));
+        most.args = {ex::make(std::move(pick))};
+        culprit = ex::make(std::move(most));
       }
-      b_.fail_unless(make(std::move(ok)), INGOT_RUN_INDEX, {culprit, ex::index(s.dims[k])});
+      b_.fail_unless(ex::make(std::move(ok)), INGOT_RUN_INDEX, {culprit, ex::index(s.dims[k])});
     }
     Expr scaled = s.strides[k].is(1) ? i : op(ScalarOp::Mul, DType::I64, i, ex::index(s.strides[k]));
     data = data ? op(ScalarOp::Add, DType::I64, data, scaled) : scaled;
@@ -468,7 +499,7 @@ Expr ExprLowering::lower_read(const ExprNode& n, const Expr& guard) {
     }
     load.args.push_back(mask);
   }
-  Expr result = make(std::move(load));
+  Expr result = ex::make(std::move(load));
   if (n.checked && inside) {
     Expr otherwise = lower(fill, guard);
     bool zero = otherwise.is(ScalarOp::Const) && otherwise->integer == 0 && otherwise->number == 0 &&
@@ -507,7 +538,7 @@ Expr ExprLowering::lower_load(const ExprNode& n, const Expr& guard) {
     load.stride = 0;
   }
   if (mask) load.args.push_back(mask);
-  return make(std::move(load));
+  return ex::make(std::move(load));
 }
 
 void ExprLowering::store_at(int value, const Dim& offset, Expr e) {

@@ -35,12 +35,15 @@ class KernelBuilder {
   int64_t scratch(DType, int64_t elements);
   int64_t declare(DType, int lanes, Expr init);     // a register
   void set(int64_t local, Expr value);
+  Expr keep(Expr);                                  // a register that holds it from here on
   static Expr local(int64_t id, DType, int lanes);
   void let(const Symbol&, const Dim&);
   void store(int64_t buffer, const Dim& offset, Expr value, int64_t stride = 1, Expr index = {}, Expr mask = {});
   void emit(l::Stmt);
   void fail_unless(Expr condition, int32_t code, std::vector<Expr> args);
 
+  // Binds the iterators of a grid, the outermost first, from the number of the work item.
+  void decode(const Symbol& item, const std::vector<k::Iter>& grid);
   // Emits a loop around what `body` emits. Extents of 1 bind the symbol instead.
   void loop(const Symbol&, const Dim& begin, const Dim& end, int64_t step, const std::function<void()>& body);
   void if_then(Expr condition, const std::function<void()>& body, const std::function<void()>& otherwise = {});
@@ -60,6 +63,12 @@ class KernelBuilder {
   int64_t next_buffer_ = 0, next_local_ = 0;
   std::map<int, int64_t> buffer_ids_;
 };
+
+// L expressions of `lanes` lanes.
+Expr wide(ScalarOp, DType, int64_t lanes, std::vector<Expr> args);
+Expr splat(Expr scalar, int64_t lanes);
+Expr wide_load(int64_t buffer, DType, const Dim& offset, int64_t lanes, const Expr& mask = {});
+Expr first_lanes(const Dim& count, int64_t lanes);  // the mask of lanes below `count`
 
 // K expressions to L: reads become loads at flat offsets; one iterator may run over the lanes of vectors. The loop over
 // it steps by `lanes`, its symbol standing for lane 0.

@@ -12,7 +12,6 @@
 #include "passes/schedule/narrow.h"
 
 #include "passes/kernels/passes.h"
-#include "passes/schedule/product.h"
 
 namespace ingot {
 
@@ -24,9 +23,8 @@ inline constexpr double kGrainFlops = 2e6;  // of a work range that is worth a t
 
 class Narrow {
  public:
-  Narrow(Product product, const k::Stage& reduce, const k::Stage* epilogue, k::Program& p, Storages& s,
-         const TargetFacts& f)
-      : product_(std::move(product)), reduce_(reduce), epilogue_(epilogue), p_(p), storages_(s), facts_(f) {}
+  Narrow(Product product, k::Program& p, Storages& s, const TargetFacts& f)
+      : product_(std::move(product)), p_(p), storages_(s), facts_(f) {}
 
   Result<std::optional<std::vector<Launch>>> run() {
     lanes_ = facts_.vector_bytes / 4;
@@ -82,36 +80,19 @@ class Narrow {
     s.body = {substitute(product_.b(), to)};
     TensorType type{DType::F32, {}};
     for (const k::Iter& it : s.iters) type.dims.push_back(it.extent);
-    k::Value packed;
-    packed.name = "packed";
-    packed.type = Type::of(type);
-    packed.constant = TRY(evaluate_stage(s, p_));
-    packed_ = p_.add(std::move(packed));
-    storages_.resize(p_.values.size());
-    storages_[static_cast<size_t>(packed_)] = row_major(type);
+    TensorRef packed = TRY(evaluate_stage(s, p_))[0];
+    packed_ = add_value(p_, storages_, "packed", std::move(type));
+    p_.values[static_cast<size_t>(packed_)].constant = std::move(packed);
     return {};
   }
 
-  Expr node(ScalarOp op, std::vector<Expr> args, int64_t lanes) {
-    ExprNode n{op, DType::F32};
-    n.lanes = static_cast<int>(lanes);
-    n.args = std::move(args);
-    return Expr(std::make_shared<const ExprNode>(std::move(n)));
-  }
+  Expr node(ScalarOp op, std::vector<Expr> args, int64_t lanes) { return wide(op, DType::F32, lanes, std::move(args)); }
 
   Expr load(int value, const Dim& offset, const Expr& mask) {
-    ExprNode n{ScalarOp::Load, DType::F32};
-    n.id = b_->buffer(value);
-    n.dim = offset;
-    n.lanes = static_cast<int>(lanes_);
-    if (mask) n.args = {mask};
-    return Expr(std::make_shared<const ExprNode>(std::move(n)));
+    return wide_load(b_->buffer(value), DType::F32, offset, lanes_, mask);
   }
 
-  Expr keep(Expr e) {
-    const int lanes = e.lanes();
-    return KernelBuilder::local(b_->declare(DType::F32, lanes, std::move(e)), DType::F32, lanes);
-  }
+  Expr keep(Expr e) { return b_->keep(std::move(e)); }
 
   // The columns' iterators for the n-th column.
   Substitution column(int64_t n) const {
@@ -152,16 +133,7 @@ class Narrow {
       b_->loop(it.symbol, 0, main, lanes_, [&] { step({}); });
       if (main == it.extent.value()) return;
       b_->let(it.symbol, main);
-      ExprNode ramp{ScalarOp::Ramp, DType::I64};
-      ramp.lanes = static_cast<int>(lanes_);
-      ramp.dim = 0;
-      ExprNode limit{ScalarOp::Splat, DType::I64};
-      limit.lanes = static_cast<int>(lanes_);
-      limit.args = {ex::index(it.extent - main)};
-      ExprNode less{ScalarOp::Lt, DType::Bool};
-      less.lanes = static_cast<int>(lanes_);
-      less.args = {Expr(std::make_shared<const ExprNode>(ramp)), Expr(std::make_shared<const ExprNode>(limit))};
-      step(Expr(std::make_shared<const ExprNode>(less)));
+      step(first_lanes(it.extent - main, lanes_));
     };
     loops(0);
   }
@@ -179,11 +151,7 @@ class Narrow {
     grid.push_back({tile, tiles});
     const Dim items = elements(grid);
     const Symbol item = Dim::iterator("item", items);
-    Dim rest(item);
-    for (size_t k = grid.size(); k-- > 0;) {
-      b.let(grid[k].symbol, k == 0 ? rest : mod(rest, grid[k].extent));
-      if (k > 0) rest = floordiv(rest, grid[k].extent);
-    }
+    b.decode(item, grid);
     // Rows past the end are the last one again.
     auto row_at = [&](const Dim& r) {
       const Dim at = Dim(tile) * rows_ + r;
@@ -195,7 +163,7 @@ class Narrow {
       row.push_back(Dim::symbol("row", 0));
       b.let(row.back(), row_at(r));
     }
-    const Expr zero = node(ScalarOp::Splat, {ex::number(DType::F32, 0)}, lanes_);
+    const Expr zero = splat(ex::number(DType::F32, 0), lanes_);
     for (int64_t k = 0; k < rows_ * columns_; ++k) acc.push_back(b.declare(DType::F32, static_cast<int>(lanes_), zero));
     sum(row, acc);
     const int64_t sums = b.scratch(DType::F32, rows_ * columns_);
@@ -207,21 +175,19 @@ class Narrow {
     b.loop(r, 0, rows_, 1, [&] {
       b.let(inner.symbol, row_at(Dim(r)));
       for (int64_t n = 0; n < columns_; ++n) {
-        ExprNode read{ScalarOp::Load, DType::F32};
-        read.id = sums;
-        read.dim = Dim(r) * columns_ + n;
-        Expr value(std::make_shared<const ExprNode>(std::move(read)));
+        Expr value = wide_load(sums, DType::F32, Dim(r) * columns_ + n, 1);
         const Substitution at = column(n);
         ExprLowering x(b);
-        if (epilogue_) {
+        if (product_.has_epilogue()) {
           const Expr total = value;
-          x.registers.emplace(reduce_.results[0], [total](const ExprNode&) { return total; });
-          value = x.lower(substitute(nest_.extra[1], at));
+          x.registers.emplace(product_.sums, [total](const ExprNode&) { return total; });
+          value = x.lower(substitute(product_.epilogue(), at));
         }
         x.store_at(product_.result, substitute(nest_.results[0].offset, at), value);
       }
     });
-    Launch l = b.finish(fmt::format("narrow{}_f32_{}x{}", epilogue_ ? "_fused" : "", rows_, columns_), item, items);
+    Launch l = b.finish(fmt::format("narrow{}_f32_{}x{}", product_.has_epilogue() ? "_fused" : "", rows_, columns_),
+                        item, items);
     const Dim length = elements(nest_.reds);
     l.kernel.flops = elements(nest_.iters) * length * 2;
     l.kernel.bytes = bytes_of(l.values, storages_);
@@ -233,8 +199,6 @@ class Narrow {
 
   Product product_;
   const Nest& nest_ = product_.nest;
-  const k::Stage& reduce_;
-  const k::Stage* epilogue_;
   k::Program& p_;
   Storages& storages_;
   const TargetFacts& facts_;
@@ -245,12 +209,9 @@ class Narrow {
 
 }  // namespace
 
-Result<std::optional<std::vector<Launch>>> schedule_narrow(const k::Stage& reduce, const k::Stage* epilogue,
-                                                           k::Program& p, Storages& s, const TargetFacts& f) {
-  if (f.vector_bytes == 0) return std::optional<std::vector<Launch>>{};
-  auto product = find_product(reduce, epilogue, p, s);
-  if (!product) return std::optional<std::vector<Launch>>{};
-  return Narrow(std::move(*product), reduce, epilogue, p, s, f).run();
+Result<std::optional<std::vector<Launch>>> schedule_narrow(Product product, k::Program& p, Storages& s,
+                                                           const TargetFacts& f) {
+  return Narrow(std::move(product), p, s, f).run();
 }
 
 }  // namespace ingot

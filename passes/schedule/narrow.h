@@ -1,12 +1,11 @@
 // Sums of products with a handful of columns. See narrow.cpp.
 #pragma once
 
-#include "passes/schedule/nest.h"
+#include "passes/schedule/product.h"
 
 namespace ingot {
 
 // none: not of that form. May add values (packed operands) to the program.
-Result<std::optional<std::vector<Launch>>> schedule_narrow(const k::Stage& reduce, const k::Stage* epilogue,
-                                                           k::Program&, Storages&, const TargetFacts&);
+Result<std::optional<std::vector<Launch>>> schedule_narrow(Product, k::Program&, Storages&, const TargetFacts&);
 
 }  // namespace ingot

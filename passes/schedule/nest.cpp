@@ -4,11 +4,7 @@
 
 namespace ingot {
 
-namespace {
-
-Expr make(ExprNode n) { return Expr(std::make_shared<const ExprNode>(std::move(n))); }
-
-}  // namespace
+namespace {}  // namespace
 
 Expr flatten_reads(const Expr& e, const k::Stage& stage, const Storages& storages) {
   return rewrite(e, [&](const ExprNode& n) {
@@ -24,7 +20,7 @@ Expr flatten_reads(const Expr& e, const k::Stage& stage, const Storages& storage
     ExprNode load{ScalarOp::Load, n.type};
     load.id = n.id;
     load.dim = s.offset(index);
-    return make(std::move(load));
+    return ex::make(std::move(load));
   });
 }
 
@@ -292,7 +288,7 @@ Expr combine(Combiner c, Expr acc, Expr v) {
       if (v.is(ScalarOp::Mul) && is_float(v.type()) && v.lanes() == acc.lanes()) {
         n.op = ScalarOp::Fma;
         n.args = {v->args[0], v->args[1], acc};
-        return make(std::move(n));
+        return ex::make(std::move(n));
       }
       break;
     case Combiner::Prod: n.op = ScalarOp::Mul; break;
@@ -303,7 +299,7 @@ Expr combine(Combiner c, Expr acc, Expr v) {
     default: break;
   }
   n.args = {std::move(acc), std::move(v)};
-  return make(std::move(n));
+  return ex::make(std::move(n));
 }
 
 }  // namespace ingot

@@ -6,8 +6,6 @@ namespace ingot {
 
 namespace {
 
-Expr make(ExprNode n) { return Expr(std::make_shared<const ExprNode>(std::move(n))); }
-
 bool all_constant(const Expr& e, const k::Program& p) {
   bool constant = true;
   visit(e, [&](const ExprNode& n) {
@@ -36,6 +34,7 @@ class Finder {
     if (!product.is(ScalarOp::Mul) || product.type() != x_.type) return false;
     Expr a = product->args[0], b = product->args[1];
     const k::Stage& last = epilogue_ ? *epilogue_ : reduce_;
+    x_.sums = reduce_.results[0];
     x_.result = last.results[0];
     const Storage& out = storages_[static_cast<size_t>(x_.result)];
     // The final result is indexed by the reduction's iterators.
@@ -82,7 +81,8 @@ class Finder {
     if (!x_.constant_b) nest_.body.push_back(flatten_reads(b, reduce_, storages_));
     x_.a_read = a;
     nest_.extra = {b};
-    if (epilogue_) nest_.extra.push_back(substitute(flatten_epilogue(), to_reduce));
+    if (epilogue_)
+      nest_.extra.push_back(substitute(flatten_epilogue(*epilogue_, reduce_.results[0], storages_), to_reduce));
     // An iterator of extent 1 that the epilogue does not follow.
     for (const k::Iter& it : reduce_.iters) {
       bool kept = std::any_of(nest_.iters.begin(), nest_.iters.end(),
@@ -104,14 +104,6 @@ class Finder {
       if (n.op == ScalarOp::Read && n.id == reduce_.results[0]) found = &n;
     });
     return found;
-  }
-
-  // Reads of the sums stay reads, so that they are found again.
-  Expr flatten_epilogue() const {
-    return rewrite(epilogue_->body[0], [&](const ExprNode& n) {
-      if (n.op != ScalarOp::Read || n.id == reduce_.results[0]) return Expr();
-      return flatten_reads(make(n), *epilogue_, storages_);
-    });
   }
 
   // Innermost: the reduced iterator that A walks in the smallest steps.
@@ -266,6 +258,24 @@ bool can_be_epilogue(const k::Stage& map, const k::Stage& reduce) {
     for (size_t k = 0; k < map.iters.size(); ++k) ok &= here[k] || map.iters[k].extent.is(1);
   });
   return ok && found;
+}
+
+Expr flatten_epilogue(const k::Stage& map, int sums, const Storages& storages) {
+  return rewrite(map.body[0], [&](const ExprNode& n) {
+    return n.op == ScalarOp::Read && n.id != sums ? flatten_reads(ex::make(n), map, storages) : Expr();
+  });
+}
+
+bool reads_in_place(const k::Stage& map, const k::Stage& reduce) {
+  bool same = map.iters.size() == reduce.iters.size();
+  visit(map.body[0], [&](const ExprNode& n) {
+    if (n.op != ScalarOp::Read || n.id != reduce.results[0]) return;
+    for (size_t k = 0; k < n.args.size() && same; ++k) {
+      auto d = as_dim(n.args[k]);
+      same = d && (known_equal(*d, Dim(map.iters[k].symbol)) || (d->is(0) && reduce.iters[k].extent.is(1)));
+    }
+  });
+  return same;
 }
 
 std::optional<Product> find_product(const k::Stage& reduce, const k::Stage* epilogue, const k::Program& p,

@@ -16,17 +16,24 @@ struct Product {
 
   Nest nest;  // body: {A, [B unless constant]}, each one load under casts; extra: {B as reads, [epilogue]}
   DType type = DType::Invalid;  // of the sums
-  int result = -1;
+  int sums = -1, result = -1;  // the reduction's value, and that of the epilogue (or again the sums)
   bool constant_b = false;  // B reads constants only, and may be any expression of them
   Expr a_read;  // A as the stage reads it
   std::vector<k::Iter> rows, columns;  // of A and the result; of B and the result
   std::vector<Role> batch;  // of both, or of the result alone
 
   const Expr& b() const { return constant_b ? nest.extra[0] : nest.body[1]; }
+  bool has_epilogue() const { return result != sums; }
+  const Expr& epilogue() const { return nest.extra[1]; }
 };
 
 // A map that is applied to the sums before they are stored. It reads `sum` at its own index, up to a permutation.
 bool can_be_epilogue(const k::Stage& map, const k::Stage& reduce);
+
+// What such a map computes: reads of other values as loads at flat offsets; those of `sums` stay, to be found again.
+Expr flatten_epilogue(const k::Stage& map, int sums, const Storages&);
+// Whether a map reads every one of the sums at its own index, dim by dim.
+bool reads_in_place(const k::Stage& map, const k::Stage& reduce);
 
 // none: an operand is no plain access, or an iterator moves it other than linearly.
 std::optional<Product> find_product(const k::Stage& reduce, const k::Stage* epilogue, const k::Program&,

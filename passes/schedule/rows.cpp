@@ -124,16 +124,7 @@ class Rows {
     }
     auto tail = [&] {
       b_.let(v, main);
-      ExprNode ramp{ScalarOp::Ramp, DType::I64};
-      ramp.lanes = lanes;
-      ramp.dim = 0;
-      ExprNode limit{ScalarOp::Splat, DType::I64};
-      limit.lanes = lanes;
-      limit.args = {ex::index(end - main)};
-      ExprNode less{ScalarOp::Lt, DType::Bool};
-      less.lanes = lanes;
-      less.args = {Expr(std::make_shared<const ExprNode>(ramp)), Expr(std::make_shared<const ExprNode>(limit))};
-      f(v, lanes, Expr(std::make_shared<const ExprNode>(less)));
+      f(v, lanes, first_lanes(end - main, lanes));
     };
     if (known_less(main, end)) {
       tail();
@@ -307,7 +298,7 @@ class Rows {
           ExprNode s{ScalarOp::Select, yes.type()};
           s.lanes = lanes;
           s.args = {take, std::move(yes), std::move(no)};
-          return Expr(std::make_shared<const ExprNode>(std::move(s)));
+          return ex::make(std::move(s));
         };
         Expr new_value = pick(value, old), new_index = pick(index, old_index);
         b_.set(acc[k], new_value);
@@ -356,7 +347,7 @@ class Rows {
       ExprNode n{o, DType::Bool};
       n.lanes = value.lanes();
       n.args = std::move(args);
-      return Expr(std::make_shared<const ExprNode>(std::move(n)));
+      return ex::make(std::move(n));
     };
     Expr better = node(op, {value, old});
     if (!is_float(value.type())) return better;
@@ -412,7 +403,7 @@ class Rows {
         ExprNode s{ScalarOp::Select, t};
         s.lanes = l;
         s.args = {mask, value, x.splat(neutral(n.combiner, t))};
-        value = Expr(std::make_shared<const ExprNode>(std::move(s)));
+        value = ex::make(std::move(s));
       }
       b_.set(into, combine(n.combiner, KernelBuilder::local(into, t, l), value));
     };
@@ -461,30 +452,20 @@ class Rows {
     }
     if (v.type() != DType::Bool) {
       n.args = {std::move(v)};
-      return Expr(std::make_shared<const ExprNode>(std::move(n)));
+      return ex::make(std::move(n));
     }
     ExprNode wide{ScalarOp::Cast, DType::I32};
     wide.lanes = v.lanes();
     wide.args = {std::move(v)};
     n.type = DType::I32;
-    n.args = {Expr(std::make_shared<const ExprNode>(std::move(wide)))};
-    return ex::binary(ScalarOp::Ne, Expr(std::make_shared<const ExprNode>(std::move(n))), ex::integer(DType::I32, 0));
+    n.args = {ex::make(std::move(wide))};
+    return ex::binary(ScalarOp::Ne, ex::make(std::move(n)), ex::integer(DType::I32, 0));
   }
 
   KernelBuilder b_;
   const TargetFacts& facts_;
   Symbol tile_symbol_;
 };
-
-// item -> the indices of the iterators, the last one fastest.
-void decode(KernelBuilder& b, const Symbol& item, const std::vector<k::Iter>& iters, size_t count) {
-  Dim rest(item);
-  for (size_t k = count; k-- > 0;) {
-    bool outermost = k == 0;
-    b.let(iters[k].symbol, outermost ? rest : mod(rest, iters[k].extent));
-    if (!outermost) rest = floordiv(rest, iters[k].extent);
-  }
-}
 
 std::string kernel_name(const std::vector<Nest>& nests) {
   std::string name;
@@ -553,7 +534,7 @@ Launch schedule_rows(const std::vector<Nest>& nests, size_t prefix, const k::Pro
   std::vector<k::Iter> shared(nests[0].iters.begin(), nests[0].iters.begin() + static_cast<long>(prefix));
   Dim items = elements(shared);
   Symbol item = Dim::iterator("item", items);
-  decode(rows.builder(), item, shared, prefix);
+  rows.builder().decode(item, shared);
   for (const Nest& n : nests) {
     Nest own = n;
     Substitution unify;

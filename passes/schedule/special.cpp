@@ -6,18 +6,6 @@
 
 namespace ingot {
 
-namespace {
-
-void decode(KernelBuilder& b, const Symbol& item, const std::vector<k::Iter>& iters) {
-  Dim rest(item);
-  for (size_t k = iters.size(); k-- > 0;) {
-    b.let(iters[k].symbol, k == 0 ? rest : mod(rest, iters[k].extent));
-    if (k > 0) rest = floordiv(rest, iters[k].extent);
-  }
-}
-
-}  // namespace
-
 Launch schedule_scan(const k::Stage& s, const k::Program& p, const Storages& storages, const TargetFacts& facts) {
   Nest n = make_nest(s, storages);
   k::Iter axis = s.iters[static_cast<size_t>(s.axis)];
@@ -31,7 +19,7 @@ Launch schedule_scan(const k::Stage& s, const k::Program& p, const Storages& sto
   b.node = s.node;
   Dim items = elements(n.iters);
   Symbol item = Dim::iterator("item", items);
-  decode(b, item, n.iters);
+  b.decode(item, n.iters);
   DType t = n.body[0].type();
   int64_t acc = b.declare(t, 1, neutral(s.combiner, t));
   b.loop(axis.symbol, 0, axis.extent, 1, [&] {
@@ -89,7 +77,7 @@ Launch schedule_scatter(const k::Stage& s, const k::Program& p, const Storages& 
         load.id = buffer;
         load.dim = offset;
         if (data) load.args = {data};
-        v = combine(s.combiner, Expr(std::make_shared<const ExprNode>(std::move(load))), v);
+        v = combine(s.combiner, ex::make(std::move(load)), v);
       }
       b.store(buffer, offset, v, 1, data);
     };
@@ -110,7 +98,7 @@ Launch schedule_walk(const k::Stage& s, const k::Program& p, const Storages& sto
   b.node = s.node;
   Dim items = elements(s.iters);
   Symbol item = Dim::iterator("item", items);
-  decode(b, item, s.iters);
+  b.decode(item, s.iters);
   std::vector<int64_t> states;
   std::map<int64_t, Expr> locals;
   for (size_t k = 0; k < s.init.size(); ++k) {

@@ -434,7 +434,7 @@ class Chooser {
             }
             ExprNode n = r;
             n.id = it->second;
-            return Expr(std::make_shared<const ExprNode>(std::move(n)));
+            return ex::make(std::move(n));
           });
         }
       }
@@ -479,5 +479,15 @@ bool border_covers(const ExprNode& read, const k::Stage& stage, const Storage& s
 }
 
 Storages choose_storage(k::Program& p) { return Chooser(p).run(); }
+
+int add_value(k::Program& p, Storages& storages, std::string name, TensorType t) {
+  k::Value v;
+  v.name = std::move(name);
+  v.type = Type::of(t);
+  const int id = p.add(std::move(v));
+  storages.resize(p.values.size());
+  storages[static_cast<size_t>(id)] = row_major(t);
+  return id;
+}
 
 }  // namespace ingot

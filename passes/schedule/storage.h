@@ -41,5 +41,7 @@ bool border_covers(const ExprNode& read, const k::Stage&, const Storage&);
 // that an output must have).
 using Storages = std::vector<Storage>;  // by value id; non-tensors have dtype Invalid
 Storages choose_storage(k::Program&);
+// A new value that a schedule needs, row-major.
+int add_value(k::Program&, Storages&, std::string name, TensorType);
 
 }  // namespace ingot

@@ -21,6 +21,7 @@
 #include <algorithm>
 
 #include "passes/kernels/passes.h"
+#include "passes/schedule/product.h"
 
 namespace ingot {
 
@@ -152,7 +153,9 @@ class Winograd {
   Result<std::optional<std::vector<Launch>>> run() {
     const Storage& out = storage(result_);
     const bool fits = out.strides.size() == 4 && out.dtype == DType::F32;
-    if (!fits || (epilogue_ && !epilogue_in_place())) return std::optional<std::vector<Launch>>{};
+    const bool in_place =
+        !epilogue_ || (epilogue_->body[0].type() == DType::F32 && reads_in_place(*epilogue_, reduce_));
+    if (!fits || !in_place) return std::optional<std::vector<Launch>>{};
     choose_blocks();
     TRY(transform_weights());
     std::vector<Launch> launches;
@@ -162,20 +165,6 @@ class Winograd {
 
  private:
   const Storage& storage(int id) const { return storages_[static_cast<size_t>(id)]; }
-
-  // The epilogue runs over the same index space, in the same order.
-  bool epilogue_in_place() const {
-    if (epilogue_->iters.size() != 4) return false;
-    bool ok = true;
-    visit(epilogue_->body[0], [&](const ExprNode& n) {
-      if (n.op != ScalarOp::Read || n.id != reduce_.results[0]) return;
-      for (size_t k = 0; k < 4; ++k) {
-        auto d = as_dim(n.args[k]);
-        ok &= d && (known_equal(*d, Dim(epilogue_->iters[k].symbol)) || (reduce_.iters[k].extent.is(1) && d->is(0)));
-      }
-    });
-    return ok && epilogue_->body[0].type() == DType::F32;
-  }
 
   void choose_blocks() {
     lanes_ = facts_.vector_bytes / 4;
@@ -199,15 +188,8 @@ class Winograd {
     slots_ = min(blocks_, kSlots);
   }
 
-  int add_value(std::string name, std::vector<Dim> dims) {
-    k::Value v;
-    v.name = std::move(name);
-    TensorType t{DType::F32, std::move(dims)};
-    v.type = Type::of(t);
-    int id = p_.add(std::move(v));
-    storages_.resize(p_.values.size());
-    storages_[static_cast<size_t>(id)] = row_major(t);
-    return id;
+  int add_floats(std::string name, std::vector<Dim> dims) {
+    return add_value(p_, storages_, std::move(name), TensorType{DType::F32, std::move(dims)});
   }
 
   // U[xi][panel][c][column] = G w G'
@@ -215,11 +197,11 @@ class Winograd {
     k::Stage s;
     s.iters = {reduce_.iters[1], reduce_.reds[0], reduce_.reds[1], reduce_.reds[2]};
     s.body = {form_.w};
-    const TensorRef plain = TRY(evaluate_stage(s, p_));
+    const TensorRef plain = TRY(evaluate_stage(s, p_))[0];
     const float* w = plain->as<float>();
 
     int64_t points = t_ * t_, panels = outputs_ / panel_;
-    u_ = add_value("winograd.u", {points, panels, channels_, panel_});
+    u_ = add_floats("winograd.u", {points, panels, channels_, panel_});
     auto data = TensorData::make(DType::F32, {points, panels, channels_, panel_});
     float* u = reinterpret_cast<float*>(data->mutable_bytes());
     for (int64_t k = 0; k < outputs_; ++k) {
@@ -246,25 +228,12 @@ class Winograd {
   // --- the kernel ---------------------------------------------------------------------------------------------------
 
   Expr load(int value, const Dim& offset, int64_t lanes) {
-    ExprNode n{ScalarOp::Load, DType::F32};
-    n.id = b_->buffer(value);
-    n.dim = offset;
-    n.lanes = static_cast<int>(lanes);
-    return Expr(std::make_shared<const ExprNode>(std::move(n)));
+    return wide_load(b_->buffer(value), DType::F32, offset, lanes);
   }
 
-  Expr node(ScalarOp op, std::vector<Expr> args) {
-    ExprNode n{op, DType::F32};
-    n.lanes = static_cast<int>(lanes_);
-    n.args = std::move(args);
-    return Expr(std::make_shared<const ExprNode>(std::move(n)));
-  }
-
-  Expr splat(double v) { return node(ScalarOp::Splat, {ex::number(DType::F32, v)}); }
-  Expr keep(Expr e) {
-    return KernelBuilder::local(b_->declare(DType::F32, static_cast<int>(lanes_), std::move(e)), DType::F32,
-                                static_cast<int>(lanes_));
-  }
+  Expr node(ScalarOp op, std::vector<Expr> args) { return wide(op, DType::F32, lanes_, std::move(args)); }
+  Expr splat(double v) { return ingot::splat(ex::number(DType::F32, v), lanes_); }
+  Expr keep(Expr e) { return b_->keep(std::move(e)); }
 
   // The row times the vector of registers. Coefficients of 1 come first: no multiplication starts the chain then.
   Expr dot(const std::vector<double>& row, const std::vector<Expr>& x) {
@@ -481,14 +450,9 @@ class Winograd {
     int64_t points = t_ * t_;
     v_stride_ = block_ * channels_;
     m_stride_ = block_ * outputs_;
-    v_ = add_value("winograd.v", {slots_, Dim(points * v_stride_)});
-    m_ = add_value("winograd.m", {slots_, Dim(points * m_stride_)});
-    if (epilogue_) {
-      flat_epilogue_ = rewrite(epilogue_->body[0], [&](const ExprNode& n) {
-        if (n.op != ScalarOp::Read || n.id == reduce_.results[0]) return Expr();
-        return flatten_reads(Expr(std::make_shared<const ExprNode>(n)), *epilogue_, storages_);
-      });
-    }
+    v_ = add_floats("winograd.v", {slots_, Dim(points * v_stride_)});
+    m_ = add_floats("winograd.m", {slots_, Dim(points * m_stride_)});
+    if (epilogue_) flat_epilogue_ = flatten_epilogue(*epilogue_, reduce_.results[0], storages_);
     KernelBuilder b(p_, storages_, facts_);
     b_ = &b;
     b.node = (epilogue_ ? *epilogue_ : reduce_).node;
