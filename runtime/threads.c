@@ -1,8 +1,10 @@
 /* The pool: one per process, shared by all sessions.
  *
- * A parallel loop is a job on its caller's stack, in a list that workers look through. Ranges are handed out by an
- * atomic counter; the caller works too, so that a loop never waits for a worker to wake up, and a process without
- * workers (a child after fork) still gets its result. A woken worker costs 14-40 us, one that spins 0.2 us: workers
+ * A parallel loop is a job on its caller's stack, in a list that workers look through. Its ranges are split evenly among
+ * the threads, in order, so that a thread meets the same weights in every step of a recurrence, and in the next kernel
+ * the rows that it wrote in this one. Who has finished its own share goes on with the others'. The caller works too, so
+ * that a loop never waits for a worker to wake up, and a process without workers (a child after fork) still gets its
+ * result. A woken worker costs 14-40 us, one that spins 0.2 us: workers
  * spin for a bounded time after their last job, then sleep. When other processes take the cores, spinning is what
  * collapses, so that everything that waits gives up its core soon.
  *
@@ -21,14 +23,23 @@ enum {
   kRangesPerThread = 4,      /* evens out threads that lose their core for a while */
   kSpinNs = 50 * 1000,       /* a worker, for the next job */
   kJoinSpinNs = 20 * 1000,   /* a caller, for the workers in its job */
-  kMaxRanges = 8192
+  kMaxRanges = 8192,
+  kMaxShares = 64            /* more threads begin with the ranges of another one */
+};
+
+/* Ranges [next, end) are left of one thread's share. */
+struct share {
+  _Alignas(64) _Atomic int64_t next;
+  int64_t end;
 };
 
 struct job {
   ingot_range_fn body;
   void* data;
-  int64_t count, step, ranges;
-  _Atomic int64_t next;
+  int64_t count, step;
+  struct share* shares;
+  int32_t share_count;
+  _Atomic int64_t unbegun;   /* ranges */
   _Atomic int32_t inside;    /* changed under the pool's lock, as all below */
   int32_t helpers_wanted;
   bool waiting;
@@ -145,28 +156,35 @@ static int32_t wanted_threads(void) {
   return cpus < 1 ? 1 : cpus > kMaxThreads ? kMaxThreads : (int32_t)cpus;
 }
 
-static void run_ranges(struct job* j) {
-  int64_t i;
-  while ((i = atomic_fetch_add_explicit(&j->next, 1, memory_order_relaxed)) < j->ranges) {
-    int64_t begin = i * j->step, end = begin + j->step < j->count ? begin + j->step : j->count;
-    current_range = begin;
-    int32_t status = j->body(j->data, begin, end);
-    if (!status) continue;
-    pthread_mutex_lock(&j->failure_lock);
-    if (!j->status || begin < j->failed_at) j->status = status, j->failed_at = begin;
-    pthread_mutex_unlock(&j->failure_lock);
+static void run_range(struct job* j, int64_t i) {
+  atomic_fetch_sub_explicit(&j->unbegun, 1, memory_order_relaxed);
+  int64_t begin = i * j->step, end = begin + j->step < j->count ? begin + j->step : j->count;
+  current_range = begin;
+  int32_t status = j->body(j->data, begin, end);
+  if (!status) return;
+  pthread_mutex_lock(&j->failure_lock);
+  if (!j->status || begin < j->failed_at) j->status = status, j->failed_at = begin;
+  pthread_mutex_unlock(&j->failure_lock);
+}
+
+/* The share of thread `first`, then what is left of the others'. */
+static void run_ranges(struct job* j, int32_t first) {
+  for (int32_t k = 0; k < j->share_count; k++) {
+    struct share* s = &j->shares[(first + k) % j->share_count];
+    int64_t i;
+    while ((i = atomic_fetch_add_explicit(&s->next, 1, memory_order_relaxed)) < s->end) run_range(j, i);
   }
   current_range = -1;
 }
 
 static struct job* find_job(void) {
   for (struct job* j = pool.jobs; j; j = j->next_job)
-    if (j->helpers_wanted > 0 && atomic_load_explicit(&j->next, memory_order_relaxed) < j->ranges) return j;
+    if (j->helpers_wanted > 0 && atomic_load_explicit(&j->unbegun, memory_order_relaxed) > 0) return j;
   return NULL;
 }
 
-static void* work(void* unused) {
-  (void)unused;
+static void* work(void* number) {
+  const int32_t own = (int32_t)(intptr_t)number;
   in_parallel = true;
   pthread_mutex_lock(&pool.lock);
   for (;;) {
@@ -177,7 +195,7 @@ static void* work(void* unused) {
       j->inside++;
       pthread_mutex_unlock(&pool.lock);
       uint64_t saved = ingot_float_mode_enter(j->flush_denormals);
-      run_ranges(j);
+      run_ranges(j, own % j->share_count);
       ingot_float_mode_leave(saved);
       pthread_mutex_lock(&pool.lock);
       if (atomic_fetch_sub(&j->inside, 1) == 1 && j->waiting) pthread_cond_signal(&j->left);
@@ -216,7 +234,7 @@ void ingot_pool_start(void) {
     int32_t wanted = wanted_threads();
     for (pool.workers = 0; pool.workers < wanted - 1; pool.workers++) {
       pthread_t thread;
-      if (pthread_create(&thread, NULL, work, NULL)) break;
+      if (pthread_create(&thread, NULL, work, (void*)(intptr_t)(pool.workers + 1))) break;
       pthread_detach(thread);
     }
     pool.threads = pool.workers + 1;
@@ -246,7 +264,7 @@ static void run_in_pool(struct job* j, int32_t helpers) {
   pthread_mutex_unlock(&pool.lock);
 
   in_parallel = true;
-  run_ranges(j);
+  run_ranges(j, 0);
   in_parallel = false;
 
   pthread_mutex_lock(&pool.lock);
@@ -266,14 +284,13 @@ static void run_in_pool(struct job* j, int32_t helpers) {
 }
 
 /* One range in a thread of the caller's parallel_for. */
-static void foreign_task(void* data, int64_t unused) {
-  (void)unused;
+static void foreign_task(void* data, int64_t number) {
   struct job* j = data;
   bool nested = in_parallel;
   int64_t outer = current_range;
   in_parallel = true;
   uint64_t saved = ingot_float_mode_enter(j->flush_denormals);
-  run_ranges(j);
+  run_ranges(j, (int32_t)(number % j->share_count));
   ingot_float_mode_leave(saved);
   in_parallel = nested;
   current_range = outer;
@@ -290,14 +307,24 @@ int32_t ingot_parallel(const struct ingot_parallel_options* o, ingot_range_fn bo
   if (pieces > kMaxRanges) pieces = kMaxRanges;
   int64_t step = (count - 1) / pieces + 1;
   step = step <= grain ? grain : (step > INT64_MAX / 2 ? step : (step + grain - 1) / grain * grain);
+  const int64_t ranges = (count - 1) / step + 1;
+  if (ranges == 1) return body(data, 0, count);
+  if (ranges < threads) threads = (int32_t)ranges;
+  const int32_t shares = threads < kMaxShares ? threads : kMaxShares;
+  struct share share[kMaxShares];
+  for (int32_t k = 0; k < shares; k++) {
+    atomic_init(&share[k].next, ranges * k / shares);
+    share[k].end = ranges * (k + 1) / shares;
+  }
   struct job j = {.body = body,
                   .data = data,
                   .count = count,
                   .step = step,
-                  .ranges = (count - 1) / step + 1,
+                  .shares = share,
+                  .share_count = shares,
                   .flush_denormals = o->flush_denormals};
-  if (j.ranges == 1) return body(data, 0, count);
-  int64_t helpers = j.ranges < threads ? j.ranges - 1 : threads - 1;
+  atomic_init(&j.unbegun, ranges);
+  int64_t helpers = threads - 1;
   pthread_mutex_init(&j.failure_lock, NULL);
   if (o->parallel_for) {
     o->parallel_for(o->user, helpers + 1, foreign_task, &j);
