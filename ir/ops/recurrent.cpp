@@ -6,8 +6,9 @@
 //            h, c     = gates(xp[time(t,d,b)] + g, c)
 //   y[t,d,b,h]   = hs[step(t,d,b), d, b, h]                              recurrent_output
 //
-// Both directions run in one loop, with d as a parallel index: direction d reads time t forward or backward. A sequence
-// shorter than the longest is turned within its own length; past its end the state stays and y is 0.
+// Both directions run in one loop, with d as a parallel index: direction d reads time t forward or backward. Where the
+// weights of both do not stay in a cache together from one step to the next, each has a loop of its own. A sequence shorter
+// than the longest is turned within its own length; past its end the state stays and y is 0.
 #include "ir/ops/nn_common.h"
 
 namespace ingot {
@@ -17,6 +18,7 @@ using namespace nn;
 namespace {
 
 inline constexpr int64_t kMaxHidden = int64_t{1} << 24;
+inline constexpr int64_t kSharedCache = 512 << 10;  // bytes of recurrent weights that stay beside a step's other data
 
 Expr i64(int64_t v) { return ex::integer(DType::I64, v); }
 
@@ -260,10 +262,54 @@ Result<void> define_recurrent_bias(Def& d) {
 namespace {
 
 struct Cell {
-  std::string step;
+  std::string op, step;
   int64_t gates;
   size_t per_direction;  // activations
 };
+
+// A bidirectional node as one forward and one reverse node over slices of its inputs, their outputs side by side.
+Result<void> expand_directions(Expand& e, const Cell& cell) {
+  const bool batch_first = e.i64("layout", 0) != 0;
+  auto half = [&](Value* v, int64_t axis, int64_t d) -> Result<Value*> {
+    if (!v) return nullptr;
+    return TRY(e.op("slice", {v, e.ints_constant({d}), e.ints_constant({d + 1}), e.ints_constant({axis})}));
+  };
+  // Each direction takes its activations, and as many of the alphas and betas as these use.
+  const std::vector<std::string> names = e.strs("activations");
+  const std::vector<double> alphas = e.floats("activation_alpha"), betas = e.floats("activation_beta");
+  size_t alpha = 0, beta = 0;
+  std::vector<std::vector<Value*>> results;
+  const int outputs = cell.gates == 4 ? 3 : 2;
+  for (const int64_t d : {0, 1}) {
+    Attrs attrs = e.node().attrs;
+    attrs.set("direction", std::string(d == 0 ? "forward" : "reverse"));
+    if (names.size() > cell.per_direction) {
+      std::vector<std::string> own;
+      std::vector<double> own_alphas, own_betas;
+      for (size_t k = 0; k < cell.per_direction; ++k) {
+        own.push_back(names[static_cast<size_t>(d) * cell.per_direction + k]);
+        const int count = activation_parameters(lower_case(own.back()));
+        if (count >= 1 && alpha < alphas.size()) own_alphas.push_back(alphas[alpha++]);
+        if (count >= 2 && beta < betas.size()) own_betas.push_back(betas[beta++]);
+      }
+      attrs.set("activations", own);
+      attrs.set("activation_alpha", own_alphas);
+      attrs.set("activation_beta", own_betas);
+    }
+    std::vector<Value*> inputs{e.in(0)};
+    for (int k = 1; k < e.inputs(); ++k) {
+      const int64_t axis = k >= 5 && k <= 6 && batch_first ? 1 : 0;  // states: [B, D, H] then
+      inputs.push_back(k == 4 ? e.in(k) : TRY(half(e.in(k), axis, d)));
+    }
+    results.push_back(TRY(e.op_n(cell.op, std::move(inputs), outputs, std::move(attrs))));
+  }
+  for (int k = 0; k < outputs; ++k) {
+    const size_t n = static_cast<size_t>(k);
+    const int64_t axis = k == 0 ? (batch_first ? 2 : 1) : (batch_first ? 1 : 0);
+    e.out(e.wants(k) ? TRY(e.op("concat", {results[0][n], results[1][n]}, {{"axis", axis}})) : nullptr);
+  }
+  return {};
+}
 
 // The attributes that a step takes.
 Attrs step_attrs(Expand& e) {
@@ -300,6 +346,11 @@ Result<void> expand_recurrent(Expand& e, const Cell& cell) {
   }
   if (auto n = w->type.tensor.dims[0].constant(); n && *n != directions) {
     return invalid("weight has {} directions, expected {} for '{}'", *n, directions, direction);
+  }
+  if (directions == 2) {
+    const size_t listed = e.strs("activations").size();
+    const bool split = 2 * *rows * *hidden * (bits(r->type.tensor.dtype) / 8) > kSharedCache;
+    if (split && (listed <= cell.per_direction || listed == 2 * cell.per_direction)) return expand_directions(e, cell);
   }
   int64_t layout = e.i64("layout", 0);
   // Full lengths need no masks.
@@ -356,13 +407,13 @@ Result<void> expand_recurrent(Expand& e, const Cell& cell) {
 
 // LSTM-22. x: [T, B, I], w: [D, 4H, I], r: [D, 4H, H], b: [D, 8H], sequence_lens: i32 [B], initial_h, initial_c: [D, B, H],
 // p: [D, 3H] -> y: [T, D, B, H], y_h, y_c: [D, B, H]. layout 1 moves the batch to the front.
-Result<void> expand_lstm(Expand& e) { return expand_recurrent(e, {"lstm_step", 4, 3}); }
+Result<void> expand_lstm(Expand& e) { return expand_recurrent(e, {"lstm", "lstm_step", 4, 3}); }
 
 // GRU-22. As LSTM with three gates z, r, h; linear_before_reset.
-Result<void> expand_gru(Expand& e) { return expand_recurrent(e, {"gru_step", 3, 2}); }
+Result<void> expand_gru(Expand& e) { return expand_recurrent(e, {"gru", "gru_step", 3, 2}); }
 
 // RNN-22.
-Result<void> expand_rnn(Expand& e) { return expand_recurrent(e, {"rnn_step", 1, 1}); }
+Result<void> expand_rnn(Expand& e) { return expand_recurrent(e, {"rnn", "rnn_step", 1, 1}); }
 
 // --- scan -------------------------------------------------------------------------------------------------------------
 

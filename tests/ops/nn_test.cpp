@@ -118,24 +118,24 @@ struct Rnn {
   }
 };
 
-TEST(Recurrent, LstmBothDirectionsWithLengths) {
-  Rnn m(5, 3, 4, 2, 4, 2);
+void both_directions_with_lengths(int64_t hidden) {
+  Rnn m(5, 3, 4, hidden, 4, 2);
   m.lens = {5, 3, 1};
   auto lens = tensor<int32_t>({3}, {5, 3, 1});
   auto y = run({"lstm",
                 {m.x, m.w, m.r, m.bias, lens},
-                {{"direction", std::string("bidirectional")}, {"hidden_size", int64_t{2}}},
+                {{"direction", std::string("bidirectional")}, {"hidden_size", hidden}},
                 3,
                 false});
   std::map<Shape, double> seq, last_h, last_c;
   for (int64_t d = 0; d < 2; ++d)
     for (int64_t n = 0; n < 3; ++n) {
-      std::vector<double> h(2, 0), c(2, 0);
+      std::vector<double> h(static_cast<size_t>(hidden), 0), c = h;
       for (int64_t step = 0; step < m.lens[static_cast<size_t>(n)]; ++step) {
         int64_t t = d ? m.lens[static_cast<size_t>(n)] - 1 - step : step;
-        std::vector<double> nh(2), nc(2);
-        for (int64_t k = 0; k < 2; ++k) {
-          auto gate = [&](int64_t g) { return m.input(d, t, n, g * 2 + k) + m.recurrent(d, h, g * 2 + k); };
+        std::vector<double> nh = h, nc = c;
+        for (int64_t k = 0; k < hidden; ++k) {
+          auto gate = [&](int64_t g) { return m.input(d, t, n, g * hidden + k) + m.recurrent(d, h, g * hidden + k); };
           size_t u = static_cast<size_t>(k);
           nc[u] = sigmoid(gate(2)) * c[u] + sigmoid(gate(0)) * std::tanh(gate(3));
           nh[u] = sigmoid(gate(1)) * std::tanh(nc[u]);
@@ -144,12 +144,60 @@ TEST(Recurrent, LstmBothDirectionsWithLengths) {
         h = nh;
         c = nc;
       }
-      for (int64_t k = 0; k < 2; ++k)
+      for (int64_t k = 0; k < hidden; ++k)
         last_h[{d, n, k}] = h[static_cast<size_t>(k)], last_c[{d, n, k}] = c[static_cast<size_t>(k)];
     }
-  expect_is(y[0], {5, 2, 3, 2}, [&](const Shape& i) { return seq.count(i) ? seq[i] : 0.0; });
-  expect_is(y[1], {2, 3, 2}, [&](const Shape& i) { return last_h[i]; });
-  expect_is(y[2], {2, 3, 2}, [&](const Shape& i) { return last_c[i]; });
+  expect_is(y[0], {5, 2, 3, hidden}, [&](const Shape& i) { return seq.count(i) ? seq[i] : 0.0; });
+  expect_is(y[1], {2, 3, hidden}, [&](const Shape& i) { return last_h[i]; });
+  expect_is(y[2], {2, 3, hidden}, [&](const Shape& i) { return last_c[i]; });
+}
+
+TEST(Recurrent, LstmBothDirectionsWithLengths) { both_directions_with_lengths(2); }
+
+// Weights of two directions that no cache keeps together: each has its own loop.
+TEST(Recurrent, LargeLstmBothDirectionsWithLengths) { both_directions_with_lengths(132); }
+
+TEST(Recurrent, LargeDirectionsAreTwoNodes) {
+  const int64_t h = 220, batch = 2;
+  auto x = floats({batch, 3, 4}), w = floats({2, 3 * h, 4}, 0.5), r = floats({2, 3 * h, h}, 0.1),
+       bias = floats({2, 6 * h}), first = floats({batch, 2, h}, 0.5);
+  const std::vector<std::string> names = {"LeakyRelu", "Tanh", "HardSigmoid", "ScaledTanh"};
+  auto both = run({"gru",
+                   {x, w, r, bias, {}, first},
+                   {{"direction", std::string("bidirectional")},
+                    {"hidden_size", h},
+                    {"layout", int64_t{1}},
+                    {"activations", names},
+                    {"activation_alpha", std::vector<double>{0.1, 0.3, 0.7}},
+                    {"activation_beta", std::vector<double>{0.4, 0.9}}},
+                   2,
+                   false});
+  for (int64_t d = 0; d < 2; ++d) {
+    auto half = [&](const TensorRef& t, size_t axis) {
+      Shape dims = t->dims;
+      dims[axis] = 1;
+      int64_t inner = 1;
+      for (size_t k = axis + 1; k < dims.size(); ++k) inner *= dims[k];
+      std::vector<float> values;
+      for (int64_t k = 0; k < t->elements(); ++k) {
+        if (k / inner % 2 == d) values.push_back(t->as<float>()[k]);
+      }
+      return tensor<float>(dims, values);
+    };
+    auto one = run({"gru",
+                    {x, half(w, 0), half(r, 0), half(bias, 0), {}, half(first, 1)},
+                    {{"direction", std::string(d ? "reverse" : "forward")},
+                     {"hidden_size", h},
+                     {"layout", int64_t{1}},
+                     {"activations", std::vector<std::string>(names.begin() + 2 * d, names.begin() + 2 * d + 2)},
+                     {"activation_alpha", d ? std::vector<double>{0.3, 0.7} : std::vector<double>{0.1}},
+                     {"activation_beta", d ? std::vector<double>{0.4, 0.9} : std::vector<double>{}}},
+                    2,
+                    false});
+    expect_is(
+        one[0], {batch, 3, 1, h}, [&](const Shape& i) { return number_at(both[0], {i[0], i[1], d, i[3]}); }, 1e-5);
+    expect_is(one[1], {batch, 1, h}, [&](const Shape& i) { return number_at(both[1], {i[0], d, i[2]}); }, 1e-5);
+  }
 }
 
 TEST(Recurrent, LstmPeepholesInitialStateReverse) {
