@@ -33,7 +33,6 @@ inline constexpr int64_t kPanelUnit = 16;  // columns; packed panels are multipl
 inline constexpr int64_t kWidestPanel = 32, kWidestFewRows = 64;  // columns of the tiles of AVX-512, see choose_tile
 inline constexpr int64_t kDot = 4;  // products of bytes that one instruction adds up
 inline constexpr double kWorthBounding = 0.04;  // of a window's taps lie in the border: these are left out
-inline constexpr double kGrainFlops = 2e6;  // of a work range that is worth a thread
 
 class Contraction {
  public:
@@ -328,9 +327,8 @@ class Contraction {
     Dim flops = elements(nest_.iters) * k_total * 2;
     l.kernel.flops = flops;
     l.kernel.bytes = bytes_of(l.values, storages_);
-    double per_item = static_cast<double>(k_total.constant().value_or(256)) * 2.0 *
-                      static_cast<double>(tile_rows_ * columns_per_panel_);
-    l.grain = std::max<int64_t>(1, static_cast<int64_t>(kGrainFlops / per_item));
+    const double weights = static_cast<double>(k_total.constant().value_or(256) * columns_per_panel_);
+    l.grain = grain_of(2 * weights * static_cast<double>(tile_rows_), weights * bits(packed_type_) / 8);
     l.kernel.schedule = fmt::format("contraction {}x{}, K {}, N {}, {} outer, B {}", tile_rows_, columns_per_panel_,
                                     k_total.str(), column_.extent.str(), panel_outer ? "panels" : "rows",
                                     product_.constant_b ? "packed constant"

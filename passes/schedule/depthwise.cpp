@@ -32,7 +32,6 @@ inline constexpr int64_t kMostTaps = 49;  // of a window, which is unrolled
 inline constexpr int64_t kMostColumns = 8;  // of a window
 inline constexpr int64_t kLeastBlock = 16;  // channels of a vector
 inline constexpr int64_t kBlockOverhead = 8;  // a vector costs as much as this many channels more
-inline constexpr double kGrainFlops = 1e6;  // of a work range that is worth a thread
 
 Expr uncast(Expr e) {
   while (e.is(ScalarOp::Cast)) e = e->args[0];
@@ -198,7 +197,7 @@ class Depthwise {
     const Dim per_item = Dim(columns * channel_.extent.value()) * elements(reduce_.reds) * 2;
     l.kernel.flops = items * per_item;
     l.kernel.bytes = bytes_of(l.values, storages_);
-    l.grain = std::max<int64_t>(1, static_cast<int64_t>(kGrainFlops / static_cast<double>(per_item.value())));
+    l.grain = grain_of(static_cast<double>(per_item.value()), 0);
     l.kernel.schedule = fmt::format("depthwise: {} channels, {} columns for {} outputs", block_, columns_, tile_);
     return l;
   }

@@ -11,6 +11,7 @@ namespace ingot {
 namespace {
 
 inline constexpr int64_t kWeightAlignment = 64;  // bytes
+inline constexpr int64_t kSmallBorder = 32 << 10;  // elements; filling one takes a few microseconds
 
 }  // namespace
 
@@ -196,8 +197,11 @@ void Host::fill_border(int id) {
     l.kernel.schedule = "border";
     emit_launch(std::move(l));
   };
-  // A device is slow at single work items.
-  if (facts_.device == TargetFacts::Device::Cpu) return launch(schedule_rows(slabs, 0, p_, storages_, facts_));
+  // A small border is one kernel of one work item; a device is slow at those.
+  Dim filled = 0;
+  for (const Nest& n : slabs) filled += elements(n.iters);
+  const bool small = filled.constant().value_or(kDimMax) <= kSmallBorder;
+  if (facts_.device == TargetFacts::Device::Cpu && small) return launch(schedule_rows(slabs, 0, p_, storages_, facts_));
   for (const Nest& n : slabs) launch(schedule_single(n, p_, storages_, facts_));
 }
 

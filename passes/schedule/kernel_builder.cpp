@@ -1,11 +1,25 @@
 #include "passes/schedule/kernel_builder.h"
 
+#include <algorithm>
 #include <cmath>
 #include <set>
 
 #include "runtime/abi.h"
 
 namespace ingot {
+
+namespace {
+
+// Of a fast core; on a slower one an item is longer, and waking a thread too.
+inline constexpr double kOperationsPerSecond = 1e11, kBytesPerSecond = 2e10;
+inline constexpr double kGrainSeconds = 2.5e-6;
+
+}  // namespace
+
+int64_t grain_of(double operations, double bytes) {
+  const double seconds = std::max(operations / kOperationsPerSecond, bytes / kBytesPerSecond);
+  return static_cast<int64_t>(std::clamp(kGrainSeconds / std::max(seconds, 1e-12), 1.0, 1e6));
+}
 
 int64_t KernelBuilder::buffer(int value, bool written) {
   auto [it, fresh] = buffer_ids_.try_emplace(value, next_buffer_);

@@ -20,6 +20,10 @@ struct Launch {
   int64_t grain = 1;
 };
 
+// How many work items are worth a thread, which takes 0.2 us to wake while it spins: by the time that one needs for its
+// arithmetic, or for reading its operands from memory.
+int64_t grain_of(double operations_per_item, double bytes_per_item);
+
 class KernelBuilder {
  public:
   KernelBuilder(const k::Program& program, const Storages& storages, const TargetFacts& facts)
@@ -33,9 +37,9 @@ class KernelBuilder {
 
   int64_t buffer(int value, bool written = false);  // the parameter that holds this value
   int64_t scratch(DType, int64_t elements);
-  int64_t declare(DType, int lanes, Expr init);     // a register
+  int64_t declare(DType, int lanes, Expr init);  // a register
   void set(int64_t local, Expr value);
-  Expr keep(Expr);                                  // a register that holds it from here on
+  Expr keep(Expr);  // a register that holds it from here on
   static Expr local(int64_t id, DType, int lanes);
   void let(const Symbol&, const Dim&);
   void store(int64_t buffer, const Dim& offset, Expr value, int64_t stride = 1, Expr index = {}, Expr mask = {});
@@ -51,7 +55,7 @@ class KernelBuilder {
 
   Launch finish(std::string name, const Symbol& item, const Dim& items);
 
-  int node = -1;                                    // origin of what is being emitted
+  int node = -1;  // origin of what is being emitted
 
  private:
   const k::Program& program_;

@@ -19,7 +19,6 @@ namespace {
 
 inline constexpr int64_t kMostColumns = 4;
 inline constexpr int64_t kMostRows = 8;  // of a tile
-inline constexpr double kGrainFlops = 2e6;  // of a work range that is worth a thread
 
 class Narrow {
  public:
@@ -192,8 +191,8 @@ class Narrow {
     l.kernel.flops = elements(nest_.iters) * length * 2;
     l.kernel.bytes = bytes_of(l.values, storages_);
     l.kernel.schedule = fmt::format("narrow, {} rows, K {}, N {}", rows_, length.str(), columns_);
-    l.grain = std::max<int64_t>(
-        1, static_cast<int64_t>(kGrainFlops / static_cast<double>(2 * rows_ * columns_ * length.value())));
+    const double a = static_cast<double>(rows_ * length.value());
+    l.grain = grain_of(2 * a * static_cast<double>(columns_), a * 4);
     return l;
   }
 

@@ -10,7 +10,8 @@
 //   M[t*t][tiles][K] = V * U           the register tile of the contraction; U = G g G' is packed at compile time
 //   y = epilogue(A' M A)
 //
-// V and M of a block stay in the L2 cache. They lie in the arena, once per work item, so there are few of those.
+// V and M of a block stay in the L2 cache. They lie in the arena, once per work item, so there are few of those. An image
+// that has fewer blocks than that is split by outputs K too; each part transforms the inputs again.
 //
 // Error: the transforms' coefficients are at most 8 (F(4,3)), so that sums of a few inputs of one tile are formed and
 // cancel again. With random numbers, max |difference| to the direct sum / max |output| was 1.6e-6 for F(2,3) of 128 channels
@@ -28,6 +29,8 @@ namespace ingot {
 namespace {
 
 inline constexpr int64_t kSlots = 8;  // work items, each with its own V and M
+inline constexpr int64_t kLeastPart =
+    128;  // outputs of a part: transforming the inputs is a few percent of its products
 inline constexpr int64_t kMaxBlockTiles = 28;  // two register tiles of rows
 inline constexpr int64_t kPanel = 32;  // columns of a packed panel, as the contraction's
 inline constexpr int64_t kGuessedPixels = 56;  // of a side that only the run knows
@@ -186,7 +189,11 @@ class Winograd {
     }
     blocks_ = ceildiv(tiles_, block_);
     slots_ = min(blocks_, kSlots);
+    const int64_t slots = slots_.constant().value_or(kSlots);
+    while (slots * parts_ < kSlots / 2 && part() % (2 * panel_) == 0 && part() / 2 >= kLeastPart) parts_ *= 2;
   }
+
+  int64_t part() const { return outputs_ / parts_; }
 
   int add_floats(std::string name, std::vector<Dim> dims) {
     return add_value(p_, storages_, std::move(name), TensorType{DType::F32, std::move(dims)});
@@ -357,14 +364,14 @@ class Winograd {
     });
   }
 
-  void multiply(const Dim& v_base, const Dim& m_base) {
-    int64_t points = t_ * t_, width = vectors_ * lanes_;
+  void multiply(const Dim& part, const Dim& v_base, const Dim& m_base) {
+    int64_t points = t_ * t_, width = vectors_ * lanes_, panels = this->part() / width;
     Symbol point = Dim::iterator("point", Dim(points)), panel = Dim::iterator("panel", Dim(outputs_ / width));
-    Symbol part = Dim::iterator("part", Dim(block_ / rows_)), c = Dim::iterator("c", Dim(channels_));
+    Symbol tiles = Dim::iterator("tiles", Dim(block_ / rows_)), c = Dim::iterator("c", Dim(channels_));
     const Storage& u = storage(u_);
     b_->loop(point, 0, Dim(points), 1, [&] {
-      b_->loop(panel, 0, Dim(outputs_ / width), 1, [&] {
-        b_->loop(part, 0, Dim(block_ / rows_), 1, [&] {
+      b_->loop(panel, part * panels, (part + 1) * panels, 1, [&] {
+        b_->loop(tiles, 0, Dim(block_ / rows_), 1, [&] {
           std::vector<int64_t> acc;
           for (int64_t k = 0; k < rows_ * vectors_; ++k)
             acc.push_back(b_->declare(DType::F32, static_cast<int>(lanes_), splat(0)));
@@ -380,9 +387,8 @@ class Winograd {
               b_->emit(std::move(ahead));
             }
             for (int64_t r = 0; r < rows_; ++r) {
-              Expr x =
-                  keep(node(ScalarOp::Splat,
-                            {load(v_, v_base + Dim(point) * v_stride_ + (Dim(part) * rows_ + r) * channels_ + at, 1)}));
+              const Dim from = v_base + Dim(point) * v_stride_ + (Dim(tiles) * rows_ + r) * channels_ + at;
+              const Expr x = keep(node(ScalarOp::Splat, {load(v_, from, 1)}));
               for (int64_t j = 0; j < vectors_; ++j) {
                 int64_t id = acc[static_cast<size_t>(r * vectors_ + j)];
                 b_->set(id, node(ScalarOp::Add, {KernelBuilder::local(id, DType::F32, static_cast<int>(lanes_)),
@@ -393,8 +399,8 @@ class Winograd {
           b_->loop(c, 0, Dim(channels_), 2, [&] { step(Dim(c)), step(Dim(c) + 1); });
           for (int64_t r = 0; r < rows_; ++r) {
             for (int64_t j = 0; j < vectors_; ++j) {
-              Dim offset = m_base + Dim(point) * m_stride_ + (Dim(part) * rows_ + r) * outputs_ + Dim(panel) * width +
-                           j * lanes_;
+              const Dim offset = m_base + Dim(point) * m_stride_ + (Dim(tiles) * rows_ + r) * this->part() +
+                                 Dim(panel) * width + j * lanes_;
               b_->store(b_->buffer(m_, true), offset,
                         KernelBuilder::local(acc[static_cast<size_t>(r * vectors_ + j)], DType::F32,
                                              static_cast<int>(lanes_)));
@@ -405,16 +411,16 @@ class Winograd {
     });
   }
 
-  void transform_output(const Symbol& block, const Dim& m_base) {
+  void transform_output(const Symbol& block, const Dim& part, const Dim& m_base) {
     Symbol at = Dim::iterator("t", Dim(block_)), k = Dim::iterator("k", Dim(outputs_));
     const Storage& s = storage(result_);
     b_->loop(at, 0, Dim(block_), 1, [&] {
       Tile tile = decode(block, at);
-      b_->loop(k, 0, Dim(outputs_), lanes_, [&] {
+      b_->loop(k, part * this->part(), (part + 1) * this->part(), lanes_, [&] {
         sandwich(
             a_.at, t_,
             [&](int64_t i, int64_t j) {
-              return load(m_, m_base + (i * t_ + j) * m_stride_ + Dim(at) * outputs_ + Dim(k), lanes_);
+              return load(m_, m_base + (i * t_ + j) * m_stride_ + Dim(at) * this->part() + Dim(k), lanes_);
             },
             [&](int64_t i, int64_t j, const Expr& sum) {
               Dim y = tile.y * a_.m + i, x = tile.x * a_.m + j;
@@ -449,25 +455,29 @@ class Winograd {
   Launch kernel() {
     int64_t points = t_ * t_;
     v_stride_ = block_ * channels_;
-    m_stride_ = block_ * outputs_;
-    v_ = add_floats("winograd.v", {slots_, Dim(points * v_stride_)});
-    m_ = add_floats("winograd.m", {slots_, Dim(points * m_stride_)});
+    m_stride_ = block_ * part();
+    const Dim items = slots_ * parts_;
+    v_ = add_floats("winograd.v", {items, Dim(points * v_stride_)});
+    m_ = add_floats("winograd.m", {items, Dim(points * m_stride_)});
     if (epilogue_) flat_epilogue_ = flatten_epilogue(*epilogue_, reduce_.results[0], storages_);
     KernelBuilder b(p_, storages_, facts_);
     b_ = &b;
     b.node = (epilogue_ ? *epilogue_ : reduce_).node;
-    Symbol slot = Dim::iterator("slot", slots_), block = Dim::iterator("block", blocks_);
-    Dim v_base = Dim(slot) * (points * v_stride_), m_base = Dim(slot) * (points * m_stride_);
+    Symbol item = Dim::iterator("item", items), slot = Dim::iterator("slot", slots_),
+           outputs = Dim::iterator("part", Dim(parts_)), block = Dim::iterator("block", blocks_);
+    b.decode(item, {{outputs, Dim(parts_)}, {slot, slots_}});
+    const Dim part(outputs), v_base = Dim(item) * (points * v_stride_);
+    const Dim m_base = Dim(item) * (points * m_stride_) - part * this->part();  // of output 0, which lies before
     Symbol begin = Dim::symbol("begin"), end = Dim::symbol("end");
     b.let(begin, floordiv(Dim(slot) * blocks_, slots_));
     b.let(end, floordiv((Dim(slot) + 1) * blocks_, slots_));
     b.loop(block, Dim(begin), Dim(end), 1, [&] {
       transform_input(block, v_base);
-      multiply(v_base, m_base);
-      transform_output(block, m_base);
+      multiply(part, v_base, m_base);
+      transform_output(block, part, m_base);
     });
     Launch l = b.finish(
-        fmt::format("winograd{}{}_f32_{}x{}", a_.m, epilogue_ ? "_fused" : "", rows_, vectors_ * lanes_), slot, slots_);
+        fmt::format("winograd{}{}_f32_{}x{}", a_.m, epilogue_ ? "_fused" : "", rows_, vectors_ * lanes_), item, items);
     l.kernel.flops = tiles_ * (points * channels_ * outputs_ * 2);
     std::vector<int> moved = l.values;  // V and M stay in the cache
     std::erase_if(moved, [&](int id) { return id == v_ || id == m_; });
@@ -489,6 +499,7 @@ class Winograd {
   const int result_;
   Expr flat_epilogue_;
   int64_t lanes_ = 1, rows_ = 14, vectors_ = 2, panel_ = kPanel, block_ = 0;
+  int64_t parts_ = 1;  // of the outputs K
   Dim tiles_y_, tiles_x_, tiles_, blocks_, slots_;
   int64_t v_stride_ = 0, m_stride_ = 0;  // from one of the t*t products to the next
   int u_ = -1, v_ = -1, m_ = -1;
