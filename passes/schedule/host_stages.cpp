@@ -130,14 +130,19 @@ Result<std::optional<std::vector<Launch>>> Host::product(const k::Stage& reduce,
 size_t Host::shared_prefix(const std::vector<const k::Stage*>& group) const {
   if (facts_.device == TargetFacts::Device::OpenCl) return 0;
   std::vector<std::vector<size_t>> order;
-  size_t prefix = SIZE_MAX;
+  std::vector<Nest> nests;
+  bool whole_rows = false;  // some stage sums up rows, so that a map of their sums is a number per row
   for (const k::Stage* s : group) {
     if (s->kind != k::StageKind::Map && s->kind != k::StageKind::Reduce) return 0;
     std::vector<size_t> o;
     for (int d : storage(s->results[0]).order) o.push_back(static_cast<size_t>(d));
     order.push_back(o);
-    prefix = std::min(prefix, most_shared(make_nest(*s, storages_)));
+    nests.push_back(make_nest(*s, storages_));
+    whole_rows |= s->kind == k::StageKind::Reduce && most_shared(nests.back()) == s->iters.size();
   }
+  size_t prefix = SIZE_MAX;
+  for (const Nest& n : nests)
+    prefix = std::min(prefix, n.kind == k::StageKind::Map && whole_rows ? n.iters.size() : most_shared(n));
   const k::Stage& last = *group.back();
   bool related = false;
   for (size_t g = 0; g < group.size(); ++g) {

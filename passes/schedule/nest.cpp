@@ -4,8 +4,6 @@
 
 namespace ingot {
 
-namespace {}  // namespace
-
 Expr flatten_reads(const Expr& e, const k::Stage& stage, const Storages& storages) {
   return rewrite(e, [&](const ExprNode& n) {
     if (n.op != ScalarOp::Read) return Expr();
