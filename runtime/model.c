@@ -90,6 +90,9 @@ static bool cpu_fits(const struct ingot_file_image* image) {
          (image->features & ~ingot_cpu_features()) == 0;
 }
 
+/* Asks only where an image of this CPU needs it. */
+static bool system_grants(const struct ingot_file_image* image) { return ingot_cpu_enable(image->features) == 0; }
+
 /* Looks for a device only where an image needs one. */
 static bool device_fits(const struct ingot_file_image* image) {
   return image->kind != INGOT_IMAGE_OPENCL || ingot_opencl_probe() == INGOT_OK;
@@ -98,7 +101,7 @@ static bool device_fits(const struct ingot_file_image* image) {
 static ingot_status choose_image(ingot_model* m, const char* target) {
   const struct ingot_file* f = &m->file;
   int32_t best = -1;
-  bool lacks_device = false;
+  bool lacks_device = false, refused = false;
   char have[512] = "";
   size_t used = 0;
   for (uint32_t i = 0; i < f->head->images.count; i++) {
@@ -108,12 +111,14 @@ static ingot_status choose_image(ingot_model* m, const char* target) {
       used += (size_t)snprintf(have + used, sizeof have - used, "%s%.100s", used ? ", " : "", name);
     if (target && strcmp(target, name)) continue;
     if (!cpu_fits(image) || (best >= 0 && image->priority <= f->images[best].priority)) continue;
-    if (device_fits(image)) best = (int32_t)i;
-    else lacks_device = true;
+    if (!device_fits(image)) lacks_device = true;
+    else if (!system_grants(image)) refused = true;
+    else best = (int32_t)i;
   }
   m->image = best;
   if (best >= 0) return INGOT_OK;
   if (lacks_device) return ingot_opencl_probe();
+  if (refused) return ingot_fail(INGOT_UNSUPPORTED, "the operating system refuses the use of AMX tiles");
   char features[512];
   ingot_cpu_feature_text(ingot_cpu_machine(), ingot_cpu_features(), features, sizeof features);
   return ingot_fail(INGOT_UNSUPPORTED, "got images for %s, expected one%s%s that this CPU can run; it has %s",
@@ -166,8 +171,6 @@ static ingot_status load_image(ingot_model* m, const ingot_load_options* o) {
   if (status != INGOT_OK) return status;
   const struct ingot_file_image* image = &f->images[m->image];
   const struct ingot_file_section* code = &f->sections[image->code_section];
-  if (ingot_cpu_enable(image->features))
-    return ingot_fail(INGOT_UNSUPPORTED, "the operating system refuses the use of AMX tiles");
 
   struct ingot_elf elf;
   status = ingot_elf_check(f->data + code->offset, code->size_bytes, image->machine, &elf);
@@ -342,6 +345,6 @@ ingot_status ingot_model_image(const ingot_model* m, int32_t index, ingot_image_
       .code = f->data + code->offset,
       .code_bytes = code->size_bytes,
       .weights_bytes = image->weights_section == INGOT_FILE_NONE ? 0 : f->sections[image->weights_section].size_bytes,
-      .usable = cpu_fits(image) && device_fits(image)};
+      .usable = cpu_fits(image) && device_fits(image) && system_grants(image)};
   return INGOT_OK;
 }

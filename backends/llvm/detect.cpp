@@ -1,9 +1,11 @@
 // What this machine can do, from CPUID and XCR0 (x86-64) or HWCAP (AArch64). Host names are not asked: on virtual
-// machines they are often wrong.
+// machines they are often wrong. The registers of AMX exist only for a process that has asked the kernel for them.
 #include "backends/llvm/target.h"
 
 #if defined(__x86_64__)
 #include <cpuid.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 #elif defined(__aarch64__)
 #include <asm/hwcap.h>
 #include <sys/auxv.h>
@@ -14,6 +16,11 @@ namespace ingot {
 #if defined(__x86_64__)
 
 Arch host_arch() { return Arch::X86_64; }
+
+static bool tiles_granted() {
+  constexpr long kRequestPermission = 0x1023, kTileData = 18;  // ARCH_REQ_XCOMP_PERM
+  return syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
+}
 
 uint64_t host_cpu_features() {
   unsigned a = 0, b = 0, c = 0, d = 0;
@@ -48,7 +55,7 @@ uint64_t host_cpu_features() {
     if (bit(a71, 5)) found |= kCpuAvx512Bf16;
     if (bit(d7, 23)) found |= kCpuAvx512Fp16;
   }
-  if (tiles && bit(d7, 24)) {
+  if (tiles && bit(d7, 24) && tiles_granted()) {
     if (bit(d7, 25)) found |= kCpuAmxInt8;
     if (bit(d7, 22)) found |= kCpuAmxBf16;
   }
@@ -69,6 +76,9 @@ uint64_t host_cpu_features() {
 #ifdef HWCAP2_I8MM
   if (cap2 & HWCAP2_I8MM) found |= kCpuI8mm;
 #endif
+#ifdef HWCAP2_BF16
+  if (cap2 & HWCAP2_BF16) found |= kCpuArmBf16;
+#endif
   return found;
 }
 
@@ -76,15 +86,16 @@ uint64_t host_cpu_features() {
 #error "no feature detection for this architecture"
 #endif
 
+// A later entry that needs no more than one before it is tuned for a chip that this machine need not be.
 const Target& host_target() {
-  uint64_t have = host_cpu_features();
-  const Target* best = nullptr;
-  for (const Target& t : all_targets())
-    if (t.arch == host_arch() && (t.needs & ~have) == 0)
-      if (!best || t.vector_bits > best->vector_bits ||
-          (t.vector_bits == best->vector_bits && (t.has_vnni || !best->has_vnni)))
-        best = &t;
-  return best ? *best : all_targets()[host_arch() == Arch::X86_64 ? 0 : 5];
+  const uint64_t have = host_cpu_features();
+  const Target *plainest = nullptr, *best = nullptr;
+  for (const Target& t : all_targets()) {
+    if (t.arch != host_arch()) continue;
+    if (!plainest) plainest = &t;
+    if ((t.needs & ~have) == 0 && (!best || (t.needs & ~best->needs) != 0)) best = &t;
+  }
+  return best ? *best : *plainest;
 }
 
 }  // namespace ingot

@@ -95,6 +95,7 @@ class KernelPrinter final : public Printer {
 void set_attributes(llvm::Function& f, const Target& target, bool debug_names) {
   f.addFnAttr(llvm::Attribute::NoUnwind);
   f.addFnAttr("target-cpu", target.cpu);
+  if (!target.tune.empty()) f.addFnAttr("tune-cpu", target.tune);
   f.addFnAttr("target-features", target.features);
   f.addFnAttr("no-builtins");
   f.addFnAttr("no-jump-tables", "true");

@@ -23,13 +23,14 @@ enum CpuFeature : uint64_t {
   kCpuAvxVnni = 1u << 6,
   kCpuAvx512Bf16 = 1u << 7,
   kCpuAvx512Fp16 = 1u << 8,
-  kCpuAmxInt8 = 1u << 9,
+  kCpuAmxInt8 = 1u << 9,     // with tiles, which the operating system has granted
   kCpuAmxBf16 = 1u << 10,
   kCpuNeon = 1u << 16,
   kCpuDotprod = 1u << 17,
   kCpuFp16 = 1u << 18,       // half precision arithmetic (ARMv8.2 FP16)
   kCpuI8mm = 1u << 19,
   kCpuLse = 1u << 20,
+  kCpuArmBf16 = 1u << 21,
 };
 
 enum class Arch : uint8_t { X86_64, AArch64 };
@@ -40,13 +41,16 @@ struct Target {
   Arch arch = Arch::X86_64;
   std::string_view triple;
   std::string_view cpu;       // LLVM's name of the instruction set level, not of a chip
+  std::string_view tune;      // LLVM's name of the chip that instructions are ordered for; empty: as for `cpu`
   std::string_view features;  // LLVM's feature string: "+avx512vnni,..."
   uint64_t needs = 0;         // CpuFeature bits
   int vector_bits = 128;
   int vector_registers = 16;
-  int fma_ports = 2;
+  int fma_ports = 2;          // vector multiply-adds that begin in a cycle
   bool has_fma = false;
   bool has_vnni = false;      // a 4-way 8-bit dot product that does not saturate
+  bool has_bf16 = false;      // a 2-way bf16 dot product into f32
+  bool has_amx_int8 = false, has_amx_bf16 = false;  // products of tiles
   bool has_f16_convert = false;
   bool has_f16_arithmetic = false;
   bool has_masks = false;     // masked loads and stores of 32- and 64-bit lanes
