@@ -95,5 +95,28 @@ TEST(Layout, PortsAreRowMajor) {
   for (int id : p->body.outputs) EXPECT_TRUE(storages[static_cast<size_t>(id)].row_major());
 }
 
+// Rows of 2 KiB and 4 KiB that a product reads are a line further apart; others, inputs and outputs are not.
+TEST(Layout, RowsOfProductsDoNotAlias) {
+  auto g = parse_graph(R"(graph g(%x: f32[20, 512], %w: f32[512, 1024], %v: f32[1024, 96], %u: f32[96, 512]) -> (%y) {
+  %a = matmul %x, %w
+  %b = relu %a
+  %c = matmul %b, %v
+  %d = relu %c
+  %y = matmul %d, %u
+}
+)");
+  ASSERT_TRUE(g);
+  auto p = optimize(*g);
+  ASSERT_TRUE(p);
+  Storages storages = choose_storage(*p);
+  for (const k::Value& v : p->values) {
+    if (v.type.is_tensor() && v.name == "b") {
+      EXPECT_TRUE(storages[static_cast<size_t>(v.id)].strides[0].is(1024 + 16));
+    } else if (v.type.is_tensor() && v.tensor().rank() == 2 && v.name != "a") {
+      EXPECT_TRUE(storages[static_cast<size_t>(v.id)].strides[0] == v.tensor().dims[1]) << v.name;
+    }
+  }
+}
+
 }  // namespace
 }  // namespace ingot
