@@ -98,11 +98,11 @@ TEST(Layout, PortsAreRowMajor) {
 // Rows of 2 KiB and 4 KiB that a product reads are a line further apart; others, inputs and outputs are not.
 TEST(Layout, RowsOfProductsDoNotAlias) {
   auto g = parse_graph(R"(graph g(%x: f32[20, 512], %w: f32[512, 1024], %v: f32[1024, 96], %u: f32[96, 512]) -> (%y) {
-  %a = matmul %x, %w
+  %a = mat_mul %x, %w
   %b = relu %a
-  %c = matmul %b, %v
+  %c = mat_mul %b, %v
   %d = relu %c
-  %y = matmul %d, %u
+  %y = mat_mul %d, %u
 }
 )");
   ASSERT_TRUE(g);
