@@ -23,6 +23,16 @@ bool is_empty(const k::Stage& s) {
   return std::any_of(s.iters.begin(), s.iters.end(), none) || std::any_of(s.reds.begin(), s.reds.end(), none);
 }
 
+// Several pieces of the same rows, as a concatenation of channels has them.
+bool side_by_side(const std::vector<Nest>& pieces) {
+  const std::vector<k::Iter>& first = pieces[0].iters;
+  if (pieces.size() < 2 || first.size() < 2) return false;
+  return std::all_of(pieces.begin(), pieces.end(), [&](const Nest& n) {
+    return std::equal(first.begin(), first.end() - 1, n.iters.begin(), n.iters.end() - 1,
+                      [](const k::Iter& a, const k::Iter& b) { return a.symbol->id == b.symbol->id; });
+  });
+}
+
 }  // namespace
 
 void Host::emit_launch(Launch l) {
@@ -257,8 +267,13 @@ Result<void> Host::rows(const std::vector<const k::Stage*>& stages) {
   }
   for (const k::Stage* s : group) {
     node_ = s->node;
-    for (const k::Stage& piece : split_domain(*s, p_))
-      emit_launch(schedule_single(make_nest(piece, storages_), p_, storages_, facts_));
+    std::vector<Nest> pieces;
+    for (const k::Stage& piece : split_domain(*s, p_)) pieces.push_back(make_nest(piece, storages_));
+    if (facts_.device == TargetFacts::Device::Cpu && side_by_side(pieces)) {
+      emit_launch(schedule_rows(pieces, pieces[0].iters.size() - 1, p_, storages_, facts_));
+    } else {
+      for (Nest& n : pieces) emit_launch(schedule_single(std::move(n), p_, storages_, facts_));
+    }
   }
   return {};
 }

@@ -180,7 +180,7 @@ int64_t body_cost(const Nest& nest) {
 
 namespace {
 
-inline constexpr size_t kMaxPieces = 16;
+inline constexpr size_t kMaxPieces = 128;  // beyond, each element decides
 
 // Where `d` (affine in it, coefficient 1) crosses `bound`: the value of the iterator at which d == bound.
 std::optional<Dim> crossing(const Dim& d, const Dim& bound, const k::Stage& s, const Symbol& it) {

@@ -3,6 +3,7 @@
 
 #include "passes/pipeline.h"
 #include "passes/schedule/storage.h"
+#include "tests/passes/compiled.h"
 
 namespace ingot {
 namespace {
@@ -115,6 +116,43 @@ TEST(Layout, RowsOfProductsDoNotAlias) {
     } else if (v.type.is_tensor() && v.tensor().rank() == 2 && v.name != "a") {
       EXPECT_TRUE(storages[static_cast<size_t>(v.id)].strides[0] == v.tensor().dims[1]) << v.name;
     }
+  }
+}
+
+// A concatenation of many is one kernel, whose rows are written piece by piece, whatever reads it.
+TEST(Layout, ManyPiecesAreOneKernel) {
+  const int64_t rows = 6, parts = 40;
+  std::string inputs, names;
+  std::vector<HostValue> values;
+  std::vector<std::vector<float>> expected(static_cast<size_t>(rows));
+  for (int64_t p = 0; p < parts; ++p) {
+    const int64_t width = 1 + p * 7 % 23;
+    inputs += fmt::format("{}%x{}: f32[{}, {}]", p ? ", " : "", p, rows, width);
+    names += fmt::format("{}%x{}", p ? ", " : "", p);
+    auto t = TensorData::make(DType::F32, {rows, width});
+    for (int64_t k = 0; k < rows * width; ++k) {
+      const float v = static_cast<float>((p * 131 + k * 17) % 29 - 14);
+      t->mutable_as<float>()[k] = v;
+      expected[static_cast<size_t>(k / width)].push_back(std::max(v, 0.0f));
+    }
+    values.push_back(HostValue::of(TensorRef(t)));
+  }
+  const std::string text =
+      fmt::format("graph g({}) -> (%y) {{\n  %c = concat {} {{axis = 1}}\n  %y = relu %c\n}}\n", inputs, names);
+  for (const std::string& target : test::runnable_targets()) {
+    auto g = parse_graph(text);
+    ASSERT_TRUE(g) << g.error().message;
+    driver::CompileModelOptions options;
+    options.targets = {target};
+    auto model = driver::compile_model(std::move(*g), options);
+    ASSERT_TRUE(model) << model.error().message;
+    EXPECT_EQ((*model)->programs[0].kernels.size(), 1u);
+    auto got = test::compile_and_run(std::move(*parse_graph(text)), target, values);
+    ASSERT_TRUE(got) << got.error().message;
+    std::vector<float> flat;
+    for (const auto& row : expected) flat.insert(flat.end(), row.begin(), row.end());
+    const float* y = (*got)[0].tensor->as<float>();
+    EXPECT_EQ(std::vector<float>(y, y + (*got)[0].tensor->elements()), flat) << target;
   }
 }
 
