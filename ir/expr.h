@@ -51,6 +51,7 @@ namespace ingot {
   X(Eq, "eq", 2) X(Ne, "ne", 2) X(Lt, "lt", 2) X(Le, "le", 2) X(Gt, "gt", 2) X(Ge, "ge", 2) /* give bool */        \
   X(Select, "select", 3)  /* bool, then, else: both sides may be evaluated, loads in the untaken side are guarded */ \
   X(Fma, "fma", 3)        /* a*b + c, rounded once */                                                              \
+  X(Scalb, "scalb", 2)    /* L: a * 2^n, rounded once; n is a whole number of the same float type                    */ \
   X(Dot4, "dot4", 3)      /* L: i32 lanes acc + sum of 4 products: args acc (n x i32), u8 (4n), s8 (4n)            */
 // clang-format on
 

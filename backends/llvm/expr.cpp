@@ -208,6 +208,24 @@ llvm::Value* Printer::lane_reduce(Op op, llvm::Value* v, DType t, int lanes) {
   return r;
 }
 
+llvm::Value* Printer::scalb(llvm::Value* x, llvm::Value* n, DType t, int lanes) {
+  const int width = bits(t) * lanes;
+  if (target_.arch != Arch::X86_64 || target_.vector_bits < 512 || (width != 128 && width != 256 && width != 512))
+    return nullptr;
+  using namespace llvm::Intrinsic;
+  const llvm::Intrinsic::ID id = t == DType::F32 ? (width == 512   ? x86_avx512_mask_scalef_ps_512
+                                                    : width == 256 ? x86_avx512_mask_scalef_ps_256
+                                                                   : x86_avx512_mask_scalef_ps_128)
+                                                 : (width == 512   ? x86_avx512_mask_scalef_pd_512
+                                                    : width == 256 ? x86_avx512_mask_scalef_pd_256
+                                                                   : x86_avx512_mask_scalef_pd_128);
+  llvm::Value* all = llvm::ConstantInt::getAllOnesValue(lanes == 16 ? b_.getInt16Ty() : b_.getInt8Ty());
+  llvm::SmallVector<llvm::Value*, 5> args = {x, n, x, all};
+  constexpr int kCurrentRounding = 4;
+  if (width == 512) args.push_back(b_.getInt32(kCurrentRounding));
+  return b_.CreateIntrinsic(id, {}, args);
+}
+
 // acc[i] + sum over 4 of u8 x s8, in i32, without saturation on any target.
 llvm::Value* Printer::dot4(llvm::Value* acc, llvm::Value* u, llvm::Value* s, int lanes) {
   auto vec = [&](llvm::Type* e, int n) { return llvm::FixedVectorType::get(e, n); };
@@ -403,6 +421,7 @@ llvm::Value* Printer::emit_node(const ExprNode& n) {
       if (!f) return soft ? nullptr : b_.CreateAdd(b_.CreateMul(arg(0), arg(1)), arg(2));
       if (!target_.has_fma) return b_.CreateFAdd(b_.CreateFMul(arg(0), arg(1)), arg(2));
       return b_.CreateIntrinsic(llvm::Intrinsic::fma, {arg(0)->getType()}, {arg(0), arg(1), arg(2)});
+    case Op::Scalb: return scalb(arg(0), arg(1), n.type, n.lanes);
     case Op::Dot4: return dot4(arg(0), arg(1), arg(2), n.lanes);
     case Op::Exp:
     case Op::Log:

@@ -88,6 +88,7 @@ class Printer {
   llvm::Value* lane_reduce(ScalarOp, llvm::Value* v, DType, int lanes);
   llvm::Value* rounded(const ExprNode&);
   llvm::Value* dot4(llvm::Value* acc, llvm::Value* u, llvm::Value* s, int lanes);
+  llvm::Value* scalb(llvm::Value* x, llvm::Value* n, DType, int lanes);  // null: no such instruction
   llvm::Value* splat(llvm::Value* v, int lanes) { return lanes == 1 ? v : b_.CreateVectorSplat(lanes, v); }
 
   // Memory (memory.cpp)

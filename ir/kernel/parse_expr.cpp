@@ -36,6 +36,7 @@ bool is_function(ScalarOp op) {
     case ScalarOp::LaneMax:
     case ScalarOp::LaneMin:
     case ScalarOp::LaneProd:
+    case ScalarOp::Scalb:
     case ScalarOp::Dot4:
     case ScalarOp::Cast:
     case ScalarOp::Bitcast: return false;

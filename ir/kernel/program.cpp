@@ -184,6 +184,7 @@ class Verifier {
       case ScalarOp::LaneMax:
       case ScalarOp::LaneMin:
       case ScalarOp::LaneProd:
+      case ScalarOp::Scalb:
       case ScalarOp::Dot4: return invalid("{} does not belong in a kernel", ingot::name(n.op));
       case ScalarOp::Local:
         if (n.id < 0 || n.id >= static_cast<int64_t>(states)) return invalid("state {} does not exist", n.id);

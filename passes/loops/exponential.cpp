@@ -101,8 +101,13 @@ V clamped(const V& x) { return wide(x) ? clamp(x, -760, 720) : clamp(x, -110, 92
 
 }  // namespace
 
-V exp(const V& v) {
+V exp(const V& v, bool has_scalb) {
   V x = clamped(v);
+  if (has_scalb) {
+    V n = round_even(x * kLog2e);
+    V r = fma(n, -ln2_low(x), fma(n, -ln2_high(x), x));
+    return binary(ScalarOp::Scalb, fma(r * r, q(r), r) + 1, n);
+  }
   auto [r, n] = reduce(x);
   V p = fma(r * r, q(r), r) + 1;
   V half = shr(n, 1);
@@ -139,8 +144,8 @@ V log1p(const V& x) {
   return select(abs(x) < (wide(x) ? 1e-17 : 1e-9), x, y);
 }
 
-V sigmoid(const V& x) {
-  V e = exp(-abs(x));
+V sigmoid(const V& x, bool has_scalb) {
+  V e = exp(-abs(x), has_scalb);
   return select(x < 0, e, 1) / (e + 1);
 }
 

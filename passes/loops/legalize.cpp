@@ -208,10 +208,15 @@ class Legalizer {
     }
   }
 
+  bool scales(const V& x) const {
+    const int width = bits(x.type()) * x.lanes();
+    return options_.has_scalb && (width == 128 || width == 256 || width == 512);
+  }
+
   Expr floating(const ExprNode& n) {
     V a = n.args[0];
     switch (n.op) {
-      case Op::Exp: return math::exp(a).e;
+      case Op::Exp: return math::exp(a, scales(a)).e;
       case Op::Expm1: return math::expm1(a).e;
       case Op::Log: return math::log(a).e;
       case Op::Log1p: return math::log1p(a).e;
@@ -228,7 +233,7 @@ class Legalizer {
       case Op::Acosh: return math::acosh(a).e;
       case Op::Atanh: return math::atanh(a).e;
       case Op::Erf: return math::erf(a).e;
-      case Op::Sigmoid: return math::sigmoid(a).e;
+      case Op::Sigmoid: return math::sigmoid(a, scales(a)).e;
       case Op::Atan2: return math::atan2(a, n.args[1]).e;
       case Op::Sign: return select(a > 0, 1, select(a < 0, -1, a)).e;
       case Op::Rem: return math::fmod(a, n.args[1], options_.has_fma).e;

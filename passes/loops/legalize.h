@@ -15,6 +15,7 @@ namespace ingot::l {
 struct LegalizeOptions {
   bool has_fma = true;  // without it fma rounds twice
   bool has_f16_convert = false;  // f16 <-> f32 casts are instructions
+  bool has_scalb = false;  // on vectors of 128 to 512 bits
 };
 
 Result<void> legalize(Program&, const LegalizeOptions&);
@@ -26,6 +27,6 @@ namespace ingot {
 // From a backend's target table, whatever its type.
 template <class Target>
 l::LegalizeOptions legalize_options_for(const Target& t) {
-  return {t.has_fma, t.has_f16_convert};
+  return {t.has_fma, t.has_f16_convert, /*has_scalb=*/t.vector_bits == 512};
 }
 }  // namespace ingot

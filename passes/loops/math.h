@@ -13,7 +13,7 @@
 
 namespace ingot::l::math {
 
-V exp(const V&);
+V exp(const V&, bool has_scalb = false);
 V expm1(const V&);
 V log(const V&);
 V log1p(const V&);
@@ -30,7 +30,7 @@ V asinh(const V&);
 V acosh(const V&);
 V atanh(const V&);
 V erf(const V&);
-V sigmoid(const V&);
+V sigmoid(const V&, bool has_scalb = false);
 V pow(const V& x, const V& y);
 V atan2(const V& y, const V& x);
 V fmod(const V& a, const V& b,
