@@ -348,8 +348,9 @@ Expr rebuilt(ExprNode n) {
   if (n.op == ScalarOp::Index && n.type == DType::I64 && n.lanes == 1) return ex::index(n.dim);
   if (n.op == ScalarOp::Cast) return ex::cast(n.args[0], n.type, n.saturate);
   if (n.op == ScalarOp::Select) return ex::select(n.args[0], n.args[1], n.args[2]);
-  bool lane_op = n.op == ScalarOp::Splat || n.op == ScalarOp::LaneSum || n.op == ScalarOp::LaneMax ||
-                 n.op == ScalarOp::LaneMin || n.op == ScalarOp::LaneProd || n.op == ScalarOp::Bitcast;
+  bool lane_op = n.op == ScalarOp::Splat || n.op == ScalarOp::Lane || n.op == ScalarOp::LaneSum ||
+                 n.op == ScalarOp::LaneMax || n.op == ScalarOp::LaneMin || n.op == ScalarOp::LaneProd ||
+                 n.op == ScalarOp::Bitcast;
   if (lane_op) return ex::make(std::move(n));
   if (arity(n.op) == 1) return ex::unary(n.op, n.args[0]);
   if (arity(n.op) == 2) return ex::binary(n.op, n.args[0], n.args[1]);

@@ -29,6 +29,7 @@ namespace ingot {
   X(Local, "local", 0)    /* L: register `id`                                                                    */ \
   X(Ramp, "ramp", 0)      /* L: i64 lanes: dim + l*stride                                                        */ \
   X(Splat, "splat", 1)    /* L: a scalar in every lane                                                           */ \
+  X(Lane, "lane", 1)      /* L: lane `integer` of a vector                                                       */ \
   X(LaneSum, "lane_sum", 1) X(LaneMax, "lane_max", 1) X(LaneMin, "lane_min", 1) /* L: all lanes to one scalar     */ \
   X(LaneProd, "lane_prod", 1)                                                                                      \
   X(Cast, "cast", 1)      /* to `type`; `saturate` as in ONNX Cast to 8-bit floats                               */ \
@@ -92,7 +93,7 @@ struct ExprNode {
   bool checked = false;  // Read with a fill; in args after the indices
   bool saturate = true;  // Cast to an 8-bit float
   double number = 0;  // Const of a float
-  int64_t integer = 0;  // Const of an integer or bool (u64 by bit pattern)
+  int64_t integer = 0;  // Const of an integer or bool (u64 by bit pattern); Lane: its number
 };
 
 inline bool Expr::is(ScalarOp op) const { return node_ && node_->op == op; }

@@ -77,6 +77,7 @@ std::string print(const Expr& e, const Names& names, bool alone) {
     case ScalarOp::Local: return fmt::format("r{}", n.id);
     case ScalarOp::Ramp: return fmt::format("ramp({}, {}, {})", n.dim.str(), n.stride, n.lanes);
     case ScalarOp::Splat: return fmt::format("splat({}, {})", print(n.args[0], names, true), n.lanes);
+    case ScalarOp::Lane: return fmt::format("{}.{}", print(n.args[0], names, false), n.integer);
     case ScalarOp::Cast:
       return fmt::format("{}({}{})", name(n.type), print(n.args[0], names, true), n.saturate ? "" : ", wrap");
     case ScalarOp::Bitcast: return fmt::format("bits_{}({})", name(n.type), print(n.args[0], names, true));

@@ -12,6 +12,8 @@ struct TargetFacts {
   int vector_bytes = 16;        // 0: schedules use scalars only (OpenCL: one work-item per element)
   int vector_registers = 16;
   bool masked_memory = false;   // masked loads and stores cost about as much as plain ones
+  bool lane_products = false;   // a multiply-add takes one lane of a vector as a factor (AArch64)
+  int fma_ports = 2;            // multiply-adds of vectors that begin in a cycle
   bool dot4 = false;            // u8 x s8 products summed by fours into i32 in one instruction
   int64_t l1_bytes = 32 << 10;
   int64_t l2_bytes = 1 << 20;

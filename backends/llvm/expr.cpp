@@ -346,6 +346,7 @@ llvm::Value* Printer::emit_node(const ExprNode& n) {
       return n.type == DType::I64 ? r : cast(r, DType::I64, n.type, n.lanes);
     }
     case Op::Splat: return splat(arg(0), n.lanes);
+    case Op::Lane: return n.args[0].lanes() == 1 ? arg(0) : b_.CreateExtractElement(arg(0), i64(n.integer));
     case Op::LaneSum:
     case Op::LaneMax:
     case Op::LaneMin:

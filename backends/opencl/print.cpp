@@ -301,8 +301,8 @@ class KernelPrinter {
     const DType t = n.args.empty() ? n.type : n.args[0].type();
     const bool f = t == DType::F32 || t == DType::F64, soft = is_float(t) && !f;
     const bool moves = n.op == Op::Const || n.op == Op::Index || n.op == Op::Load || n.op == Op::Local ||
-                       n.op == Op::Splat || n.op == Op::Cast || n.op == Op::Bitcast || n.op == Op::Select ||
-                       n.op == Op::Ramp;
+                       n.op == Op::Splat || n.op == Op::Lane || n.op == Op::Cast || n.op == Op::Bitcast ||
+                       n.op == Op::Select || n.op == Op::Ramp;
     if (!moves && soft) return unknown(n);
     switch (n.op) {
       case Op::Const: return is_float(n.type) && n.type != DType::F32 && n.type != DType::F64 ? unknown(n) : literal(n);
@@ -319,6 +319,7 @@ class KernelPrinter {
         return local(n.id, n.type);
       }
       case Op::Splat:
+      case Op::Lane:
       case Op::LaneSum:
       case Op::LaneMax:
       case Op::LaneMin:

@@ -32,6 +32,7 @@ bool is_function(ScalarOp op) {
     case ScalarOp::Local:
     case ScalarOp::Ramp:
     case ScalarOp::Splat:
+    case ScalarOp::Lane:
     case ScalarOp::LaneSum:
     case ScalarOp::LaneMax:
     case ScalarOp::LaneMin:

@@ -180,6 +180,7 @@ class Verifier {
       case ScalarOp::Load:
       case ScalarOp::Ramp:
       case ScalarOp::Splat:
+      case ScalarOp::Lane:
       case ScalarOp::LaneSum:
       case ScalarOp::LaneMax:
       case ScalarOp::LaneMin:

@@ -105,6 +105,8 @@ struct Stage {
   std::optional<Dim> got;  // Check: `message` is then what was expected of it
   std::vector<Block> blocks;  // If, Loop
   int node = -1;  // index into Program::origins: the model's node that this came from
+  std::vector<int>
+      fused;  // likewise: nodes whose formulas were written into this one. For people; not in the text form
 };
 
 struct Program {

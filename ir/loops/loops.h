@@ -78,6 +78,15 @@ struct BufferParam {
   bool constant = false;  // lies in the weights
 };
 
+// What people ask of a kernel. Not part of the text form; nothing is compiled from it.
+struct KernelNotes {
+  std::vector<std::string> operands;  // one per buffer: type, shape, how it lies in memory
+  std::vector<int> nodes;  // all whose work it does, the kernel's own first; as indices into Program::origins
+  std::string why;  // why this schedule, in its own words
+  double issue = 0;  // the share of the cycles in which the inner loop can begin a multiply-add on every
+  // unit, all lanes of use; 0: the kernel is no product
+};
+
 struct Kernel {
   std::string name;  // says what it is: conv2d_relu_f32_14x32
   std::vector<BufferParam> buffers;  // distinct buffers do not alias where one of them is written, but for in-place
@@ -88,6 +97,7 @@ struct Kernel {
   int node = -1;
   Dim flops, bytes;  // of one launch, in the scalars: for profiles
   std::string schedule;  // "contraction 14x2, K 576, rows outer": for inspect
+  KernelNotes notes;
 };
 
 // A buffer with dtype Invalid is an object (a sequence, optional or map): Input, Output or Dynamic, without a size. It holds
@@ -114,6 +124,13 @@ struct Port {  // an input or output of the model
   std::vector<Dim> dims;  // inputs: a plain symbol binds it; anything else is checked
 };
 
+// Where a buffer lies in the arena, and when: numbers of launches, inclusive. Not part of the text form.
+struct ArenaSlot {
+  int buffer = -1;
+  Dim offset, bytes;
+  int first = 0, last = 0;
+};
+
 struct Program {
   std::string name;
   std::vector<Port> inputs, outputs;
@@ -121,6 +138,8 @@ struct Program {
   std::vector<Kernel> kernels;  // by id
   std::vector<Stmt> host;
   Dim arena_bytes;  // in the symbols of the inputs; each size is checked for overflow
+  int64_t arena_lower_bound = -1;  // the most bytes alive at once; -1: depends on the inputs
+  std::vector<ArenaSlot> arena_plan;
   std::vector<uint8_t> weights;  // the weights section
   int64_t shared_weights = 0;  // bytes; instead: as large a section of another program, with the same contents
   std::vector<std::string> origins;  // names of the model's nodes

@@ -374,6 +374,11 @@ class Parser {
         }
         TRY(args(";"));
         break;
+      case Op::Lane:
+        n.integer = TRY(integer());
+        accept(",");
+        TRY(args(","));
+        break;
       case Op::Read: return invalid("'read' in a loop program");
       default: TRY(args(","));
     }
@@ -399,6 +404,7 @@ class Parser {
       case Op::Ge:
       case Op::IsNaN:
       case Op::IsInf: n.type = DType::Bool; break;
+      case Op::Lane:
       case Op::LaneSum:
       case Op::LaneMax:
       case Op::LaneMin:

@@ -208,6 +208,7 @@ class Writer {
       case Op::Index: lead = dim(n.dim); break;
       case Op::Ramp: lead = dim(n.dim) + "; " + std::to_string(n.stride); break;
       case Op::Load: lead = buffer_id(n.id) + "; " + dim(n.dim) + "; " + std::to_string(n.stride); break;
+      case Op::Lane: lead = std::to_string(n.integer); break;
       case Op::Local: lead = std::to_string(n.id); break;
       case Op::Read: lead = std::to_string(n.id) + (n.checked ? "; checked" : "; "); break;
       case Op::Cast: lead = n.saturate ? "" : "wrap"; break;

@@ -138,6 +138,10 @@ class Verifier {
         if (n.args[0].lanes() != 1 || n.args[0].type() != n.type)
           return invalid("splat of {} lanes, expected a scalar of its type", n.args[0].lanes());
         return {};
+      case Op::Lane:
+        if (n.lanes != 1 || n.args[0].type() != n.type || n.integer < 0 || n.integer >= n.args[0].lanes())
+          return invalid("lane {} of {}, expected a scalar of its operand's type", n.integer, n.args[0].lanes());
+        return {};
       case Op::LaneSum:
       case Op::LaneMax:
       case Op::LaneMin:

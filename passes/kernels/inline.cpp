@@ -5,6 +5,8 @@
 // nothing, so it goes into all its readers; arithmetic goes into one reader that visits each element once. The operands
 // of a contraction are read many times: only accesses are written into those, and only where they stay a single read at
 // linear indices, which is what its schedule needs.
+#include <algorithm>
+
 #include "passes/kernels/passes.h"
 
 namespace ingot {
@@ -224,7 +226,13 @@ class Inliner {
     return ex::select(inside, body, read.args[extents.size()]);
   }
 
-  Expr into(const k::Stage& consumer, const Expr& e, bool contraction) {
+  static void note(k::Stage& consumer, int node) {
+    if (node < 0 || node == consumer.node) return;
+    if (std::find(consumer.fused.begin(), consumer.fused.end(), node) == consumer.fused.end())
+      consumer.fused.push_back(node);
+  }
+
+  Expr into(k::Stage& consumer, const Expr& e, bool contraction) {
     int budget = kMaxInlinedNodes - cost_of(e).nodes;
     return rewrite(e, [&](const ExprNode& n) {
       Expr same;  // keeps the node
@@ -237,6 +245,8 @@ class Inliner {
       if (!composed || (contraction && !reads_constants(composed) && !plain_access(composed))) return same;
       budget -= size;
       changed_ = true;
+      note(consumer, producer->node);
+      for (int node : producer->fused) note(consumer, node);
       return composed;
     });
   }

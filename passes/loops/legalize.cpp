@@ -174,6 +174,7 @@ class Legalizer {
     switch (n.op) {
       case Op::Load:
       case Op::Splat:
+      case Op::Lane:
       case Op::Bitcast:
       case Op::Select:
       case Op::Dot4:

@@ -1,6 +1,7 @@
 #include "passes/memory/plan.h"
 
 #include <algorithm>
+#include <map>
 #include <numeric>
 
 namespace ingot {
@@ -63,15 +64,15 @@ Dim plan_memory(std::vector<PlannedBuffer>& buffers) {
 }
 
 int64_t memory_lower_bound(const std::vector<PlannedBuffer>& buffers) {
-  int64_t best = 0;
-  for (const PlannedBuffer& at : buffers) {
-    int64_t alive = 0;
-    for (const PlannedBuffer& b : buffers) {
-      if (b.bytes.is_constant() && b.first <= at.first && at.first <= b.last) alive += align_up(b.bytes.value());
-    }
-    best = std::max(best, alive);
+  std::map<int, int64_t> change;  // position -> bytes that begin to be alive there, less those that were until then
+  for (const PlannedBuffer& b : buffers) {
+    if (!b.bytes.is_constant()) continue;
+    change[b.first] += align_up(b.bytes.value());
+    change[b.last + 1] -= align_up(b.bytes.value());
   }
-  return best;
+  int64_t alive = 0, most = 0;
+  for (const auto& [position, bytes] : change) most = std::max(most, alive += bytes);
+  return most;
 }
 
 }  // namespace ingot

@@ -46,6 +46,7 @@ class Contraction {
     if (!choose_column()) return None{};
     dots_ = is_sum_of_bytes();
     packed_type_ = dots_ ? DType::I8 : type_;
+    choose_lanes();
     choose_tile();
     if (product_.constant_b) {
       TRY(pack_constant());
@@ -92,15 +93,34 @@ class Contraction {
            affine_in(a.dim, nest_.reds.back().symbol).has_value();
   }
 
+  // Where the machine multiplies by a lane of a vector, A is read in vectors: along the reduction, or else along the rows.
+  void choose_lanes() {
+    const ExprNode& a = *only_load(nest_.body[0]);
+    if (!facts_.lane_products || dots_ || type_ != DType::F32 || a.type != DType::F32) return;
+    auto fits = [&](const k::Iter& it) {
+      if (it.extent.is_constant() && it.extent.value() < lanes_) return false;
+      auto step = affine_in(a.dim, it.symbol);
+      return step && step->coefficient.is(1);
+    };
+    by_lane_ = !nest_.reds.empty() && fits(nest_.reds.back());
+    by_row_lane_ = !by_lane_ && !rows_.empty() && fits(rows_.back());
+  }
+
   void choose_tile() {
     int64_t rows = elements(rows_).constant().value_or(kDimMax);
     bool many_registers = facts_.vector_registers >= 32;
     if (rows <= 4) {
-      vectors_ = many_registers ? 4 : 2, tile_rows_ = rows;
+      vectors_ = by_lane_ && rows <= 2 ? 8 : many_registers ? 4 : 2, tile_rows_ = rows;
     } else if (many_registers) {
       vectors_ = lanes_ >= 8 ? 2 : 3, tile_rows_ = lanes_ >= 8 ? 14 : 8;
     } else {
       vectors_ = 2, tile_rows_ = 6;
+    }
+    if (by_lane_ && rows > 4) {
+      // Three vectors need the fewest loads; two leave nothing over where three do not divide the columns.
+      const int64_t columns = ceildiv(column_.extent, lanes_).constant().value_or(3);
+      vectors_ = columns % 3 != 0 && columns % 2 == 0 ? 2 : 3;
+      tile_rows_ = rows_by_lane(std::min(vectors_, columns), facts_);
     }
     // Without the instruction its operands are widened in registers.
     if (dots_ && !facts_.dot4 && rows > 4) tile_rows_ = many_registers ? (lanes_ >= 8 ? 12 : 6) : 4;
@@ -108,7 +128,7 @@ class Contraction {
       int64_t needed = (column_.extent.value() + lanes_ - 1) / lanes_;
       if (needed < vectors_) {
         vectors_ = needed;
-        if (vectors_ == 1 && rows > 4 && (!dots_ || facts_.dot4)) tile_rows_ = many_registers ? 16 : 8;
+        if (vectors_ == 1 && rows > 4 && !by_lane_ && (!dots_ || facts_.dot4)) tile_rows_ = many_registers ? 16 : 8;
       }
     }
     columns_per_panel_ = vectors_ * lanes_;
@@ -329,6 +349,17 @@ class Contraction {
     l.kernel.bytes = bytes_of(l.values, storages_);
     const double weights = static_cast<double>(k_total.constant().value_or(256) * columns_per_panel_);
     l.grain = grain_of(2 * weights * static_cast<double>(tile_rows_), weights * bits(packed_type_) / 8);
+    const double used = static_cast<double>(column_.extent.constant().value_or(lanes_)) /
+                        static_cast<double>(ceildiv(column_.extent, lanes_).constant().value_or(1) * lanes_);
+    const double loads = static_cast<double>(vectors_) +
+                         static_cast<double>(tile_rows_) / static_cast<double>(by_lane_ || by_row_lane_ ? lanes_ : 1);
+    if (type_ == DType::F32) l.kernel.notes.issue = issue_share(facts_, tile_rows_, vectors_, loads, used);
+    l.kernel.notes.why =
+        fmt::format("B of {:.1f} kB {}; {} sums of {} lanes{}", static_cast<double>(b_bytes) / 1e3,
+                    b_bytes == 0  ? "is of a size that the run knows"
+                    : panel_outer ? "is read once, panel by panel, since it would fill the L2 cache"
+                                  : "stays in the L2 cache while the rows pass",
+                    tile_rows_ * vectors_, lanes_, by_lane_ || by_row_lane_ ? ", factors are lanes of A" : "");
     l.kernel.schedule = fmt::format("contraction {}x{}, K {}, N {}, {} outer, B {}", tile_rows_, columns_per_panel_,
                                     k_total.str(), column_.extent.str(), panel_outer ? "panels" : "rows",
                                     product_.constant_b ? "packed constant"
@@ -424,7 +455,8 @@ class Contraction {
     Dim column = Dim(panel_symbol_) * columns_per_panel_;
     bool packed = product_.constant_b || !b_contiguous_;
     // `at`: the reduced iterators; `group`: the step of four products that they begin.
-    auto step = [&](const Substitution& at, const Dim& group = {}) {
+    std::vector<Expr> rows_of_a;  // by lane: the vectors that `lane` counts in
+    auto step = [&](const Substitution& at, const Dim& group = {}, int64_t lane = -1) {
       std::vector<Expr> w;
       for (int64_t j = 0; j < vectors; ++j) {
         Expr value;
@@ -443,10 +475,12 @@ class Contraction {
           int64_t buffer = b.buffer(packed_);
           Dim offset = s.offset(index);
           value = wide_load(buffer, packed_type_, offset, dots_ ? lanes_ * kDot : lanes_);
-          l::Stmt ahead{l::StmtKind::Prefetch};
-          ahead.id = buffer;
-          ahead.offset = offset + kPrefetchSteps * packed_width_ * (dots_ ? kDot : 1);
-          b.emit(std::move(ahead));
+          if (j * bits(value.type()) / 8 * value.lanes() % kCacheLine == 0) {
+            l::Stmt ahead{l::StmtKind::Prefetch};
+            ahead.id = buffer;
+            ahead.offset = offset + kPrefetchSteps * packed_width_ * (dots_ ? kDot : 1);
+            b.emit(std::move(ahead));
+          }
         } else {
           const ExprNode& n = *only_load(product_.b());
           Dim offset = substitute(substitute(n.dim, {{column_.symbol->id, column + j * lanes_}}), at);
@@ -455,9 +489,20 @@ class Contraction {
         }
         w.push_back(b.keep(std::move(value)));
       }
+      Expr neighbours;  // rows of A from `first` on
+      int64_t first = 0;
       for (int64_t r = 0; r < rows; ++r) {
         Dim offset = substitute(substitute(a.dim, row_at(r / v.inner, r % v.inner)), at);
-        Expr x = dots_ ? four(a_buffer, a.dim, offset) : splat(cast_to(wide_load(a_buffer, a_type, offset, 1), type_));
+        const bool in_row_lane = by_row_lane_ && v.inner >= lanes_;
+        if (in_row_lane && r % v.inner % lanes_ == 0) {
+          first = r - r % v.inner + std::min(r % v.inner, v.inner - lanes_);
+          neighbours = b.keep(wide_load(
+              a_buffer, a_type, substitute(substitute(a.dim, row_at(first / v.inner, first % v.inner)), at), lanes_));
+        }
+        Expr x = in_row_lane ? splat(lane_of(neighbours, r - first))
+                 : lane >= 0 ? splat(lane_of(rows_of_a[static_cast<size_t>(r)], lane))
+                 : dots_     ? four(a_buffer, a.dim, offset)
+                             : splat(cast_to(wide_load(a_buffer, a_type, offset, 1), type_));
         const Expr xi = b.keep(std::move(x));
         for (int64_t j = 0; j < vectors; ++j) {
           int64_t id = acc[static_cast<size_t>(r * vectors + j)];
@@ -497,8 +542,24 @@ class Contraction {
         if (extent % kDot != 0) step({{it.symbol->id, std::max<int64_t>(extent - kDot, 0)}}, whole);
         return;
       }
-      if (it.extent.is_constant() && it.extent.value() <= kUnrolledWhole) {
+      if (it.extent.is_constant() && it.extent.value() <= kUnrolledWhole && !by_lane_) {
         for (int64_t i = 0; i < it.extent.value(); ++i) step({{it.symbol->id, Dim(i)}});
+        return;
+      }
+      if (by_lane_) {
+        const Dim whole = floordiv(it.extent, lanes_) * lanes_;
+        b.loop(it.symbol, 0, whole, lanes_, [&] {
+          rows_of_a.clear();
+          for (int64_t r = 0; r < rows; ++r)
+            rows_of_a.push_back(
+                b.keep(wide_load(a_buffer, a_type, substitute(a.dim, row_at(r / v.inner, r % v.inner)), lanes_)));
+          for (int64_t u = 0; u < lanes_; ++u) step({{it.symbol->id, Dim(it.symbol) + u}}, {}, u);
+        });
+        if (!it.extent.is_constant()) {
+          b.loop(it.symbol, whole, it.extent, 1, [&] { step({}); });
+        } else {
+          for (Dim k = whole; k != it.extent; k += 1) step({{it.symbol->id, k}});
+        }
         return;
       }
       Dim main = floordiv(it.extent, kUnroll) * kUnroll;
@@ -571,6 +632,8 @@ class Contraction {
   const DType type_ = product_.type;
   DType packed_type_ = DType::F32;
   bool dots_ = false;  // by fours, of bytes
+  bool by_lane_ = false,
+       by_row_lane_ = false;  // A is read in vectors along the reduction or the rows; lanes are factors
   bool b_contiguous_ = false;
   int64_t lanes_ = 1;
   k::Iter column_;

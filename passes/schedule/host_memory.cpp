@@ -152,8 +152,12 @@ void Host::place_in_arena() {
     plan.push_back({bytes(id), life.first, life.last, {}});
   }
   out_.arena_bytes = plan_memory(plan);
-  for (size_t k = 0; k < arena_.size(); ++k)
-    out_.buffers[static_cast<size_t>(buffers_.at(arena_[k]))].offset += plan[k].offset;
+  if (out_.arena_bytes.is_constant()) out_.arena_lower_bound = memory_lower_bound(plan);
+  for (size_t k = 0; k < arena_.size(); ++k) {
+    const int b = buffers_.at(arena_[k]);
+    out_.buffers[static_cast<size_t>(b)].offset += plan[k].offset;
+    out_.arena_plan.push_back({b, plan[k].offset, plan[k].bytes, plan[k].first, plan[k].last});
+  }
 }
 
 void Host::place(int id) {

@@ -17,6 +17,19 @@ namespace {
 inline constexpr int64_t kSerialRowsCost = 400000;  // scalar operations; a chain of stages with fewer may be one item
 inline constexpr int64_t kLeastRelaid = 64;  // elements; smaller constants are gathered
 
+// "f32[1, 64, 56, 56] channels last, border 0 0 1 1".
+std::string describe(const TensorType& type, const Storage& s) {
+  std::string text = type.str();
+  const size_t rank = s.order.size();
+  bool last = rank >= 3 && s.order[0] == 0 && s.order[rank - 1] == 1;
+  for (size_t k = 1; k + 1 < rank; ++k) last &= s.order[k] == static_cast<int>(k) + 1;
+  if (last) text += " channels last";
+  else if (!std::is_sorted(s.order.begin(), s.order.end())) text += fmt::format(" order {}", fmt::join(s.order, " "));
+  if (s.has_border())
+    text += fmt::format(", border {} before, {} after", fmt::join(s.before, " "), fmt::join(s.after, " "));
+  return text;
+}
+
 // Tiles need at least one row, column and product.
 bool is_empty(const k::Stage& s) {
   auto none = [](const k::Iter& it) { return it.extent == Dim(0); };
@@ -35,7 +48,26 @@ bool side_by_side(const std::vector<Nest>& pieces) {
 
 }  // namespace
 
+l::KernelNotes Host::notes_of(const Launch& l) const {
+  l::KernelNotes notes = l.kernel.notes;
+  std::set<int> seen;
+  auto add = [&](int node) {
+    if (node >= 0 && seen.insert(node).second) notes.nodes.push_back(node);
+  };
+  for (const k::Stage* s : doing_) {
+    add(s->node);
+    for (int node : s->fused) add(node);
+  }
+  for (int id : l.values) {
+    const k::Value& v = value(id);
+    notes.operands.push_back(v.name + ": " + (v.type.is_tensor() ? describe(v.tensor(), storage(id)) : "object") +
+                             (v.constant ? ", constant" : ""));
+  }
+  return notes;
+}
+
 void Host::emit_launch(Launch l) {
+  l.kernel.notes = notes_of(l);
   ++position_;
   for (int id : l.values) touch(id);
   l::Stmt s{l::StmtKind::Launch};
@@ -84,9 +116,12 @@ Result<void> Host::block(const k::Block& b) {
       const k::Stage* after = epilogue_of[k] >= 0 ? &s : nullptr;
       std::optional<std::vector<Launch>> launches;
       const bool tiled = !is_empty(reduce);
+      doing_ = {&reduce};
+      if (after) doing_.push_back(after);
       if (auto it = winograd_.find(reduce.results[0]); tiled && it != winograd_.end()) {
         launches = TRY(schedule_winograd(reduce, after, it->second, p_, storages_, facts_));
       }
+      const std::string why_not = launches ? "" : why_not_winograd(reduce, p_, storages_, facts_);
       if (tiled && !launches) launches = TRY(schedule_depthwise(reduce, after, p_, storages_, facts_));
       if (tiled && !launches) launches = TRY(product(reduce, after));
       if (launches) {
@@ -95,6 +130,8 @@ Result<void> Host::block(const k::Block& b) {
           for (int id : l.values) {
             if (!value(id).constant && !buffers_.count(id)) define(id);
           }
+          if (&l == &launches->back() && !why_not.empty())
+            l.kernel.notes.why += (l.kernel.notes.why.empty() ? "" : "; ") + why_not;
           emit_launch(std::move(l));
         }
         continue;
@@ -121,6 +158,7 @@ Result<void> Host::block(const k::Block& b) {
       k = next - 1;
       continue;
     }
+    doing_ = {&s};
     TRY(special(s));
   }
   return {};
@@ -131,7 +169,10 @@ Result<std::optional<std::vector<Launch>>> Host::product(const k::Stage& reduce,
   if (facts_.vector_bytes == 0) return none;
   const std::optional<Product> product = find_product(reduce, epilogue, p_, storages_);
   if (!product) return none;
-  if (auto narrow = TRY(schedule_narrow(*product, p_, storages_, facts_))) return narrow;
+  if (auto narrow = TRY(schedule_narrow(*product, p_, storages_, facts_))) {
+    narrow->back().kernel.notes.why = "few columns: vectors along the sum";
+    return narrow;
+  }
   return TRY(schedule_contraction(*product, p_, storages_, facts_));
 }
 
@@ -258,15 +299,19 @@ Result<void> Host::rows(const std::vector<const k::Stage*>& stages) {
   }
   std::vector<const k::Stage*> group;
   for (const k::Stage& s : own) group.push_back(&s);
+  doing_ = stages;
   size_t prefix = group.size() > 1 ? shared_prefix(group) : 0;
   if (group.size() > 1 && prefix > 0) {
     std::vector<Nest> nests;
     for (const k::Stage* s : group) nests.push_back(make_nest(*s, storages_));
-    emit_launch(schedule_rows(nests, prefix, p_, storages_, facts_));
+    Launch l = schedule_rows(nests, prefix, p_, storages_, facts_);
+    l.kernel.notes.why = fmt::format("{} stages hand each other rows, which are in the first cache then", nests.size());
+    emit_launch(std::move(l));
     return {};
   }
   for (const k::Stage* s : group) {
     node_ = s->node;
+    doing_ = {s};
     std::vector<Nest> pieces;
     for (const k::Stage& piece : split_domain(*s, p_)) pieces.push_back(make_nest(piece, storages_));
     if (facts_.device == TargetFacts::Device::Cpu && side_by_side(pieces)) {

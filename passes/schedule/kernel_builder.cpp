@@ -254,6 +254,13 @@ Expr wide_load(int64_t buffer, DType t, const Dim& offset, int64_t lanes, const 
   return ex::make(std::move(n));
 }
 
+Expr lane_of(const Expr& vector, int64_t lane) {
+  ExprNode n{ScalarOp::Lane, vector.type()};
+  n.args = {vector};
+  n.integer = lane;
+  return ex::make(std::move(n));
+}
+
 Expr first_lanes(const Dim& count, int64_t lanes) {
   return wide(ScalarOp::Lt, DType::Bool, lanes, {ramp(0, 1, static_cast<int>(lanes)), splat(ex::index(count), lanes)});
 }

@@ -72,6 +72,7 @@ class KernelBuilder {
 Expr wide(ScalarOp, DType, int64_t lanes, std::vector<Expr> args);
 Expr splat(Expr scalar, int64_t lanes);
 Expr wide_load(int64_t buffer, DType, const Dim& offset, int64_t lanes, const Expr& mask = {});
+Expr lane_of(const Expr& vector, int64_t lane);  // a scalar
 Expr first_lanes(const Dim& count, int64_t lanes);  // the mask of lanes below `count`
 
 // K expressions to L: reads become loads at flat offsets; one iterator may run over the lanes of vectors. The loop over

@@ -227,6 +227,19 @@ bool depends(const Expr& e, const Symbol& s) {
   return found;
 }
 
+int64_t rows_by_lane(int64_t vectors, const TargetFacts& f) {
+  constexpr int64_t kMost = 12;
+  int64_t rows = std::min((f.vector_registers - vectors) / (vectors + 1), kMost);
+  return vectors == 2 ? std::min<int64_t>(rows, 8) : rows;  // 10 leave the allocator no register
+}
+
+double issue_share(const TargetFacts& f, int64_t rows, int64_t vectors, double loads, double useful) {
+  constexpr double kLatency = 4, kLoadsPerCycle = 2;  // of multiply-adds; of the first cache
+  const double sums = static_cast<double>(rows * vectors), ports = static_cast<double>(f.fma_ports);
+  const double cycles = std::max({sums / ports, kLatency, loads / kLoadsPerCycle});
+  return useful * sums / ports / cycles;
+}
+
 bool can_be_epilogue(const k::Stage& map, const k::Stage& reduce) {
   if (map.kind != k::StageKind::Map || map.results.size() != 1) return false;
   bool ok = true, found = false;

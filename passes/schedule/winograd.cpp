@@ -80,6 +80,14 @@ int64_t operations(const Matrix& m) {
   return n;
 }
 
+// Multiply-adds per tile, an operation of the transforms counted as so many.
+double tile_cost(const Algorithm& a, double channels, double outputs) {
+  const int64_t t = a.m + 2;
+  return static_cast<double>(t * t) * channels * outputs +
+         kTransformCost * channels * static_cast<double>(operations(a.bt) * 2 * t) +
+         kTransformCost * outputs * static_cast<double>(operations(a.at) * (t + a.m));
+}
+
 // The convolution that a stage is, without its epilogue.
 struct Form {
   Expr x, w;  // reads of the input; the weights, over constants
@@ -174,6 +182,8 @@ class Winograd {
     rows_ = facts_.vector_registers >= 32 && lanes_ >= 8 ? 14 : facts_.vector_registers >= 32 ? 8 : 6;
     vectors_ = facts_.vector_registers >= 32 && lanes_ < 8 ? 3 : 2;
     if (outputs_ % (vectors_ * lanes_) != 0) vectors_ = outputs_ % (2 * lanes_) == 0 ? 2 : 1;
+    by_lane_ = facts_.lane_products;
+    if (by_lane_) rows_ = rows_by_lane(vectors_, facts_);
     panel_ = std::min<int64_t>(kPanel, outputs_);
     if (panel_ % (vectors_ * lanes_) != 0 || outputs_ % panel_ != 0) panel_ = vectors_ * lanes_;
 
@@ -376,19 +386,24 @@ class Winograd {
           for (int64_t k = 0; k < rows_ * vectors_; ++k)
             acc.push_back(b_->declare(DType::F32, static_cast<int>(lanes_), splat(0)));
           int64_t parts = panel_ / width;
-          auto step = [&](const Dim& at) {
+          std::vector<Expr> channels;  // of each row, `lanes_` of them
+          auto v_at = [&](int64_t r, const Dim& at) {
+            return v_base + Dim(point) * v_stride_ + (Dim(tiles) * rows_ + r) * channels_ + at;
+          };
+          auto step = [&](const Dim& at, int64_t lane) {
             std::vector<Expr> w;
             Dim first = u.offset({Dim(point), floordiv(Dim(panel), parts), at, mod(Dim(panel), parts) * width});
             for (int64_t j = 0; j < vectors_; ++j) {
               w.push_back(keep(load(u_, first + j * lanes_, lanes_)));
+              if (j * lanes_ * 4 % kCacheLine != 0) continue;
               l::Stmt ahead{l::StmtKind::Prefetch};
               ahead.id = b_->buffer(u_);
               ahead.offset = first + j * lanes_ + kPrefetchSteps * panel_;
               b_->emit(std::move(ahead));
             }
             for (int64_t r = 0; r < rows_; ++r) {
-              const Dim from = v_base + Dim(point) * v_stride_ + (Dim(tiles) * rows_ + r) * channels_ + at;
-              const Expr x = keep(node(ScalarOp::Splat, {load(v_, from, 1)}));
+              Expr factor = by_lane_ ? lane_of(channels[static_cast<size_t>(r)], lane) : load(v_, v_at(r, at), 1);
+              const Expr x = keep(node(ScalarOp::Splat, {std::move(factor)}));
               for (int64_t j = 0; j < vectors_; ++j) {
                 int64_t id = acc[static_cast<size_t>(r * vectors_ + j)];
                 b_->set(id, node(ScalarOp::Add, {KernelBuilder::local(id, DType::F32, static_cast<int>(lanes_)),
@@ -396,7 +411,11 @@ class Winograd {
               }
             }
           };
-          b_->loop(c, 0, Dim(channels_), 2, [&] { step(Dim(c)), step(Dim(c) + 1); });
+          b_->loop(c, 0, Dim(channels_), by_lane_ ? lanes_ : 2, [&] {
+            channels.clear();
+            for (int64_t r = 0; by_lane_ && r < rows_; ++r) channels.push_back(keep(load(v_, v_at(r, Dim(c)), lanes_)));
+            for (int64_t u = 0; u < (by_lane_ ? lanes_ : 2); ++u) step(Dim(c) + u, u);
+          });
           for (int64_t r = 0; r < rows_; ++r) {
             for (int64_t j = 0; j < vectors_; ++j) {
               const Dim offset = m_base + Dim(point) * m_stride_ + (Dim(tiles) * rows_ + r) * this->part() +
@@ -483,6 +502,15 @@ class Winograd {
     std::erase_if(moved, [&](int id) { return id == v_ || id == m_; });
     l.kernel.bytes = bytes_of(moved, storages_);
     l.grain = 1;
+    const double product = static_cast<double>(points * channels_ * outputs_);
+    const double all = tile_cost(a_, static_cast<double>(channels_), static_cast<double>(outputs_));
+    const double direct = static_cast<double>(9 * a_.m * a_.m * channels_ * outputs_);
+    l.kernel.notes.why =
+        fmt::format("{:.2f} of the direct sum's operations, transforms included; weights x{:.1f}, within the budget",
+                    all / direct, static_cast<double>(points) / 9);
+    const double loads =
+        static_cast<double>(vectors_) + static_cast<double>(rows_) / static_cast<double>(by_lane_ ? lanes_ : 1);
+    l.kernel.notes.issue = issue_share(facts_, rows_, vectors_, loads, product / all);
     l.kernel.schedule =
         fmt::format("winograd F({0}x{0},3x3), blocks of {1} tiles, C {2}, K {3}", a_.m, block_, channels_, outputs_);
     return l;
@@ -498,6 +526,7 @@ class Winograd {
   const TargetFacts& facts_;
   const int result_;
   Expr flat_epilogue_;
+  bool by_lane_ = false;  // V is read in vectors, whose lanes are the factors
   int64_t lanes_ = 1, rows_ = 14, vectors_ = 2, panel_ = kPanel, block_ = 0;
   int64_t parts_ = 1;  // of the outputs K
   Dim tiles_y_, tiles_x_, tiles_, blocks_, slots_;
@@ -522,17 +551,44 @@ std::vector<WinogradChoice> winograd_choices(const k::Stage& reduce, const k::Pr
   for (const Algorithm* a : {&f4(), &f2()}) {
     if (std::min(side(2), side(3)) < (a->m == 4 ? kLeastSideF4 : kLeastSideF2)) continue;
     const int64_t t = a->m + 2;
-    double per_tile = static_cast<double>(t * t) * c * k;
-    per_tile += kTransformCost * c * static_cast<double>(operations(a->bt) * 2 * t);
-    per_tile += kTransformCost * k * static_cast<double>(operations(a->at) * (t + a->m));
     auto tiles = [&](int64_t extent) { return (extent + a->m - 1) / a->m; };
-    const double cost = per_tile * static_cast<double>(tiles(side(2)) * tiles(side(3)));
+    const double cost = tile_cost(*a, c, k) * static_cast<double>(tiles(side(2)) * tiles(side(3)));
     if (direct < kLeastGain * cost) continue;
     choices.push_back({a->m, direct - cost, (t * t - 9) * form->channels * form->outputs * 4});
   }
   std::stable_sort(choices.begin(), choices.end(),
                    [](const WinogradChoice& x, const WinogradChoice& y) { return x.saved > y.saved; });
   return choices;
+}
+
+std::string why_not_winograd(const k::Stage& reduce, const k::Program& p, const Storages& storages,
+                             const TargetFacts& facts) {
+  if (reduce.iters.size() != 4 || reduce.reds.size() != 3) return "";
+  if (!reduce.reds[1].extent.is(3) || !reduce.reds[2].extent.is(3)) return "";
+  if (reduce.body[0].type() != DType::F32) return "not winograd: not in f32";
+  auto form = find_form(reduce, p, storages);
+  if (!form) {
+    std::string steps;
+    visit(reduce.body[0], [&](const ExprNode& n) {
+      if (n.op != ScalarOp::Read || n.args.size() < 4 || !steps.empty()) return;
+      auto d = as_dim(n.args[2]);
+      auto in_row = d ? affine_in(*d, reduce.iters[2].symbol) : std::nullopt;
+      auto in_tap = d ? affine_in(*d, reduce.reds[1].symbol) : std::nullopt;
+      if (in_row && in_row->coefficient.is_constant() && in_row->coefficient.value() > 1)
+        steps = "stride " + in_row->coefficient.str();
+      else if (in_tap && in_tap->coefficient.is_constant() && in_tap->coefficient.value() > 1)
+        steps = "dilation " + in_tap->coefficient.str();
+    });
+    return "not winograd: " + (steps.empty() ? "groups, or operands of another form" : steps);
+  }
+  if (form->channels < kLeastChannels || form->outputs < kLeastChannels)
+    return fmt::format("not winograd: {} channels and {} outputs, {} are worth it", form->channels, form->outputs,
+                       kLeastChannels);
+  const bool fits = facts.device == TargetFacts::Device::Cpu && facts.vector_bytes >= 16 &&
+                    form->channels % (facts.vector_bytes / 4) == 0 && form->outputs % (facts.vector_bytes / 4) == 0;
+  if (!fits) return "not winograd: channels are no whole vectors";
+  if (winograd_choices(reduce, p, storages, facts).empty()) return "not winograd: it would not save a fifth";
+  return "not winograd: left out, or its weights are beyond the budget";
 }
 
 Result<std::optional<std::vector<Launch>>> schedule_winograd(const k::Stage& reduce, const k::Stage* epilogue,

@@ -17,6 +17,9 @@ struct WinogradChoice {
 std::vector<WinogradChoice> winograd_choices(const k::Stage& reduce, const k::Program&, const Storages&,
                                              const TargetFacts&);
 
+// Why there is no such way for a 3x3 convolution; empty for any other stage.
+std::string why_not_winograd(const k::Stage& reduce, const k::Program&, const Storages&, const TargetFacts&);
+
 // none: the epilogue or the layouts do not fit. May add values to the program.
 Result<std::optional<std::vector<Launch>>> schedule_winograd(const k::Stage& reduce, const k::Stage* epilogue,
                                                              int64_t m, k::Program&, Storages&, const TargetFacts&);

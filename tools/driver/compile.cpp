@@ -161,6 +161,8 @@ TargetFacts facts_of(const Target& t) {
   f.vector_bytes = t.vector_bits / 8;
   f.vector_registers = t.vector_registers;
   f.masked_memory = t.has_masks && t.vector_bits >= 512;
+  f.lane_products = t.arch == Arch::AArch64;
+  f.fma_ports = t.fma_ports;
   f.dot4 = t.has_vnni;
   f.l1_bytes = t.l1_bytes;
   f.l2_bytes = t.l2_bytes;
