@@ -178,7 +178,7 @@ Result<std::string> manifest_text(const ModelFile& file, const std::vector<ingot
     list.push_back({{"kind", kind_name(s.kind)}, {"bytes", s.size_bytes}, {"blake2b", hex(s.hash)}});
   out["sections"] = list;
   for (auto& [key, value] : extras.items()) out[key] = value;
-  return out.dump(2, ' ', false, ordered_json::error_handler_t::replace) + "\n";
+  return out.dump(-1, ' ', false, ordered_json::error_handler_t::replace) + "\n";
 }
 
 Result<void> write_sections(Sink& sink, const ModelFile& file) {

@@ -282,14 +282,24 @@ Command inspect_command(CLI::App& app) {
   c->add_option("FILE", o.file, "a .onnx or a .ingot file")->required();
   c->add_option(
       "--stage", o.stage,
-      "import, graph, kernels, loops, llvm, asm, opencl or file (default: graph of a model, file of a compiled file)");
+      "import, graph, kernels, schedules, loops, llvm, asm, opencl or file (default: graph of a model, file of a compiled file)");
   add_dims(c, shared);
   c->add_option("--target", shared.target, "what to compile for (default: host)");
-  c->add_flag("--json", o.json, "print JSON (stage file)");
+  c->add_flag("--measure", o.measure,
+              "run the model on random inputs, and say how long each kernel took (stage schedules)");
+  c->add_option("--threads", o.load.threads, "threads at most, of --measure (default: all)")
+      ->check(integer_in(1, 1024));
+  c->add_flag("--json", o.json, "print JSON (stages file and schedules)");
   return {c, [] {
+            const int threads = o.load.threads;
             o.load = load_of(shared, INGOT_DEFAULT_BACKEND);
+            o.load.threads = threads;
+            o.inputs.dims = o.load.dims;
+            o.inputs.random_seed = 0;
             const bool of_file = o.stage.empty() ? !ends_with(o.file, ".onnx") : o.stage == "file";
-            if (o.json && !of_file) throw Usage{"--json: expected a compiled file, which stage file is of"};
+            if (o.json && !of_file && o.stage != "schedules")
+              throw Usage{"--json: expected --stage schedules, or a compiled file, which stage file is of"};
+            if (o.measure && o.stage != "schedules") throw Usage{"--measure: expected --stage schedules"};
             const std::vector<std::string>& stages = stage_names();
             if (!o.stage.empty() && std::find(stages.begin(), stages.end(), o.stage) == stages.end()) {
               const std::string near = nearest_name(o.stage, stages);
@@ -314,7 +324,7 @@ Command compile_command(CLI::App& app) {
       ->type_name("NAME[,NAME...]");
   c->add_option(
        "--emit", o.emit,
-       "instead of a compiled file: so (the image of one target), or a stage as text: import, graph, kernels, loops, llvm, asm, opencl")
+       "instead of a compiled file: so (the image of one target), or a stage as text: import, graph, kernels, schedules, loops, llvm, asm, opencl")
       ->type_name("KIND");
   add_dims(c, shared);
   c->add_option("--backend", shared.backend, "llvm or opencl (default: llvm)");
@@ -327,25 +337,26 @@ Command compile_command(CLI::App& app) {
   c->add_option("--dump-after", o.dump_after, "print what this pass made to stderr; all: after each")
       ->type_name("PASS");
   c->add_flag("--json", o.json, "print the summary as JSON");
-  return {c, [c] {
-            o.load = load_of(shared, "llvm");
-            if (c->count("--target") == 0) o.load.targets.clear();
-            check_passes(o);
-            if (optimize != "speed" && optimize != "size")
-              throw Usage{fmt::format("--optimize: got '{}', expected speed or size", optimize)};
-            if (o.output.empty()) throw Usage{"--output: got '', expected the name of a file"};
-            if (o.load.backend == Backend::Interpreter)
-              throw Usage{"--backend: got 'interpreter', expected llvm or opencl"};
-            if (o.load.backend == Backend::OpenCl && !o.load.targets.empty() && c->count("--target") > 0)
-              throw Usage{"--target: got a target of --backend llvm with --backend opencl"};
-            o.optimize_for = optimize == "size" ? OptimizeFor::Size : OptimizeFor::Speed;
-            const std::vector<std::string> kinds = {"",      "so",   "import", "graph", "kernels",
-                                                    "loops", "llvm", "asm",    "opencl"};
-            if (std::find(kinds.begin(), kinds.end(), o.emit) == kinds.end())
-              throw Usage{fmt::format(
-                  "--emit: got '{}', expected so, import, graph, kernels, loops, llvm, asm or opencl", o.emit)};
-            return status_of(compile(o));
-          }};
+  return {
+      c, [c] {
+        o.load = load_of(shared, "llvm");
+        if (c->count("--target") == 0) o.load.targets.clear();
+        check_passes(o);
+        if (optimize != "speed" && optimize != "size")
+          throw Usage{fmt::format("--optimize: got '{}', expected speed or size", optimize)};
+        if (o.output.empty()) throw Usage{"--output: got '', expected the name of a file"};
+        if (o.load.backend == Backend::Interpreter)
+          throw Usage{"--backend: got 'interpreter', expected llvm or opencl"};
+        if (o.load.backend == Backend::OpenCl && !o.load.targets.empty() && c->count("--target") > 0)
+          throw Usage{"--target: got a target of --backend llvm with --backend opencl"};
+        o.optimize_for = optimize == "size" ? OptimizeFor::Size : OptimizeFor::Speed;
+        const std::vector<std::string> kinds = {"",          "so",    "import", "graph", "kernels",
+                                                "schedules", "loops", "llvm",   "asm",   "opencl"};
+        if (std::find(kinds.begin(), kinds.end(), o.emit) == kinds.end())
+          throw Usage{fmt::format(
+              "--emit: got '{}', expected so, import, graph, kernels, schedules, loops, llvm, asm or opencl", o.emit)};
+        return status_of(compile(o));
+      }};
 }
 
 Command bench_command(CLI::App& app) {

@@ -7,8 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "tools/driver/commands.h"
-#include "tools/driver/expression.h"
-#include "tools/driver/machine_peak.h"
+#include "tools/driver/kernel_profile.h"
 #include "tools/driver/text.h"
 
 namespace ingot::driver {
@@ -16,7 +15,6 @@ namespace ingot::driver {
 namespace {
 
 using Json = nlohmann::ordered_json;
-constexpr int64_t kMaxRuns = 10'000'000;
 constexpr double kWarmUpShare = 0.1;   // of the measured time, at least one run
 
 struct Latency {
@@ -42,50 +40,6 @@ int64_t peak_rss_bytes() {
   return static_cast<int64_t>(usage.ru_maxrss) * 1024;
 }
 
-struct KernelRow {
-  const KernelTime* kernel;
-  double ms = 0, gflops = 0, gbytes = 0;  // per run
-  double share = 0;                       // of this machine's peak: the nearer of the two limits
-  std::string level = {};                 // of the memory, that holds what a call touches
-};
-
-// Work of one call: a number, or an expression of the named dims.
-double work(const std::string& expression, const std::map<std::string, int64_t>& dims) {
-  const auto value = evaluate_expression(expression, dims);
-  return value.value_or(0);
-}
-
-std::map<std::string, int64_t> dim_values(const std::vector<Port>& ports, const std::vector<HostValue>& inputs) {
-  std::map<std::string, int64_t> values;
-  for (size_t i = 0; i < ports.size(); ++i) {
-    if (!inputs[i].is_tensor() || !ports[i].type.is_tensor()) continue;
-    for (size_t d = 0; d < ports[i].type.tensor.dims.size(); ++d)
-      if (auto symbol = ports[i].type.tensor.dims[d].as_symbol()) values[(*symbol)->name] = inputs[i].tensor->dims[d];
-  }
-  return values;
-}
-
-std::vector<KernelRow> kernel_rows(const std::vector<KernelTime>& kernels, const MachinePeak& peak,
-                                   const std::map<std::string, int64_t>& dims, int64_t runs) {
-  std::vector<KernelRow> rows;
-  for (const KernelTime& k : kernels) {
-    if (k.calls == 0) continue;
-    const double seconds = static_cast<double>(k.total_ns) / 1e9, calls = static_cast<double>(k.calls);
-    KernelRow row{&k, seconds / static_cast<double>(runs) * 1e3};
-    if (seconds > 0) {
-      row.gflops = work(k.flops, dims) * calls / seconds / 1e9;
-      const double bytes = work(k.bytes, dims);
-      const MachinePeak::Level& level = peak.level_of(bytes);
-      row.gbytes = bytes * calls / seconds / 1e9;
-      row.share = std::max(row.gflops / peak.gflops, row.gbytes / level.gbytes_per_s);
-      row.level = level.name;
-    }
-    rows.push_back(row);
-  }
-  std::stable_sort(rows.begin(), rows.end(), [](const KernelRow& a, const KernelRow& b) { return a.ms > b.ms; });
-  return rows;
-}
-
 }  // namespace
 
 Result<void> bench(const BenchOptions& options) {
@@ -101,40 +55,21 @@ Result<void> bench(const BenchOptions& options) {
   const std::vector<HostValue> inputs = *gathered;
   if (auto bound = executable->bind(inputs); !bound) return std::move(bound.error()).context("in " + options.model);
 
-  std::vector<double> times;
-  auto measure = [&](double seconds, int least) -> Result<void> {
-    times.clear();
-    const double begin = now_seconds();
-    double last = begin;
-    while (static_cast<int64_t>(times.size()) < kMaxRuns &&
-           (static_cast<int>(times.size()) < least || last - begin < seconds)) {
-      if (auto ran = executable->run(); !ran) return std::move(ran.error()).context("in " + options.model);
-      const double now = now_seconds();
-      times.push_back(now - last);
-      last = now;
-      if (times.size() % 64 == 1) progress.show(fmt::format("measuring: {} runs", times.size()));
-    }
-    return {};
+  auto measure = [&](double seconds, int least) -> Result<std::vector<double>> {
+    auto times = time_runs(*executable, seconds, least,
+                           [&](size_t runs) { progress.show(fmt::format("measuring: {} runs", runs)); });
+    if (!times) return std::move(times.error()).context("in " + options.model);
+    return times;
   };
   TRY(measure(options.min_time_s * kWarmUpShare, 1));
-  TRY(measure(options.min_time_s, options.min_runs));
-  const Latency latency = summarize(times);
+  const Latency latency = summarize(TRY(measure(options.min_time_s, options.min_runs)));
   const std::string description = executable->description();
   const int64_t memory = peak_rss_bytes();
 
-  // Profiling costs a little, so that the kernels are timed in runs of their own.
-  std::vector<KernelTime> kernels;
-  std::vector<KernelRow> rows;
-  MachinePeak peak;
-  if (options.per_kernel) {
-    load.profile = true;
-    executable = TRY(load_executable(options.model, load));
-    TRY(executable->bind(inputs));
-    TRY(measure(options.min_time_s, options.min_runs));
-    kernels = executable->profile();
-    peak = measure_peak(executable->threads());
-    rows = kernel_rows(kernels, peak, dim_values(executable->inputs(), inputs), static_cast<int64_t>(times.size()));
-  }
+  KernelProfile profile;
+  if (options.per_kernel)
+    profile = TRY(profile_kernels(options.model, load, inputs, options.min_time_s, options.min_runs));
+  const MachinePeak& peak = profile.peak;
   progress.clear();
 
   if (options.json) {
@@ -145,12 +80,12 @@ Result<void> bench(const BenchOptions& options) {
     j["load_ms"] = load_ms;
     j["peak_rss_bytes"] = memory;
     j["kernels"] = Json::array();
-    for (const KernelRow& r : rows)
-      j["kernels"].push_back({{"name", r.kernel->name},
-                              {"node", printable(r.kernel->node)},
-                              {"schedule", r.kernel->schedule},
+    for (const KernelRow& r : profile.rows)
+      j["kernels"].push_back({{"name", r.kernel.name},
+                              {"node", printable(r.kernel.node)},
+                              {"schedule", r.kernel.schedule},
                               {"ms", r.ms},
-                              {"calls", r.kernel->calls},
+                              {"calls", r.kernel.calls},
                               {"gflops", r.gflops},
                               {"gbytes_per_s", r.gbytes},
                               {"level", r.level},
@@ -173,13 +108,13 @@ Result<void> bench(const BenchOptions& options) {
   for (const MachinePeak::Level& l : peak.levels) fmt::print(", {} {:.0f} GB/s", l.name, l.gbytes_per_s);
   fmt::print("\n");
   double total = 0;
-  for (const KernelRow& r : rows) total += r.ms;
+  for (const KernelRow& r : profile.rows) total += r.ms;
   fmt::print("{:>9} {:>6} {:>9} {:>8} {:>6} {:>7}  {:<36} {}\n", "ms", "time", "GFLOP/s", "GB/s", "from", "of peak",
              "kernel", "node");
-  for (const KernelRow& r : rows)
+  for (const KernelRow& r : profile.rows)
     fmt::print("{:>9.4f} {:>5.1f}% {:>9.2f} {:>8.2f} {:>6} {:>6.1f}%  {:<36} {}\n", r.ms,
-               total > 0 ? 100 * r.ms / total : 0, r.gflops, r.gbytes, r.level, 100 * r.share, r.kernel->name,
-               printable(r.kernel->node));
+               total > 0 ? 100 * r.ms / total : 0, r.gflops, r.gbytes, r.level, 100 * r.share, r.kernel.name,
+               printable(r.kernel.node));
   return {};
 }
 

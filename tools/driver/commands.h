@@ -34,11 +34,13 @@ struct InspectOptions {
   std::string file;
   std::string stage;  // empty: graph of a model, file of a compiled file
   LoadOptions load;
+  InputOptions inputs;
+  bool measure = false;  // stage schedules: with the times of a run
   bool json = false;
 };
 Result<void> inspect(const InspectOptions&);
 
-// A model at one stage, as text: import, graph, kernels, loops, llvm, asm. The last three are of one target.
+// A model at one stage, as text: import, graph, kernels, schedules, loops, llvm, asm. The last four are of one target.
 Result<std::string> stage_text(Graph graph, const std::string& stage, const LoadOptions&, const PipelineOptions& = {});
 const std::vector<std::string>& stage_names();  // what inspect shows
 

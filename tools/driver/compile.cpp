@@ -18,6 +18,7 @@
 #include "passes/loops/legalize.h"
 #include "runtime/abi.h"
 #include "runtime/cpu.h"
+#include "tools/driver/schedules.h"
 #include "tools/driver/text.h"
 
 namespace ingot::driver {
@@ -37,6 +38,13 @@ uint64_t feature_bits(const Target& t) {
     rest = space == std::string_view::npos ? "" : rest.substr(space + 1);
   }
   return bits;
+}
+
+// The best image is that of the latest entry in the table, in whatever order the targets were asked for; a device before the
+// CPU.
+int priority_of(const Target& t) {
+  const std::span<const Target> all = all_targets();
+  return static_cast<int>(is_opencl(t) ? std::ssize(all) : &t - all.data());
 }
 
 // `type`: of the inferred graph, since loops know tensors only.
@@ -92,6 +100,24 @@ void each_stmt(const std::vector<l::Stmt>& body, const F& f) {
   }
 }
 
+// The pages of large constants may leave memory until they are read again: they are packed once per target, and most lie in
+// the model's file.
+void release_pages(const k::Program& p) {
+#ifdef MADV_PAGEOUT
+  const uintptr_t page = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE));
+  for (const k::Value& v : p.values) {
+    if (!v.constant || v.constant->size_bytes < kLargeAllocation) continue;
+    const uintptr_t begin = (reinterpret_cast<uintptr_t>(v.constant->bytes) + page - 1) / page * page;
+    const uintptr_t end =
+        (reinterpret_cast<uintptr_t>(v.constant->bytes) + static_cast<uintptr_t>(v.constant->size_bytes)) / page * page;
+    if (begin < end)
+      madvise(reinterpret_cast<void*>(begin), end - begin, MADV_PAGEOUT);  // a hint: failure changes nothing
+  }
+#endif
+}
+
+}  // namespace
+
 // A kernel's work is written in its scalars; its launch says what these are in dims of the model. Algorithms follow the
 // kernels, in the order of their calls, as the printed code numbers them.
 std::vector<ModelFile::Kernel> kernel_table(const l::Program& program) {
@@ -113,24 +139,6 @@ std::vector<ModelFile::Kernel> kernel_table(const l::Program& program) {
   table.insert(table.end(), calls.begin(), calls.end());
   return table;
 }
-
-// The pages of large constants may leave memory until they are read again: they are packed once per target, and most lie in
-// the model's file.
-void release_pages(const k::Program& p) {
-#ifdef MADV_PAGEOUT
-  const uintptr_t page = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE));
-  for (const k::Value& v : p.values) {
-    if (!v.constant || v.constant->size_bytes < kLargeAllocation) continue;
-    const uintptr_t begin = (reinterpret_cast<uintptr_t>(v.constant->bytes) + page - 1) / page * page;
-    const uintptr_t end =
-        (reinterpret_cast<uintptr_t>(v.constant->bytes) + static_cast<uintptr_t>(v.constant->size_bytes)) / page * page;
-    if (begin < end)
-      madvise(reinterpret_cast<void*>(begin), end - begin, MADV_PAGEOUT);  // a hint: failure changes nothing
-  }
-#endif
-}
-
-}  // namespace
 
 int64_t peak_memory_bytes() {
   rusage usage{};
@@ -232,6 +240,7 @@ Result<std::unique_ptr<CompiledModel>> compile_model(Graph graph, const CompileM
     stats.kernels = program.kernels.size();
     stats.weight_bytes = program.shared_weights + static_cast<int64_t>(program.weights.size());
     stats.arena_bytes = program.arena_bytes.constant().value_or(-1);
+    stats.arena_lower_bound = program.arena_lower_bound;
     stats.code_bytes = image.code_bytes;
     model->targets.push_back(stats);
 
@@ -241,7 +250,7 @@ Result<std::unique_ptr<CompiledModel>> compile_model(Graph graph, const CompileM
     out.features = feature_bits(t);
     out.elf = model->code.back();
     out.arena_bytes = stats.arena_bytes;
-    out.priority = static_cast<int>(k);
+    out.priority = priority_of(t);
     for (const std::string& name : program.origins) out.nodes.push_back({name, ops.count(name) ? ops[name] : ""});
     out.kernels = kernel_table(program);
     out.messages = program.messages;
@@ -263,9 +272,14 @@ Result<std::unique_ptr<CompiledModel>> compile_model(Graph graph, const CompileM
   nlohmann::ordered_json manifest{{"disabled_passes", options.pipeline.disabled},
                                   {"optimize", small ? "size" : "speed"},
                                   {"targets", nlohmann::ordered_json::array()}};
-  for (const TargetStatistics& t : model->targets)
-    manifest["targets"].push_back(
-        {{"name", t.target}, {"kernels", t.kernels}, {"code_bytes", t.code_bytes}, {"weight_bytes", t.weight_bytes}});
+  for (size_t k = 0; k < targets.size(); ++k) {
+    const TargetStatistics& t = model->targets[k];
+    manifest["targets"].push_back({{"name", t.target},
+                                   {"kernels", t.kernels},
+                                   {"code_bytes", t.code_bytes},
+                                   {"weight_bytes", t.weight_bytes},
+                                   {"schedules", schedules_json(model->programs[k], *targets[k])}});
+  }
   file.manifest = manifest.dump();
   model->seconds = now_seconds() - start;
   return model;

@@ -22,7 +22,8 @@ struct CompileModelOptions {
 struct TargetStatistics {
   std::string target;
   size_t kernels = 0;
-  int64_t weight_bytes = 0, arena_bytes = -1, code_bytes = 0;  // arena -1: depends on the inputs
+  int64_t weight_bytes = 0, code_bytes = 0;
+  int64_t arena_bytes = -1, arena_lower_bound = -1;  // -1: depends on the inputs
   double schedule_s = 0, codegen_s = 0;
 };
 
@@ -37,6 +38,9 @@ struct CompiledModel {
 };
 
 Result<std::unique_ptr<CompiledModel>> compile_model(Graph graph, const CompileModelOptions&);
+
+// The kernels of a program, then the algorithms that it calls, as a file lists them.
+std::vector<ModelFile::Kernel> kernel_table(const l::Program&);
 
 // The facts that schedules see of a target.
 TargetFacts facts_of(const Target&);

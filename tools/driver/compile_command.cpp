@@ -8,6 +8,7 @@
 #include "tools/driver/commands.h"
 #include "tools/driver/compile.h"
 #include "tools/driver/files.h"
+#include "tools/driver/schedules.h"
 #include "tools/driver/text.h"
 
 namespace ingot::driver {
@@ -18,7 +19,8 @@ using Json = nlohmann::ordered_json;
 
 struct Summary {
   size_t kernels = 0;                              // of the image that has most
-  int64_t weight_bytes = 0, arena_bytes = 0, code_bytes = 0;   // arena: the largest; -1: known when run
+  int64_t weight_bytes = 0, code_bytes = 0;
+  int64_t arena_bytes = 0, arena_lower_bound = -1;  // the largest; -1: known when run
   std::string targets;
 };
 
@@ -27,7 +29,8 @@ Summary summarize(const CompiledModel& model) {
   for (const auto& w : model.file.weights) s.weight_bytes += static_cast<int64_t>(w.pieces.front().size());
   for (const TargetStatistics& t : model.targets) {
     s.kernels = std::max(s.kernels, t.kernels);
-    s.arena_bytes = t.arena_bytes < 0 || s.arena_bytes < 0 ? -1 : std::max(s.arena_bytes, t.arena_bytes);
+    if (s.arena_bytes >= 0 && (t.arena_bytes < 0 || t.arena_bytes >= s.arena_bytes))
+      s.arena_bytes = t.arena_bytes, s.arena_lower_bound = t.arena_lower_bound;
     s.code_bytes += t.code_bytes;
     s.targets += (s.targets.empty() ? "" : ", ") + t.target;
   }
@@ -40,8 +43,8 @@ void print_summary(const CompileCommand& options, const CompiledModel& model) {
   const Summary s = summarize(model);
   fmt::print("{}: {} ({})\n", options.output, bytes_text(file_bytes(options.output)), s.targets);
   fmt::print("  ops          {}\n  kernels      {}\n  weights      {}\n  arena        {}\n  code         {}\n",
-             model.nodes, s.kernels, bytes_text(s.weight_bytes),
-             s.arena_bytes < 0 ? "known when run" : bytes_text(s.arena_bytes), bytes_text(s.code_bytes));
+             model.nodes, s.kernels, bytes_text(s.weight_bytes), arena_text(s.arena_bytes, s.arena_lower_bound),
+             bytes_text(s.code_bytes));
   fmt::print("  time         {}\n  peak memory  {}\n", duration_text(model.seconds), bytes_text(peak_memory_bytes()));
 }
 
@@ -50,6 +53,7 @@ void print_json(const CompileCommand& options, const CompiledModel& model, const
   Json j{{"model", options.model}, {"output", options.output}, {"file_bytes", file_bytes(options.output)},
          {"ops", model.nodes},     {"kernels", s.kernels},     {"weight_bytes", s.weight_bytes}};
   j["arena_bytes"] = s.arena_bytes < 0 ? Json(nullptr) : Json(s.arena_bytes);
+  j["arena_lower_bound"] = s.arena_lower_bound < 0 ? Json(nullptr) : Json(s.arena_lower_bound);
   j["code_bytes"] = s.code_bytes, j["seconds"] = model.seconds, j["peak_memory_bytes"] = peak_memory_bytes();
   j["targets"] = Json::array(), j["passes"] = Json::array();
   for (const TargetStatistics& t : model.targets)
@@ -158,8 +162,11 @@ Row row_of(const Target& t, bool is_default) {
   const uint64_t lacking = needs & ~ingot_cpu_features();
   char text[512] = "";
   ingot_cpu_feature_text(ingot_cpu_machine(), lacking, text, sizeof text);
-  row.runs = lacking ? "no" : "yes";
-  row.evidence = lacking ? fmt::format("this CPU lacks {}", text) : fmt::format("this CPU has {}", names);
+  const bool granted = lacking || ingot_cpu_enable(needs) == 0;
+  row.runs = lacking || !granted ? "no" : "yes";
+  row.evidence = lacking    ? fmt::format("this CPU lacks {}", text)
+                 : !granted ? "the operating system refuses the use of AMX tiles"
+                            : fmt::format("this CPU has {}", names);
   return row;
 }
 

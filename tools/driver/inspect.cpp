@@ -13,6 +13,7 @@
 #include "tools/driver/commands.h"
 #include "tools/driver/compile.h"
 #include "tools/driver/files.h"
+#include "tools/driver/schedules.h"
 #include "tools/driver/text.h"
 
 namespace ingot::driver {
@@ -20,7 +21,10 @@ namespace ingot::driver {
 namespace {
 
 using Json = nlohmann::ordered_json;
-const std::vector<std::string> kStages = {"import", "graph", "kernels", "loops", "llvm", "asm", "opencl", "file"};
+constexpr double kMeasureSeconds = 1;
+constexpr int kMeasureRuns = 10;
+const std::vector<std::string> kStages = {"import", "graph", "kernels", "schedules", "loops",
+                                          "llvm",   "asm",   "opencl",  "file"};
 
 Result<std::string> code_text(l::Program program, const Target& target, const std::string& stage) {
   TRY(l::legalize(program, legalize_options_for(target)));
@@ -64,7 +68,69 @@ Json kernels_json(const std::string& path) {
   return list;
 }
 
+// What the compiler wrote into the manifest: of the image that is asked for, or runs here, or is the first.
+Result<Json> schedules_of_file(const std::string& path, const LoadOptions& load) {
+  ModelHandle handle;
+  ingot_load_options options{};
+  options.size_bytes = sizeof options;
+  options.flags = INGOT_LOAD_INSPECT;
+  if (ingot_model_load(path.c_str(), &options, &handle.model) != INGOT_OK) return invalid("{}", ingot_last_error());
+  std::string target = load.targets.empty() || load.targets[0] == "host" ? "" : load.targets[0];
+  if (target.empty()) {
+    ModelHandle best;
+    if (ingot_model_load(path.c_str(), nullptr, &best.model) == INGOT_OK) target = ingot_model_target(best.model);
+  }
+  size_t size = 0;
+  const char* text = ingot_model_manifest(handle.model, &size);
+  const Json manifest = Json::parse(std::string(text, size), nullptr, false);
+  std::vector<std::string> names;
+  if (manifest.is_object() && manifest.contains("targets") && manifest["targets"].is_array()) {
+    for (const Json& t : manifest["targets"]) {
+      if (!t.is_object() || !t.contains("schedules") || !t["schedules"].is_object()) continue;
+      names.push_back(t.value("name", ""));
+      if (target.empty() || names.back() == target) return t["schedules"];
+    }
+  }
+  return invalid("got images for {}, expected one{} with schedules",
+                 names.empty() ? "nothing" : fmt::format("{}", fmt::join(names, ", ")),
+                 target.empty() ? "" : " for " + target);
+}
+
+// Of a model, or of a compiled file; measured where that is asked for.
+Result<Json> schedules_of(const InspectOptions& options) {
+  Json j;
+  if (ends_with(options.file, ".onnx")) {
+    Graph graph = TRY(import_onnx_file(options.file));
+    TRY(fix_dims(graph, options.load.dims));
+    const std::vector<const Target*> targets = TRY(targets_named(options.load.targets));
+    if (targets.size() != 1) return invalid("stage 'schedules' is of one target, got {}", targets.size());
+    const k::Program program = TRY(optimize(graph));
+    j = schedules_json(TRY(lower_for_target(program, facts_of(*targets[0]))), *targets[0]);
+  } else {
+    j = TRY(schedules_of_file(options.file, options.load));
+  }
+  if (!options.measure) return j;
+  LoadOptions load = options.load;
+  load.backend = Backend::Llvm;
+  auto executable = TRY(load_executable(options.file, load));
+  const std::vector<HostValue> inputs = TRY(gather_inputs(executable->inputs(), options.inputs));
+  executable = nullptr;
+  add_measured(j, TRY(profile_kernels(options.file, load, inputs, kMeasureSeconds, kMeasureRuns)));
+  return j;
+}
+
 Json port_json(const ingot_port& p) { return {{"name", printable(p.name)}, {"type", printable(p.type)}}; }
+
+Json arena_lower_bound(const Json& manifest, const std::string& target) {
+  if (!manifest.is_object() || !manifest.contains("targets") || !manifest["targets"].is_array()) return nullptr;
+  for (const Json& t : manifest["targets"]) {
+    if (!t.is_object() || t.value("name", "") != target || !t.contains("schedules")) continue;
+    const Json& s = t["schedules"];
+    if (s.is_object() && s.contains("arena_lower_bound") && s["arena_lower_bound"].is_number_integer())
+      return s["arena_lower_bound"];
+  }
+  return nullptr;
+}
 
 Result<Json> file_json(const std::string& path) {
   ModelHandle handle;
@@ -105,6 +171,7 @@ Result<Json> file_json(const std::string& path) {
   const char* manifest = ingot_model_manifest(m, &size);
   j["manifest"] = Json::parse(std::string(manifest, size), nullptr, false);
   if (j["manifest"].is_discarded()) j["manifest"] = nullptr;
+  for (Json& image : j["images"]) image["arena_lower_bound"] = arena_lower_bound(j["manifest"], image["target"]);
   return j;
 }
 
@@ -120,10 +187,11 @@ std::string file_text(const Json& j) {
   text += "images:\n";
   for (const auto& i : j["images"]) {
     const auto arena = i["arena_bytes"].get<int64_t>();
-    text += fmt::format(
-        "  {}: code {}, weights {}, arena {}, {}; needs {}\n", i["target"].get<std::string>(),
-        bytes_text(i["code_bytes"]), bytes_text(i["weights_bytes"]), arena < 0 ? "known when run" : bytes_text(arena),
-        i["usable_here"].get<bool>() ? "runs here" : "does not run here", i["features"].get<std::string>());
+    text +=
+        fmt::format("  {}: code {}, weights {}, arena {}, {}; needs {}\n", i["target"].get<std::string>(),
+                    bytes_text(i["code_bytes"]), bytes_text(i["weights_bytes"]),
+                    arena_text(arena, i["arena_lower_bound"].is_null() ? -1 : i["arena_lower_bound"].get<int64_t>()),
+                    i["usable_here"].get<bool>() ? "runs here" : "does not run here", i["features"].get<std::string>());
   }
   if (!j["kernels"].empty()) text += "kernels of the image used here:\n";
   for (const auto& k : j["kernels"])
@@ -152,6 +220,7 @@ Result<std::string> stage_text(Graph graph, const std::string& stage, const Load
       TRY(targets_named(stage == "opencl" ? std::vector<std::string>{"opencl"} : load.targets));
   if (targets.size() != 1) return invalid("stage '{}' is of one target, got {}", stage, targets.size());
   l::Program loops = TRY(lower_for_target(program, facts_of(*targets[0]), pipeline));
+  if (stage == "schedules") return schedules_text(schedules_json(loops, *targets[0]));
   if (stage == "loops") return l::str(loops);
   return code_text(std::move(loops), *targets[0], stage);
 }
@@ -164,6 +233,20 @@ Result<void> inspect(const InspectOptions& options) {
     auto j = file_json(options.file);
     if (!j) return in_file(std::move(j.error()), options.file);
     fmt::print("{}", options.json ? j->dump(1) + "\n" : file_text(*j));
+    return {};
+  }
+  if (stage == "schedules") {
+    auto j = schedules_of(options);
+    if (!j) return in_file(std::move(j.error()), options.file);
+    if (options.json) {
+      fmt::print("{}\n", j->dump(1));
+      return {};
+    }
+    try {
+      fmt::print("{}", schedules_text(*j));
+    } catch (const Json::exception&) {  // of a file that no compiler of ours wrote
+      return in_file(invalid("the manifest's schedules have another form than expected"), options.file);
+    }
     return {};
   }
   if (!is_model) return invalid("stage '{}' is of a .onnx file, got {}", stage, options.file);

@@ -1,0 +1,21 @@
+// What each kernel of a model computes and how: `ingot inspect --stage schedules`. The same record lies in the manifest of a
+// compiled file.
+#pragma once
+
+#include <nlohmann/json.hpp>
+
+#include "backends/llvm/target.h"
+#include "ir/loops/loops.h"
+#include "tools/driver/kernel_profile.h"
+
+namespace ingot::driver {
+
+// One image: its kernels in the order of the file, and the plan of its arena.
+nlohmann::ordered_json schedules_json(const l::Program&, const Target&);
+void add_measured(nlohmann::ordered_json& schedules, const KernelProfile&);
+std::string schedules_text(const nlohmann::ordered_json& schedules);
+
+// "4.9 MB (lower bound 4.7 MB)"; -1: known when run.
+std::string arena_text(int64_t bytes, int64_t lower_bound);
+
+}  // namespace ingot::driver
