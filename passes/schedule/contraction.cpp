@@ -6,7 +6,8 @@
 //     C tile = epilogue(acc)
 //
 // B is packed in panels [N/NR][K][NR] that are read strictly forward; a constant B is packed when compiling. A is not
-// packed: its rows are scalar loads at constant offsets from one address. The whole K runs in registers: blocking it
+// packed: its rows are scalar loads at constant offsets from one address, or, where a multiply-add can take one lane of a
+// vector (AArch64), vectors along K or along the rows: loads and multiply-adds share the few operations that begin in a cycle. The whole K runs in registers: blocking it
 // was slower. Rows are split evenly into tiles, so that at most two kernels are needed (197 = 2x14 + 13x13); a row
 // count that only the run knows gets tiles of MR and smaller ones for the rest. B of up to half the L2 stays there while
 // the tiles pass over it; a larger one is passed over once, panel by panel.
@@ -110,7 +111,10 @@ class Contraction {
     int64_t rows = elements(rows_).constant().value_or(kDimMax);
     bool many_registers = facts_.vector_registers >= 32;
     if (rows <= 4) {
-      vectors_ = by_lane_ && rows <= 2 ? 8 : many_registers ? 4 : 2, tile_rows_ = rows;
+      // Eight sums hide the latency of a multiply-add on two ports.
+      vectors_ = many_registers && !by_lane_ ? 4 : rows == 1 ? 8 : many_registers || rows == 2 ? 4 : 2;
+      if (by_lane_ && rows == 2) vectors_ = 8;
+      tile_rows_ = rows;
     } else if (many_registers) {
       vectors_ = lanes_ >= 8 ? 2 : 3, tile_rows_ = lanes_ >= 8 ? 14 : 8;
     } else {
@@ -355,7 +359,8 @@ class Contraction {
                          static_cast<double>(tile_rows_) / static_cast<double>(by_lane_ || by_row_lane_ ? lanes_ : 1);
     if (type_ == DType::F32) l.kernel.notes.issue = issue_share(facts_, tile_rows_, vectors_, loads, used);
     l.kernel.notes.why =
-        fmt::format("B of {:.1f} kB {}; {} sums of {} lanes{}", static_cast<double>(b_bytes) / 1e3,
+        fmt::format("B {}{}; {} sums of {} lanes{}",
+                    b_bytes > 0 ? fmt::format("of {:.3g} MB ", static_cast<double>(b_bytes) / 1e6) : "",
                     b_bytes == 0  ? "is of a size that the run knows"
                     : panel_outer ? "is read once, panel by panel, since it would fill the L2 cache"
                                   : "stays in the L2 cache while the rows pass",
@@ -394,6 +399,17 @@ class Contraction {
   }
 
   Expr column_mask(const Dim& first) { return first_lanes(column_.extent - first, lanes_); }
+
+  // Whether a step of the reduction reads what another row of the tile reads in the next one: LLVM would keep it in a register,
+  // of which sixteen are too few.
+  bool rows_overlap() const {
+    if (rows_.empty() || nest_.reds.empty()) return false;
+    const Dim& a = only_load(nest_.body[0])->dim;
+    auto in_row = affine_in(a, rows_.back().symbol), in_step = affine_in(a, nest_.reds.back().symbol);
+    if (!in_row || !in_step || !in_row->coefficient.is_constant() || !in_step->coefficient.is_constant()) return false;
+    const int64_t row = std::abs(in_row->coefficient.value()), step = std::abs(in_step->coefficient.value());
+    return row > 0 && step > 0 && step % row == 0 && step / row < tile_rows_;
+  }
 
   // Where row (i, j) of the tile lies relative to the tile's first row.
   Substitution row_at(const Dim& i, const Dim& j) const {
@@ -455,6 +471,7 @@ class Contraction {
     Dim column = Dim(panel_symbol_) * columns_per_panel_;
     bool packed = product_.constant_b || !b_contiguous_;
     // `at`: the reduced iterators; `group`: the step of four products that they begin.
+    const int64_t unroll = facts_.vector_registers < 32 && rows_overlap() ? 1 : kUnroll;
     std::vector<Expr> rows_of_a;  // by lane: the vectors that `lane` counts in
     auto step = [&](const Substitution& at, const Dim& group = {}, int64_t lane = -1) {
       std::vector<Expr> w;
@@ -542,7 +559,7 @@ class Contraction {
         if (extent % kDot != 0) step({{it.symbol->id, std::max<int64_t>(extent - kDot, 0)}}, whole);
         return;
       }
-      if (it.extent.is_constant() && it.extent.value() <= kUnrolledWhole && !by_lane_) {
+      if (it.extent.is_constant() && it.extent.value() <= kUnrolledWhole && !by_lane_ && unroll > 1) {
         for (int64_t i = 0; i < it.extent.value(); ++i) step({{it.symbol->id, Dim(i)}});
         return;
       }
@@ -562,9 +579,9 @@ class Contraction {
         }
         return;
       }
-      Dim main = floordiv(it.extent, kUnroll) * kUnroll;
-      b.loop(it.symbol, 0, main, kUnroll, [&] {
-        for (int64_t u = 0; u < kUnroll; ++u) step({{it.symbol->id, Dim(it.symbol) + u}});
+      Dim main = floordiv(it.extent, unroll) * unroll;
+      b.loop(it.symbol, 0, main, unroll, [&] {
+        for (int64_t u = 0; u < unroll; ++u) step({{it.symbol->id, Dim(it.symbol) + u}});
       });
       if (!known_equal(main, it.extent)) b.loop(it.symbol, main, it.extent, 1, [&] { step({}); });
     };

@@ -121,7 +121,7 @@ Result<void> Host::block(const k::Block& b) {
       if (auto it = winograd_.find(reduce.results[0]); tiled && it != winograd_.end()) {
         launches = TRY(schedule_winograd(reduce, after, it->second, p_, storages_, facts_));
       }
-      const std::string why_not = launches ? "" : why_not_winograd(reduce, p_, storages_, facts_);
+      const std::string why_not = launches || !options_.winograd ? "" : why_not_winograd(reduce, p_, storages_, facts_);
       if (tiled && !launches) launches = TRY(schedule_depthwise(reduce, after, p_, storages_, facts_));
       if (tiled && !launches) launches = TRY(product(reduce, after));
       if (launches) {

@@ -588,7 +588,7 @@ std::string why_not_winograd(const k::Stage& reduce, const k::Program& p, const 
                     form->channels % (facts.vector_bytes / 4) == 0 && form->outputs % (facts.vector_bytes / 4) == 0;
   if (!fits) return "not winograd: channels are no whole vectors";
   if (winograd_choices(reduce, p, storages, facts).empty()) return "not winograd: it would not save a fifth";
-  return "not winograd: left out, or its weights are beyond the budget";
+  return "not winograd: its weights are beyond the budget";
 }
 
 Result<std::optional<std::vector<Launch>>> schedule_winograd(const k::Stage& reduce, const k::Stage* epilogue,
