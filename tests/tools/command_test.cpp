@@ -260,7 +260,8 @@ TEST_F(Command, compile_ends_with_a_summary_and_is_reproducible) {
   ASSERT_FALSE(j.is_discarded()) << json.out;
   EXPECT_EQ(j["ops"], 9);
   EXPECT_EQ(j["targets"].size(), 1u);
-  EXPECT_GT(j["arena_bytes"].get<int64_t>(), 0);
+  EXPECT_GT(j["arena_lower_bound"].get<int64_t>(), 0);
+  EXPECT_GE(j["arena_bytes"].get<int64_t>(), j["arena_lower_bound"].get<int64_t>());
 }
 
 TEST_F(Command, bench_prints_the_promised_json) {
@@ -279,7 +280,7 @@ TEST_F(Command, bench_prints_the_promised_json) {
 }
 
 TEST_F(Command, inspect_shows_every_stage) {
-  for (const char* stage : {"import", "graph", "kernels", "loops", "llvm", "asm"}) {
+  for (const char* stage : {"import", "graph", "kernels", "schedules", "loops", "llvm", "asm"}) {
     const Ran ran = ingot("inspect " + kModels + "/digits.onnx --stage " + stage);
     EXPECT_EQ(ran.status, 0) << stage << "\n" << ran.err;
     EXPECT_GT(ran.out.size(), 100u) << stage;
@@ -290,6 +291,36 @@ TEST_F(Command, inspect_shows_every_stage) {
   EXPECT_EQ(j["inputs"][0]["name"], "image");
   EXPECT_EQ(j["inputs"][0]["type"], "f32[batch, 1, 28, 28]");
   EXPECT_GE(j["images"].size(), 1u);
+}
+
+// The record of a model and that in its compiled file are the same; measuring adds times, and changes nothing else.
+TEST_F(Command, inspect_says_what_each_kernel_does_and_why) {
+  const std::string model = kModels + "/digits.onnx", fixed = " --dim batch=1 --target host";
+  const Ran text = ingot("inspect " + model + fixed + " --stage schedules");
+  ASSERT_EQ(text.status, 0) << text.err;
+  for (const char* part :
+       {"  schedule  contraction ", "  why       B ", "  fused     ", "expected ", "\narena ", "(lower bound "})
+    EXPECT_NE(text.out.find(part), std::string::npos) << part << "\n" << text.out;
+  const Json of_model =
+      Json::parse(ingot("inspect " + model + fixed + " --stage schedules --json").out, nullptr, false);
+  ASSERT_FALSE(of_model.is_discarded());
+  ASSERT_EQ(ingot("compile " + model + fixed + " -o digits.ingot").status, 0);
+  const Json of_file = Json::parse(ingot("inspect digits.ingot --stage schedules --json").out, nullptr, false);
+  EXPECT_EQ(of_model, of_file);
+  EXPECT_LE(of_file["arena_lower_bound"].get<int64_t>(), of_file["arena_bytes"].get<int64_t>());
+  EXPECT_NE(ingot("inspect digits.ingot").out.find("(lower bound "), std::string::npos);
+  Json measured = Json::parse(ingot("inspect digits.ingot --stage schedules --measure --json").out, nullptr, false);
+  ASSERT_FALSE(measured.is_discarded());
+  for (Json& k : measured["kernels"]) {
+    ASSERT_TRUE(k.contains("measured")) << k;
+    EXPECT_GT(k["measured"]["ms"].get<double>(), 0) << k;
+    k.erase("measured");
+  }
+  EXPECT_EQ(measured, of_file);
+  ASSERT_EQ(ingot("compile " + model + fixed + " -o small.ingot --optimize size").status, 0);
+  const Ran small = ingot("inspect small.ingot --stage schedules");
+  EXPECT_EQ(small.status, 1);
+  EXPECT_NE(small.err.find("got a file without a record of schedules"), std::string::npos) << small.err;
 }
 
 TEST_F(Command, compile_emits_any_stage) {

@@ -274,11 +274,10 @@ Result<std::unique_ptr<CompiledModel>> compile_model(Graph graph, const CompileM
                                   {"targets", nlohmann::ordered_json::array()}};
   for (size_t k = 0; k < targets.size(); ++k) {
     const TargetStatistics& t = model->targets[k];
-    manifest["targets"].push_back({{"name", t.target},
-                                   {"kernels", t.kernels},
-                                   {"code_bytes", t.code_bytes},
-                                   {"weight_bytes", t.weight_bytes},
-                                   {"schedules", schedules_json(model->programs[k], *targets[k])}});
+    manifest["targets"].push_back(
+        {{"name", t.target}, {"kernels", t.kernels}, {"code_bytes", t.code_bytes}, {"weight_bytes", t.weight_bytes}});
+    if (t.arena_lower_bound >= 0) manifest["targets"].back()["arena_lower_bound"] = t.arena_lower_bound;
+    if (!small) manifest["targets"].back()["schedules"] = schedules_json(model->programs[k], *targets[k]);
   }
   file.manifest = manifest.dump();
   model->seconds = now_seconds() - start;

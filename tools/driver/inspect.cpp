@@ -87,13 +87,12 @@ Result<Json> schedules_of_file(const std::string& path, const LoadOptions& load)
   if (manifest.is_object() && manifest.contains("targets") && manifest["targets"].is_array()) {
     for (const Json& t : manifest["targets"]) {
       if (!t.is_object() || !t.contains("schedules") || !t["schedules"].is_object()) continue;
-      names.push_back(t.value("name", ""));
+      names.push_back(t.contains("name") && t["name"].is_string() ? t["name"].get<std::string>() : "");
       if (target.empty() || names.back() == target) return t["schedules"];
     }
   }
-  return invalid("got images for {}, expected one{} with schedules",
-                 names.empty() ? "nothing" : fmt::format("{}", fmt::join(names, ", ")),
-                 target.empty() ? "" : " for " + target);
+  if (names.empty()) return invalid("got a file without a record of schedules, as --optimize size makes it");
+  return invalid("got images for {}, expected one for {}", fmt::join(names, ", "), target);
 }
 
 // Of a model, or of a compiled file; measured where that is asked for.
@@ -124,10 +123,8 @@ Json port_json(const ingot_port& p) { return {{"name", printable(p.name)}, {"typ
 Json arena_lower_bound(const Json& manifest, const std::string& target) {
   if (!manifest.is_object() || !manifest.contains("targets") || !manifest["targets"].is_array()) return nullptr;
   for (const Json& t : manifest["targets"]) {
-    if (!t.is_object() || t.value("name", "") != target || !t.contains("schedules")) continue;
-    const Json& s = t["schedules"];
-    if (s.is_object() && s.contains("arena_lower_bound") && s["arena_lower_bound"].is_number_integer())
-      return s["arena_lower_bound"];
+    if (!t.is_object() || !t.contains("name") || t["name"] != target || !t.contains("arena_lower_bound")) continue;
+    if (t["arena_lower_bound"].is_number_integer()) return t["arena_lower_bound"];
   }
   return nullptr;
 }
