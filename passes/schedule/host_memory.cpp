@@ -11,7 +11,7 @@ namespace ingot {
 namespace {
 
 inline constexpr int64_t kWeightAlignment = 64;  // bytes
-inline constexpr int64_t kSmallBorder = 32 << 10;  // elements; filling one takes a few microseconds
+inline constexpr int64_t kSmallBorder = 32 << 10;  // elements of a border whose filling is not worth threads; one that only the run knows counts as small
 
 }  // namespace
 
@@ -204,7 +204,7 @@ void Host::fill_border(int id) {
   // A small border is one kernel of one work item; a device is slow at those.
   Dim filled = 0;
   for (const Nest& n : slabs) filled += elements(n.iters);
-  const bool small = filled.constant().value_or(kDimMax) <= kSmallBorder;
+  const bool small = filled.constant().value_or(0) <= kSmallBorder;
   if (facts_.device == TargetFacts::Device::Cpu && small) return launch(schedule_rows(slabs, 0, p_, storages_, facts_));
   for (const Nest& n : slabs) launch(schedule_single(n, p_, storages_, facts_));
 }
