@@ -422,7 +422,8 @@ void visit(const Expr& e, const std::function<void(const ExprNode&)>& f) {
 
 Expr substitute(const Expr& e, const Substitution& with) {
   return rewrite(e, [&](const ExprNode& n) -> Expr {
-    bool has_dim = n.op == ScalarOp::Index || n.op == ScalarOp::Ramp || n.op == ScalarOp::Load;
+    bool has_dim =
+        n.op == ScalarOp::Index || n.op == ScalarOp::Ramp || n.op == ScalarOp::Load || n.op == ScalarOp::TileLoad;
     if (!has_dim) return Expr();
     Dim d = substitute(n.dim, with);
     if (d == n.dim) return Expr();
@@ -447,7 +448,9 @@ std::optional<Dim> as_dim_in(const Expr& e, std::unordered_map<const ExprNode*, 
       if (!fits_dim(e->integer) || (e.type() == DType::U64 && e->integer < 0)) return std::nullopt;
       return Dim(e->integer);
     }
-    if (e.is(ScalarOp::Read) || e.is(ScalarOp::Load) || e.is(ScalarOp::Local) || e->args.empty()) return std::nullopt;
+    if (e.is(ScalarOp::Read) || e.is(ScalarOp::Load) || e.is(ScalarOp::TileLoad) || e.is(ScalarOp::Local) ||
+        e->args.empty())
+      return std::nullopt;
     std::vector<Dim> a;
     for (const Expr& x : e->args) {
       auto d = as_dim_in(x, done);

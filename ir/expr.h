@@ -53,8 +53,16 @@ namespace ingot {
   X(Select, "select", 3)  /* bool, then, else: both sides may be evaluated, loads in the untaken side are guarded */ \
   X(Fma, "fma", 3)        /* a*b + c, rounded once */                                                              \
   X(Scalb, "scalb", 2)    /* L: a * 2^n, rounded once; n is a whole number of the same float type                    */ \
+  X(Dot2, "dot2", 3)      /* L: f32 lanes acc + sum of 2 products, in any order of rounding; subnormal numbers may be   \
+                             0: args acc (n x f32), bf16 (2n), bf16 (2n)                                           */ \
+  X(TileLoad, "tile_load", 0) /* L: a tile of up to 16 rows of 64 bytes, as i32 x 256: `integer` rows of buffer `id`   \
+                             from `dim` on, `stride` elements apart                                                */ \
+  X(TileDot, "tile_dot", 3) /* L: i32 x 256: tiles acc (bits of f32[16][16]), a (bf16[16][32]), b (bf16[16][16][2]):     \
+                             acc[m][n] + sum over k < 32 of a[m][k] * b[k/2][n][k%2], for m < `integer`; as Dot2    */ \
   X(Dot4, "dot4", 3)      /* L: i32 lanes acc + sum of 4 products: args acc (n x i32), u8 (4n), s8 (4n)            */
 // clang-format on
+
+inline constexpr int kTileRows = 16, kTileRowBytes = 64, kTileWords = 256;  // of TileLoad and TileDot
 
 enum class ScalarOp : uint8_t {
 #define X(name, text, arity) name,
@@ -93,7 +101,7 @@ struct ExprNode {
   bool checked = false;  // Read with a fill; in args after the indices
   bool saturate = true;  // Cast to an 8-bit float
   double number = 0;  // Const of a float
-  int64_t integer = 0;  // Const of an integer or bool (u64 by bit pattern); Lane: its number
+  int64_t integer = 0;  // Const of an integer or bool (u64 by bit pattern); Lane: its number; rows of a tile
 };
 
 inline bool Expr::is(ScalarOp op) const { return node_ && node_->op == op; }

@@ -226,46 +226,129 @@ llvm::Value* Printer::scalb(llvm::Value* x, llvm::Value* n, DType t, int lanes) 
   return b_.CreateIntrinsic(id, {}, args);
 }
 
+// f over `native` lanes at a time, where `lanes` is a multiple of that; x and y have `per_lane` elements for each.
+llvm::Value* Printer::in_parts(llvm::Value* acc, llvm::Value* x, llvm::Value* y, int lanes, int native, int per_lane,
+                               const std::function<llvm::Value*(llvm::Value*, llvm::Value*, llvm::Value*)>& f) {
+  if (lanes == native) return f(acc, x, y);
+  auto part = [&](llvm::Value* v, int first, int count) {
+    llvm::SmallVector<int, 256> pick(count);
+    for (int i = 0; i < count; ++i) pick[i] = first + i;
+    return b_.CreateShuffleVector(v, pick);
+  };
+  llvm::Value* result = nullptr;
+  for (int i = 0; i < lanes; i += native) {
+    llvm::Value* r =
+        f(part(acc, i, native), part(x, per_lane * i, per_lane * native), part(y, per_lane * i, per_lane * native));
+    llvm::SmallVector<int, 256> place(lanes);
+    for (int k = 0; k < lanes; ++k) place[k] = k < native ? k : -1;
+    llvm::Value* wide = b_.CreateShuffleVector(r, place);
+    for (int k = 0; k < lanes; ++k) place[k] = k >= i && k < i + native ? lanes + k - i : k;
+    result = result ? b_.CreateShuffleVector(result, wide, place) : wide;
+  }
+  return result;
+}
+
+// acc[i] + x[2i]*y[2i] + x[2i+1]*y[2i+1], of bf16.
+llvm::Value* Printer::dot2(llvm::Value* acc, llvm::Value* x, llvm::Value* y, int lanes) {
+  const int native = target_.vector_bits / 32;
+  if (target_.has_bf16 && lanes % native == 0) {
+    auto* pairs = llvm::FixedVectorType::get(b_.getBFloatTy(), 2 * native);
+    return in_parts(acc, x, y, lanes, native, 2, [&](llvm::Value* a, llvm::Value* p, llvm::Value* q) -> llvm::Value* {
+      p = b_.CreateBitCast(p, pairs), q = b_.CreateBitCast(q, pairs);
+      if (target_.arch == Arch::AArch64)
+        return b_.CreateIntrinsic(llvm::Intrinsic::aarch64_neon_bfdot, {a->getType(), pairs}, {a, p, q});
+      auto id = native == 16  ? llvm::Intrinsic::x86_avx512bf16_dpbf16ps_512
+                : native == 8 ? llvm::Intrinsic::x86_avx512bf16_dpbf16ps_256
+                              : llvm::Intrinsic::x86_avx512bf16_dpbf16ps_128;
+      return b_.CreateIntrinsic(id, {}, {a, p, q});
+    });
+  }
+  // A bf16 is the upper half of an f32.
+  llvm::Type* words = value_type(DType::I32, lanes);
+  auto halves = [&](llvm::Value* v) {
+    llvm::Value* w = b_.CreateBitCast(v, words);
+    return std::pair{b_.CreateBitCast(b_.CreateShl(w, 16), acc->getType()),
+                     b_.CreateBitCast(b_.CreateAnd(w, splat(b_.getInt32(0xFFFF0000), lanes)), acc->getType())};
+  };
+  auto [x0, x1] = halves(x);
+  auto [y0, y1] = halves(y);
+  auto add = [&](llvm::Value* sum, llvm::Value* p, llvm::Value* q) -> llvm::Value* {
+    if (!target_.has_fma) return b_.CreateFAdd(sum, b_.CreateFMul(p, q));
+    return b_.CreateIntrinsic(llvm::Intrinsic::fma, {sum->getType()}, {p, q, sum});
+  };
+  return add(add(acc, x0, y0), x1, y1);
+}
+
+// Tiles are vectors of words everywhere but in the instructions: LLVM finds the registers of what is cast to them and back,
+// and configures them at the start of the function.
+llvm::Value* Printer::tile_load(const ExprNode& n) {
+  before_access();
+  const int64_t element = std::max(1, bits(buffer_dtype(n.id)) / 8), stride = n.stride * element;
+  llvm::Value* p = address(n.id, n.dim, nullptr, element);
+  llvm::Type* tile = value_type(DType::I32, kTileWords);
+  if (target_.has_amx_bf16) {
+    llvm::Value* loaded = b_.CreateIntrinsic(llvm::Intrinsic::x86_tileloadd64_internal, {},
+                                             {b_.getInt16(static_cast<uint16_t>(n.integer)), b_.getInt16(kTileRowBytes),
+                                              p, b_.getInt64(static_cast<uint64_t>(stride))});
+    return b_.CreateIntrinsic(llvm::Intrinsic::x86_cast_tile_to_vector, {tile}, {loaded});
+  }
+  const int words = kTileWords / kTileRows;
+  llvm::Value* all = llvm::Constant::getNullValue(tile);
+  for (int r = 0; r < n.integer; ++r) {
+    llvm::Value* row = b_.CreateAlignedLoad(value_type(DType::I32, words),
+                                            b_.CreateGEP(b_.getInt8Ty(), p, i64(r * stride)), llvm::Align(element));
+    all = b_.CreateInsertVector(tile, all, row, static_cast<uint64_t>(r * words));
+  }
+  return all;
+}
+
+llvm::Value* Printer::tile_dot(const ExprNode& n) {
+  llvm::Value *acc = emit(n.args[0]), *a = emit(n.args[1]), *b = emit(n.args[2]);
+  if (target_.has_amx_bf16) {
+    auto tile = [&](llvm::Value* v) {
+      return b_.CreateIntrinsic(llvm::Intrinsic::x86_cast_vector_to_tile, {v->getType()}, {v});
+    };
+    llvm::Value* sizes[] = {b_.getInt16(static_cast<uint16_t>(n.integer)), b_.getInt16(kTileRowBytes),
+                            b_.getInt16(kTileRowBytes)};
+    llvm::Value* sum = b_.CreateIntrinsic(llvm::Intrinsic::x86_tdpbf16ps_internal, {},
+                                          {sizes[0], sizes[1], sizes[2], tile(acc), tile(a), tile(b)});
+    return b_.CreateIntrinsic(llvm::Intrinsic::x86_cast_tile_to_vector, {acc->getType()}, {sum});
+  }
+  const int words = kTileWords / kTileRows;
+  llvm::Type *row = value_type(DType::I32, words), *sums = value_type(DType::F32, words);
+  for (int m = 0; m < n.integer; ++m) {
+    const auto at = static_cast<uint64_t>(m * words);
+    llvm::Value* sum = b_.CreateBitCast(b_.CreateExtractVector(row, acc, at), sums);
+    for (int k = 0; k < words; ++k) {
+      llvm::Value* x = splat(b_.CreateExtractElement(a, m * words + k), words);
+      sum = dot2(sum, x, b_.CreateExtractVector(row, b, static_cast<uint64_t>(k * words)), words);
+    }
+    acc = b_.CreateInsertVector(acc->getType(), acc, b_.CreateBitCast(sum, row), at);
+  }
+  return acc;
+}
+
 // acc[i] + sum over 4 of u8 x s8, in i32, without saturation on any target.
 llvm::Value* Printer::dot4(llvm::Value* acc, llvm::Value* u, llvm::Value* s, int lanes) {
   auto vec = [&](llvm::Type* e, int n) { return llvm::FixedVectorType::get(e, n); };
   int native = target_.vector_bits / 32;
   if (lanes < native && lanes >= 4 && (lanes & (lanes - 1)) == 0) native = lanes;  // all have shorter vectors
   if (target_.has_vnni && lanes % native == 0) {
-    auto part = [&](llvm::Value* v, int first, int count) {
-      llvm::SmallVector<int, 256> pick(count);
-      for (int i = 0; i < count; ++i) pick[i] = first + i;
-      return b_.CreateShuffleVector(v, pick);
-    };
-    llvm::Value* result = nullptr;
-    for (int i = 0; i < lanes; i += native) {
-      bool whole = lanes == native;
-      llvm::Value* a = whole ? acc : part(acc, i, native);
-      llvm::Value* x = whole ? u : part(u, 4 * i, 4 * native);
-      llvm::Value* y = whole ? s : part(s, 4 * i, 4 * native);
-      llvm::Value* r;
+    return in_parts(acc, u, s, lanes, native, 4, [&](llvm::Value* a, llvm::Value* x, llvm::Value* y) -> llvm::Value* {
       if (target_.arch == Arch::X86_64) {
         auto id = native == 16  ? llvm::Intrinsic::x86_avx512_vpdpbusd_512
                   : native == 8 ? llvm::Intrinsic::x86_avx512_vpdpbusd_256
                                 : llvm::Intrinsic::x86_avx512_vpdpbusd_128;
-        r = b_.CreateIntrinsic(id, {}, {a, x, y});
-      } else {
-        // u = (u xor 128 as s8) + 128, and 128*w = -(-128*w).
-        llvm::Value* top = splat(b_.getInt8(0x80), 4 * native);
-        llvm::Type* types[] = {a->getType(), x->getType()};
-        llvm::Value* shift = b_.CreateIntrinsic(llvm::Intrinsic::aarch64_neon_sdot, types,
-                                                {llvm::Constant::getNullValue(a->getType()), top, y});
-        r = b_.CreateIntrinsic(llvm::Intrinsic::aarch64_neon_sdot, types, {a, b_.CreateXor(x, top), y});
-        r = b_.CreateSub(r, shift);
+        return b_.CreateIntrinsic(id, {}, {a, x, y});
       }
-      if (whole) return r;
-      llvm::SmallVector<int, 256> place(lanes);
-      for (int k = 0; k < lanes; ++k) place[k] = k < native ? k : -1;
-      llvm::Value* wide = b_.CreateShuffleVector(r, place);
-      for (int k = 0; k < lanes; ++k) place[k] = k >= i && k < i + native ? lanes + k - i : k;
-      result = result ? b_.CreateShuffleVector(result, wide, place) : wide;
-    }
-    return result;
+      // u = (u xor 128 as s8) + 128, and 128*w = -(-128*w).
+      llvm::Value* top = splat(b_.getInt8(0x80), 4 * native);
+      llvm::Type* types[] = {a->getType(), x->getType()};
+      llvm::Value* shift = b_.CreateIntrinsic(llvm::Intrinsic::aarch64_neon_sdot, types,
+                                              {llvm::Constant::getNullValue(a->getType()), top, y});
+      llvm::Value* r = b_.CreateIntrinsic(llvm::Intrinsic::aarch64_neon_sdot, types, {a, b_.CreateXor(x, top), y});
+      return b_.CreateSub(r, shift);
+    });
   }
   // The even and the odd bytes of each lane in 16 bits: products of pairs need no shuffle then. LLVM shares the widened
   // operands among the products of a tile.
@@ -419,10 +502,19 @@ llvm::Value* Printer::emit_node(const ExprNode& n) {
       return b_.CreateSelect(c, arg(1), arg(2));
     }
     case Op::Fma:
+      if (t == DType::F16 && target_.has_f16_arithmetic) {
+        llvm::Type* half = n.lanes == 1 ? b_.getHalfTy() : llvm::FixedVectorType::get(b_.getHalfTy(), n.lanes);
+        auto bits = [&](int i) { return b_.CreateBitCast(arg(i), half); };
+        return b_.CreateBitCast(b_.CreateIntrinsic(llvm::Intrinsic::fma, {half}, {bits(0), bits(1), bits(2)}),
+                                value_type(n.type, n.lanes));
+      }
       if (!f) return soft ? nullptr : b_.CreateAdd(b_.CreateMul(arg(0), arg(1)), arg(2));
       if (!target_.has_fma) return b_.CreateFAdd(b_.CreateFMul(arg(0), arg(1)), arg(2));
       return b_.CreateIntrinsic(llvm::Intrinsic::fma, {arg(0)->getType()}, {arg(0), arg(1), arg(2)});
     case Op::Scalb: return scalb(arg(0), arg(1), n.type, n.lanes);
+    case Op::TileLoad: return tile_load(n);
+    case Op::TileDot: return tile_dot(n);
+    case Op::Dot2: return dot2(arg(0), arg(1), arg(2), n.lanes);
     case Op::Dot4: return dot4(arg(0), arg(1), arg(2), n.lanes);
     case Op::Exp:
     case Op::Log:

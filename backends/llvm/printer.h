@@ -11,6 +11,7 @@
 #include <llvm/IR/IRBuilder.h>
 #include <llvm/IR/Module.h>
 
+#include <functional>
 #include <map>
 #include <optional>
 #include <unordered_map>
@@ -87,6 +88,11 @@ class Printer {
   llvm::Function* string_equal();
   llvm::Value* lane_reduce(ScalarOp, llvm::Value* v, DType, int lanes);
   llvm::Value* rounded(const ExprNode&);
+  llvm::Value* in_parts(llvm::Value* acc, llvm::Value* x, llvm::Value* y, int lanes, int native, int per_lane,
+                        const std::function<llvm::Value*(llvm::Value*, llvm::Value*, llvm::Value*)>& f);
+  llvm::Value* dot2(llvm::Value* acc, llvm::Value* x, llvm::Value* y, int lanes);
+  llvm::Value* tile_load(const ExprNode&);
+  llvm::Value* tile_dot(const ExprNode&);
   llvm::Value* dot4(llvm::Value* acc, llvm::Value* u, llvm::Value* s, int lanes);
   llvm::Value* scalb(llvm::Value* x, llvm::Value* n, DType, int lanes);  // null: no such instruction
   llvm::Value* splat(llvm::Value* v, int lanes) { return lanes == 1 ? v : b_.CreateVectorSplat(lanes, v); }

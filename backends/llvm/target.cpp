@@ -34,7 +34,7 @@ constexpr Target kTargets[] = {
      .l1_bytes = 48 << 10, .l2_bytes = 1 << 20, .tile_rows = 14, .tile_vectors = 2},
     {.name = "x86-64-v4-bf16", .cpu_features = "x86-64-v4 avx512vnni avx512bf16", .triple = "x86_64-unknown-linux-gnu",
      .cpu = "x86-64-v4", .features = "+avx512vnni,+avx512bf16", .needs = kBf16, .vector_bits = 512,
-     .vector_registers = 32, .has_fma = true, .has_vnni = true, .has_bf16 = true, .has_f16_convert = true,
+     .vector_registers = 32, .has_fma = true, .has_vnni = true, .has_bf16 = true, .bf16_pays = true, .has_f16_convert = true,
      .has_masks = true, .has_gather = true, .l1_bytes = 48 << 10, .l2_bytes = 1 << 20, .tile_rows = 14,
      .tile_vectors = 2},
     {.name = "x86-64-v4-fp16", .cpu_features = "x86-64-v4 avx512vnni avx512bf16 avx512fp16",
@@ -81,7 +81,7 @@ constexpr Target kTargets[] = {
     {.name = "neoverse-v1", .cpu_features = "neon dotprod fullfp16 lse bf16 i8mm", .arch = Arch::AArch64,
      .triple = "aarch64-unknown-linux-gnu", .cpu = "generic", .tune = "neoverse-v1",
      .features = "+neon,+dotprod,+fullfp16,+lse,+bf16,+i8mm", .needs = kArm82 | kCpuI8mm | kCpuArmBf16,
-     .vector_bits = 128, .vector_registers = 32, .fma_ports = 4, .has_fma = true, .has_vnni = true, .has_bf16 = true,
+     .vector_bits = 128, .vector_registers = 32, .fma_ports = 4, .has_fma = true, .has_vnni = true, .has_bf16 = true, .bf16_pays = true,
      .has_f16_convert = true, .has_f16_arithmetic = true, .l1_bytes = 64 << 10, .l2_bytes = 1 << 20, .tile_rows = 8,
      .tile_vectors = 3, .page_bytes = 65536},
 };

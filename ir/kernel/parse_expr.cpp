@@ -38,6 +38,9 @@ bool is_function(ScalarOp op) {
     case ScalarOp::LaneMin:
     case ScalarOp::LaneProd:
     case ScalarOp::Scalb:
+    case ScalarOp::Dot2:
+    case ScalarOp::TileLoad:
+    case ScalarOp::TileDot:
     case ScalarOp::Dot4:
     case ScalarOp::Cast:
     case ScalarOp::Bitcast: return false;

@@ -186,6 +186,9 @@ class Verifier {
       case ScalarOp::LaneMin:
       case ScalarOp::LaneProd:
       case ScalarOp::Scalb:
+      case ScalarOp::Dot2:
+      case ScalarOp::TileLoad:
+      case ScalarOp::TileDot:
       case ScalarOp::Dot4: return invalid("{} does not belong in a kernel", ingot::name(n.op));
       case ScalarOp::Local:
         if (n.id < 0 || n.id >= static_cast<int64_t>(states)) return invalid("state {} does not exist", n.id);

@@ -358,13 +358,20 @@ class Parser {
         n.id = TRY(integer());
         TRY(expect(")"));
         break;
+      case Op::TileDot:
+        n.integer = TRY(integer());
+        TRY(expect(","));
+        TRY(args(","));
+        break;
       case Op::Load:
+      case Op::TileLoad:
         n.id = TRY(integer());
         TRY(expect(";"));
         n.dim = TRY(dim());
         TRY(expect(";"));
         n.stride = TRY(integer());
         accept(";");
+        if (n.op == Op::TileLoad) n.integer = TRY(integer());
         TRY(args(";"));
         break;
       case Op::Cast:

@@ -198,8 +198,9 @@ class Writer {
   std::string bare(const ExprNode& n) {
     using Op = ScalarOp;
     std::string s{name(n.op)};
-    bool typed = n.op == Op::Const || n.op == Op::Index || n.op == Op::Load || n.op == Op::Local || n.op == Op::Ramp ||
-                 n.op == Op::Splat || n.op == Op::Cast || n.op == Op::Bitcast || n.op == Op::Read;
+    bool typed = n.op == Op::Const || n.op == Op::Index || n.op == Op::Load || n.op == Op::TileLoad ||
+                 n.op == Op::Local || n.op == Op::Ramp || n.op == Op::Splat || n.op == Op::Cast ||
+                 n.op == Op::Bitcast || n.op == Op::Read;
     if (typed) s += "." + type(n.type, n.lanes);
     s += "(";
     std::string lead;
@@ -209,6 +210,8 @@ class Writer {
       case Op::Ramp: lead = dim(n.dim) + "; " + std::to_string(n.stride); break;
       case Op::Load: lead = buffer_id(n.id) + "; " + dim(n.dim) + "; " + std::to_string(n.stride); break;
       case Op::Lane: lead = std::to_string(n.integer); break;
+      case Op::TileLoad: lead = fmt::format("{}; {}; {}; {}", buffer_id(n.id), dim(n.dim), n.stride, n.integer); break;
+      case Op::TileDot: lead = std::to_string(n.integer); break;
       case Op::Local: lead = std::to_string(n.id); break;
       case Op::Read: lead = std::to_string(n.id) + (n.checked ? "; checked" : "; "); break;
       case Op::Cast: lead = n.saturate ? "" : "wrap"; break;

@@ -177,6 +177,20 @@ class Verifier {
         if (n.args[1].type() != n.type || n.args[1].lanes() != n.lanes)
           return invalid("select gives another type than its sides");
         return {};
+      case Op::TileLoad:
+      case Op::TileDot:
+        if (n.type != DType::I32 || n.lanes != kTileWords || n.integer < 1 || n.integer > kTileRows)
+          return invalid("a tile of {} rows as {}x{}, expected 1 to {} as i32x{}", n.integer, name(n.type), n.lanes,
+                         kTileRows, kTileWords);
+        if (n.op == Op::TileDot) break;
+        TRY(buffer(n.id));
+        return dim(n.dim);
+      case Op::Dot2:
+        if (n.type != DType::F32 || n.args[0].type() != DType::F32 || n.args[1].type() != DType::BF16 ||
+            n.args[2].type() != DType::BF16 || n.args[0].lanes() != n.lanes || n.args[1].lanes() != 2 * n.lanes ||
+            n.args[2].lanes() != 2 * n.lanes)
+          return invalid("dot2 of other types than f32, bf16 and bf16 with 1, 2 and 2 lanes each");
+        return {};
       case Op::Dot4:
         if (n.type != DType::I32 || n.args[0].type() != DType::I32 || n.args[1].type() != DType::U8 ||
             n.args[2].type() != DType::I8 || n.args[0].lanes() != n.lanes || n.args[1].lanes() != 4 * n.lanes ||

@@ -177,10 +177,13 @@ class Legalizer {
       case Op::Lane:
       case Op::Bitcast:
       case Op::Select:
+      case Op::Dot2:
+      case Op::TileDot:
       case Op::Dot4:
       case Op::Read: return {};
       default: break;
     }
+    if (t == DType::F16 && n.op == Op::Fma && options_.has_f16_arithmetic) return {};
     if (is_small_float(t)) return in_f32(n);
     if (t == DType::Bool) return boolean(n);
     return native_float(t) ? floating(n) : integral(n);

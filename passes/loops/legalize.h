@@ -16,6 +16,7 @@ struct LegalizeOptions {
   bool has_fma = true;  // without it fma rounds twice
   bool has_f16_convert = false;  // f16 <-> f32 casts are instructions
   bool has_scalb = false;  // on vectors of 128 to 512 bits
+  bool has_f16_arithmetic = false;  // fma of f16 is an instruction
 };
 
 Result<void> legalize(Program&, const LegalizeOptions&);
@@ -27,6 +28,6 @@ namespace ingot {
 // From a backend's target table, whatever its type.
 template <class Target>
 l::LegalizeOptions legalize_options_for(const Target& t) {
-  return {t.has_fma, t.has_f16_convert, /*has_scalb=*/t.vector_bits == 512};
+  return {t.has_fma, t.has_f16_convert, /*has_scalb=*/t.vector_bits == 512, t.has_f16_arithmetic};
 }
 }  // namespace ingot

@@ -5,6 +5,7 @@
 #include <cstring>
 #include <numeric>
 
+#include "ir/small_float.h"
 #include "passes/loops/legalize.h"
 #include "tests/backends/harness.h"
 
@@ -296,6 +297,40 @@ TEST(Memory, Dot4AndReductions) {
     EXPECT_EQ(y[16], sum);
     EXPECT_EQ(y[17], most);
     EXPECT_EQ(y[18], least);
+  }
+}
+
+// Two vectors' worth of lanes, so that it is taken apart where the machine has the instruction.
+TEST(Memory, Dot2) {
+  constexpr int kLanes = 32;
+  Symbol t = Dim::symbol("t");
+  l::Kernel k;
+  k.name = "dot2";
+  k.buffers = {{0, "a", DType::BF16}, {1, "b", DType::BF16}, {2, "y", DType::F32, true}};
+  k.item = t;
+  Expr acc = node(ScalarOp::Cast, DType::F32, kLanes, {ramp(0, kLanes, 3)});
+  Expr d = node(ScalarOp::Dot2, DType::F32, kLanes,
+                {acc, load(0, DType::BF16, 2 * kLanes, 0), load(1, DType::BF16, 2 * kLanes, 0)});
+  k.body = {store(2, 0, d)};
+  l::Program p = single_kernel(k, {{"a", DType::BF16, {2 * kLanes}}, {"b", DType::BF16, {2 * kLanes}}},
+                               {"y", DType::F32, {kLanes}}, 1);
+  // Numbers whose products and sums f32 holds exactly, so that every order gives the same.
+  std::vector<uint16_t> a(2 * kLanes), b(2 * kLanes);
+  for (size_t i = 0; i < a.size(); ++i) {
+    a[i] = float_to_bf16(static_cast<double>(i * 37 % 101) - 50);
+    b[i] = float_to_bf16((static_cast<double>(i * 91 % 67) - 30) / 8);
+  }
+  for (const Target& target : all_targets()) {
+    if (target.arch != host_arch() || (target.needs & ~host_cpu_features())) continue;
+    Loaded image(build(p, std::string(target.name)));
+    ASSERT_EQ(image.run({{a.data(), {2 * kLanes}, INGOT_BF16}, {b.data(), {2 * kLanes}, INGOT_BF16}}), 0);
+    for (int i = 0; i < kLanes; ++i) {
+      const auto at = static_cast<size_t>(2 * i);
+      EXPECT_EQ(image.outputs[0].as<float>()[i], static_cast<float>(3 * i) +
+                                                     bf16_to_float(a[at]) * bf16_to_float(b[at]) +
+                                                     bf16_to_float(a[at + 1]) * bf16_to_float(b[at + 1]))
+          << target.name << " " << i;
+    }
   }
 }
 
