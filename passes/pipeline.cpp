@@ -6,11 +6,13 @@
 #include "ir/ops/def.h"
 #include "passes/kernels/passes.h"
 #include "passes/schedule/host.h"
+#include "passes/schedule/winograd.h"
 
 namespace ingot {
 
 namespace {
 
+inline constexpr std::string_view kLowerPrecision = "lower-precision";
 inline constexpr std::string_view kWinograd = "winograd";  // a part of the schedule that can be left out
 
 struct KernelPass {
@@ -57,6 +59,16 @@ const std::vector<KernelPass>& kernel_passes() {
   return passes;
 }
 
+// The sums that Winograd's algorithm would compute in f32.
+std::set<int> sums_for_winograd(k::Program p, const TargetFacts& facts) {
+  std::set<int> results;
+  const Storages storages = choose_storage(p);
+  for_each_stage(p.body, [&](const k::Stage& s) {
+    if (!winograd_choices(s, p, storages, facts).empty()) results.insert(s.results[0]);
+  });
+  return results;
+}
+
 class Timer {
  public:
   double seconds() const { return std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count(); }
@@ -77,7 +89,7 @@ std::vector<std::string> pass_names() {
 std::vector<std::string> step_names() {
   std::vector<std::string> names = {"infer", "lower-to-kernels"};
   for (const KernelPass& p : kernel_passes()) names.emplace_back(p.name);
-  names.emplace_back("schedule");
+  for (std::string_view name : {kLowerPrecision, std::string_view("schedule")}) names.emplace_back(name);
   return names;
 }
 
@@ -102,13 +114,26 @@ Result<k::Program> optimize(Graph& graph, const PipelineOptions& options) {
 }
 
 Result<l::Program> lower_for_target(const k::Program& p, const TargetFacts& facts, const PipelineOptions& options,
-                                    std::span<const uint8_t> known_weights) {
-  Timer t;
+                                    std::span<const uint8_t> known_weights, PrecisionSummary* lowered) {
   ScheduleOptions how;
   how.winograd = std::find(options.disabled.begin(), options.disabled.end(), kWinograd) == options.disabled.end();
   if (options.optimize_for == OptimizeFor::Size) how.extra_weights = 0, how.extra_bytes = 0;
   how.known_weights = known_weights;
-  l::Program loops = TRY(schedule(p, facts, how));
+  k::Program own = p;
+  TargetFacts own_facts = facts;
+  own_facts.f16_fma &= options.precision == DType::F16;  // partial sums in f16 are for those who asked
+  if (options.precision != DType::F32) {
+    Timer t;
+    Precision to{options.precision, options.lower_logits};
+    if (how.winograd && how.extra_bytes > 0 && !facts.amx_bf16) to.kept_for_winograd = sums_for_winograd(p, facts);
+    PrecisionSummary summary = lower_precision(own, facts, to);
+    if (auto ok = k::verify(own); !ok)
+      return std::move(ok.error()).context(fmt::format("after pass '{}'", kLowerPrecision));
+    if (options.after) options.after(kLowerPrecision, t.seconds(), [&] { return k::str(own); });
+    if (lowered) *lowered = std::move(summary);
+  }
+  Timer t;
+  l::Program loops = TRY(schedule(std::move(own), own_facts, how));
   if (auto ok = l::verify(loops); !ok) return std::move(ok.error()).context("after pass 'schedule'");
   if (options.after) options.after("schedule", t.seconds(), [&] { return l::str(loops); });
   return loops;

@@ -9,7 +9,7 @@
 #include "ir/graph/graph.h"
 #include "ir/kernel/program.h"
 #include "ir/loops/loops.h"
-#include "passes/target_facts.h"
+#include "passes/kernels/passes.h"
 
 namespace ingot {
 
@@ -17,6 +17,8 @@ enum class OptimizeFor : uint8_t { Speed, Size };  // Size: nothing that makes t
 
 struct PipelineOptions {
   OptimizeFor optimize_for = OptimizeFor::Speed;
+  DType precision = DType::F32;  // bf16, f16: of the operands of sums of products, where the target gains by it
+  bool lower_logits = false;     // the last sums before an output, too
   std::vector<std::string> disabled;   // passes to leave out, by name
   // Called after each pass with its name, its seconds, and the text of what it made (made only when asked for).
   std::function<void(std::string_view pass, double seconds, const std::function<std::string()>& text)> after;
@@ -29,9 +31,9 @@ std::vector<std::string> step_names();
 
 // Independent of the target: an imported graph is inferred and expanded; the result is optimised K.
 Result<k::Program> optimize(Graph& graph, const PipelineOptions& = {});
-// For one target. The K program is copied. A program with the same weights as `known_weights`, those of another target,
+// For one target. The K program is copied; `lowered` is told what `precision` came to. A program with the same weights as `known_weights`, those of another target,
 // says so and has none of its own.
 Result<l::Program> lower_for_target(const k::Program&, const TargetFacts&, const PipelineOptions& = {},
-                                    std::span<const uint8_t> known_weights = {});
+                                    std::span<const uint8_t> known_weights = {}, PrecisionSummary* lowered = nullptr);
 
 }  // namespace ingot

@@ -45,7 +45,8 @@ int status_of(const Result<bool>& result) { return result ? (*result ? 0 : kInpu
 
 // Flags that several subcommands share, as text until they are checked.
 struct Shared {
-  std::string backend, target = "host", tolerance = "auto";
+  std::string backend, target = "host", tolerance = "auto", precision = "f32";
+  bool lower_logits = false;
   std::vector<std::string> dims;
   std::optional<double> rtol, atol;
   double memory_limit_gib = 0, time_limit_s = 0;
@@ -91,6 +92,25 @@ std::vector<std::string> split(const std::string& text) {
   return parts;
 }
 
+void read_precision(const Shared& shared, LoadOptions& load) {
+  if (shared.precision == "bf16") load.precision = DType::BF16;
+  else if (shared.precision == "f16") load.precision = DType::F16;
+  else if (shared.precision != "f32")
+    throw Usage{fmt::format("--precision: got '{}', expected f32, bf16 or f16", shared.precision)};
+  load.lower_logits = shared.lower_logits;
+  if (shared.lower_logits && load.precision == DType::F32)
+    throw Usage{"--lower-logits: expected --precision bf16 or f16"};
+  if (load.precision != DType::F32 && load.backend == Backend::Interpreter)
+    throw Usage{fmt::format("--precision: got '{}' with --backend interpreter, which is the reference in f32",
+                            shared.precision)};
+}
+
+void refuse_precision(const Shared& shared, const std::string& model) {
+  if (shared.precision != "f32" && ends_with(model, ".ingot"))
+    throw Usage{
+        fmt::format("--precision: got '{}' for the compiled file {}, expected a .onnx file", shared.precision, model)};
+}
+
 void refuse_backend(const Shared& shared, const std::string& model) {
   if (!shared.backend.empty() && ends_with(model, ".ingot"))
     throw Usage{
@@ -104,6 +124,7 @@ LoadOptions load_of(const Shared& shared, const std::string& default_backend) {
   if (load.targets.empty()) throw Usage{fmt::format("--target: got '{}', expected names", shared.target)};
   if (auto known = targets_named(load.targets); !known) throw Usage{"--target: " + known.error().message};
   load.dims = dims_of(shared.dims);
+  read_precision(shared, load);
   load.memory_limit_gib = shared.memory_limit_gib, load.time_limit_s = shared.time_limit_s;
   return load;
 }
@@ -132,6 +153,15 @@ CLI::Validator integer_in(uint64_t low, uint64_t high) {
 
 void add_backend(CLI::App* command, Shared& shared, const char* otherwise) {
   command->add_option("--backend", shared.backend, fmt::format("interpreter, llvm or opencl (default: {})", otherwise));
+}
+void add_precision(CLI::App* command, Shared& shared) {
+  command
+      ->add_option(
+          "--precision", shared.precision,
+          "f32, bf16 or f16: what the operands of sums of products are rounded to, where the target gains by it; "
+          "sums stay f32 (default: f32)")
+      ->type_name("TYPE");
+  command->add_flag("--lower-logits", shared.lower_logits, "the last sums before an output as well");
 }
 // For models from strangers, whose loops and sizes nobody has looked at.
 void add_limits(CLI::App* command, Shared& shared) {
@@ -222,8 +252,10 @@ Command run_command(CLI::App& app) {
       "what to compile a .onnx file for (default: host), or which image of a .ingot file to use (default: the best)");
   c->add_option("--threads", o.load.threads, "threads at most (default: all)")->check(integer_in(1, 1024));
   c->add_flag("--json", o.json, "print JSON");
+  add_precision(c, shared);
   return {c, [] {
             refuse_backend(shared, o.model);
+            refuse_precision(shared, o.model);
             const int threads = o.load.threads;
             o.load = load_of(shared, INGOT_DEFAULT_BACKEND);
             o.load.threads = threads;
@@ -262,6 +294,7 @@ Command conformance_command(CLI::App& app) {
   add_tolerance(c, shared);
   c->add_flag("--kernels", o.kernels, "JSON tells the kernels of each test and where they ran");
   c->add_flag("--verbose", o.verbose, "list the tests that passed too");
+  add_precision(c, shared);
   return {c, [] {
             o.load = load_of(shared, INGOT_DEFAULT_BACKEND);
             o.load.profile = o.kernels;
@@ -290,6 +323,7 @@ Command inspect_command(CLI::App& app) {
   c->add_option("--threads", o.load.threads, "threads at most, of --measure (default: all)")
       ->check(integer_in(1, 1024));
   c->add_flag("--json", o.json, "print JSON (stages file and schedules)");
+  add_precision(c, shared);
   return {c, [] {
             const int threads = o.load.threads;
             o.load = load_of(shared, INGOT_DEFAULT_BACKEND);
@@ -337,6 +371,7 @@ Command compile_command(CLI::App& app) {
   c->add_option("--dump-after", o.dump_after, "print what this pass made to stderr; all: after each")
       ->type_name("PASS");
   c->add_flag("--json", o.json, "print the summary as JSON");
+  add_precision(c, shared);
   return {
       c, [c] {
         o.load = load_of(shared, "llvm");
@@ -377,8 +412,10 @@ Command bench_command(CLI::App& app) {
   c->add_flag("--per-kernel", o.per_kernel,
               "a table of kernels: time, GFLOP/s, GB/s, share of this machine's measured peak");
   c->add_flag("--json", o.json, "print JSON");
+  add_precision(c, shared);
   return {c, [] {
             refuse_backend(shared, o.model);
+            refuse_precision(shared, o.model);
             const int threads = o.load.threads;
             o.load = load_of(shared, INGOT_DEFAULT_BACKEND);
             o.load.threads = threads;
@@ -401,6 +438,7 @@ Command diff_command(CLI::App& app) {
   c->add_option("--target", shared.target, "what to compile for (default: host)");
   add_tolerance(c, shared);
   c->add_flag("--json", o.json, "print JSON");
+  add_precision(c, shared);
   return {c, [] {
             o.load = load_of(shared, "llvm");
             o.inputs.dims = o.load.dims;

@@ -2,9 +2,12 @@
 #pragma once
 
 #include <functional>
+#include <map>
+#include <set>
 
 #include "ir/kernel/program.h"
 #include "ir/ops/evaluate.h"
+#include "passes/target_facts.h"
 
 namespace ingot {
 
@@ -26,6 +29,24 @@ void inline_maps(k::Program&);
 Result<void> simplify_rounding(k::Program&);
 // A value that is read as [i*E + j] gets the dims of its readers.
 void unflatten(k::Program&);
+
+// What f32 sums of products may be lowered to, where the target gains by it.
+struct Precision {
+  DType type = DType::F32;  // bf16 or f16; f32: nothing is lowered
+  bool logits = false;      // the last sums before an output, too
+  std::set<int> kept_for_winograd;  // results of sums that another algorithm makes cheaper
+};
+struct PrecisionSummary {
+  DType type = DType::F32;
+  std::string how;                      // "AMX"
+  int64_t sums = 0;                     // f32 sums of products before
+  int64_t lowered = 0, weights = 0;     // both operands in 16 bits; the constant one
+  std::map<std::string, int64_t> kept;  // in f32, by the reason
+  std::string text() const;             // "50 sums of products: 48 in bf16 (AMX), 2 in f32 (2 logits)"
+};
+// Operands of f32 sums of products become bf16 or f16; the sums stay f32. For one target, after all passes above.
+PrecisionSummary lower_precision(k::Program&, const TargetFacts&, const Precision&);
+
 // Refuses a program with an extent that is not known when its stage runs.
 Result<void> check_symbols(k::Program&);
 

@@ -172,6 +172,10 @@ TargetFacts facts_of(const Target& t) {
   f.lane_products = t.arch == Arch::AArch64;
   f.fma_ports = t.fma_ports;
   f.dot4 = t.has_vnni;
+  f.f16_convert = t.has_f16_convert;
+  f.f16_fma = t.has_f16_arithmetic;
+  f.bf16_dot = t.has_bf16 && t.bf16_pays;
+  f.amx_bf16 = t.has_amx_bf16;
   f.l1_bytes = t.l1_bytes;
   f.l2_bytes = t.l2_bytes;
   return f;
@@ -223,7 +227,7 @@ Result<std::unique_ptr<CompiledModel>> compile_model(Graph graph, const CompileM
     double before = now_seconds();
     std::span<const uint8_t> known;
     if (!model->file.weights.empty()) known = model->file.weights[0].pieces[0];
-    model->programs.push_back(TRY(lower_for_target(kernels, facts_of(t), options.pipeline, known)));
+    model->programs.push_back(TRY(lower_for_target(kernels, facts_of(t), options.pipeline, known, &stats.precision)));
     release_pages(kernels);
     l::Program& program = model->programs.back();
     TRY(l::legalize(program, legalize_options_for(t)));
@@ -272,6 +276,7 @@ Result<std::unique_ptr<CompiledModel>> compile_model(Graph graph, const CompileM
   nlohmann::ordered_json manifest{{"disabled_passes", options.pipeline.disabled},
                                   {"optimize", small ? "size" : "speed"},
                                   {"targets", nlohmann::ordered_json::array()}};
+  if (options.pipeline.precision != DType::F32) manifest["precision"] = std::string(name(options.pipeline.precision));
   for (size_t k = 0; k < targets.size(); ++k) {
     const TargetStatistics& t = model->targets[k];
     manifest["targets"].push_back(

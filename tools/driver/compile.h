@@ -24,6 +24,7 @@ struct TargetStatistics {
   size_t kernels = 0;
   int64_t weight_bytes = 0, code_bytes = 0;
   int64_t arena_bytes = -1, arena_lower_bound = -1;  // -1: depends on the inputs
+  PrecisionSummary precision;  // of the pipeline's `precision`
   double schedule_s = 0, codegen_s = 0;
 };
 

@@ -39,12 +39,23 @@ Summary summarize(const CompiledModel& model) {
 
 using PassTimes = std::vector<std::pair<std::string, double>>;
 
+// One line where all targets agree.
+void print_precision(const CompiledModel& model) {
+  auto text = [](const TargetStatistics& t) { return t.precision.text(); };
+  if (model.targets.front().precision.type == DType::F32) return;
+  const bool agree = std::all_of(model.targets.begin(), model.targets.end(),
+                                 [&](const TargetStatistics& t) { return text(t) == text(model.targets.front()); });
+  if (agree) return fmt::print("  precision    {}\n", text(model.targets.front()));
+  for (const TargetStatistics& t : model.targets) fmt::print("  precision    {}: {}\n", t.target, text(t));
+}
+
 void print_summary(const CompileCommand& options, const CompiledModel& model) {
   const Summary s = summarize(model);
   fmt::print("{}: {} ({})\n", options.output, bytes_text(file_bytes(options.output)), s.targets);
   fmt::print("  ops          {}\n  kernels      {}\n  weights      {}\n  arena        {}\n  code         {}\n",
              model.nodes, s.kernels, bytes_text(s.weight_bytes), arena_text(s.arena_bytes, s.arena_lower_bound),
              bytes_text(s.code_bytes));
+  print_precision(model);
   fmt::print("  time         {}\n  peak memory  {}\n", duration_text(model.seconds), bytes_text(peak_memory_bytes()));
 }
 
@@ -56,12 +67,20 @@ void print_json(const CompileCommand& options, const CompiledModel& model, const
   j["arena_lower_bound"] = s.arena_lower_bound < 0 ? Json(nullptr) : Json(s.arena_lower_bound);
   j["code_bytes"] = s.code_bytes, j["seconds"] = model.seconds, j["peak_memory_bytes"] = peak_memory_bytes();
   j["targets"] = Json::array(), j["passes"] = Json::array();
-  for (const TargetStatistics& t : model.targets)
-    j["targets"].push_back({{"name", t.target},
-                            {"kernels", t.kernels},
-                            {"code_bytes", t.code_bytes},
-                            {"schedule_s", t.schedule_s},
-                            {"codegen_s", t.codegen_s}});
+  for (const TargetStatistics& t : model.targets) {
+    Json row{{"name", t.target},
+             {"kernels", t.kernels},
+             {"code_bytes", t.code_bytes},
+             {"schedule_s", t.schedule_s},
+             {"codegen_s", t.codegen_s}};
+    if (t.precision.type != DType::F32)
+      row["precision"] = {{"type", std::string(name(t.precision.type))},
+                          {"sums", t.precision.sums},
+                          {"lowered", t.precision.lowered},
+                          {"weights", t.precision.weights},
+                          {"in_f32", t.precision.kept}};
+    j["targets"].push_back(std::move(row));
+  }
   for (const auto& [name, seconds] : passes) j["passes"].push_back({{"name", name}, {"seconds", seconds}});
   fmt::print("{}\n", j.dump(1));
 }
@@ -74,6 +93,7 @@ Result<void> emit(const CompileCommand& options, Graph graph) {
   PipelineOptions pipeline;
   pipeline.disabled = options.disabled_passes;
   pipeline.optimize_for = options.optimize_for;
+  pipeline.precision = options.load.precision, pipeline.lower_logits = options.load.lower_logits;
   if (options.emit != "so")
     return write_file(options.output, TRY(stage_text(std::move(graph), options.emit, load, pipeline)));
   if (load.targets.size() != 1) return invalid("--emit so is of one target, got {}", load.targets.size());
@@ -108,6 +128,8 @@ Result<void> compile(const CompileCommand& options) {
   settings.progress = [&](const std::string& line) { progress.show(line); };
   settings.pipeline.disabled = options.disabled_passes;
   settings.pipeline.optimize_for = options.optimize_for;
+  settings.pipeline.precision = options.load.precision;
+  settings.pipeline.lower_logits = options.load.lower_logits;
   settings.pipeline.after = [&](std::string_view pass, double seconds, const std::function<std::string()>& text) {
     passes.emplace_back(pass, seconds);
     if (options.dump_after == "all" || options.dump_after == pass) fmt::print(stderr, "# after {}\n{}\n", pass, text());

@@ -147,6 +147,7 @@ Result<std::unique_ptr<Executable>> make_executable(Graph graph, const LoadOptio
   CompileModelOptions compile;
   compile.targets = options.backend == Backend::OpenCl ? std::vector<std::string>{"opencl"} : options.targets;
   compile.jobs = options.jobs;
+  compile.pipeline.precision = options.precision, compile.pipeline.lower_logits = options.lower_logits;
   auto model = TRY(compile_model(std::move(graph), compile));
   const std::vector<uint8_t> bytes = TRY(ingot_bytes(model->file));
   return load_compiled_memory(bytes, options);

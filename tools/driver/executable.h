@@ -59,6 +59,8 @@ struct LoadOptions {
   std::vector<std::string> targets = {"host"};
   std::string runner;                    // a command that runs what is compiled (external.cpp); empty: this process
   std::map<std::string, int64_t> dims;   // fixes named dims
+  DType precision = DType::F32;          // of what is compiled: PipelineOptions
+  bool lower_logits = false;
   int threads = 0;                       // of a run; 0: all
   int jobs = 0;                          // of a compilation; 0: one per processor
   bool profile = false;

@@ -250,7 +250,9 @@ Result<void> inspect(const InspectOptions& options) {
   auto text = [&]() -> Result<std::string> {
     Graph graph = TRY(import_onnx_file(options.file));
     TRY(fix_dims(graph, options.load.dims));
-    return stage_text(std::move(graph), stage, options.load);
+    PipelineOptions pipeline;
+    pipeline.precision = options.load.precision, pipeline.lower_logits = options.load.lower_logits;
+    return stage_text(std::move(graph), stage, options.load, pipeline);
   }();
   if (!text) return in_file(std::move(text.error()), options.file);
   fmt::print("{}", *text);
