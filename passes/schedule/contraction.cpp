@@ -16,6 +16,11 @@
 // steps of the innermost reduced iterator at once: B is packed [N/NR][K/4][NR][4], one 32-bit load of A serves a whole row
 // of the tile, and Dot4 adds four products to each i32. The last step of an extent that four does not divide is the last
 // four elements, with zeros in B for those that were counted before; nothing past the end of A is read.
+//
+// Products of bf16 go two at a time in the same way where the target has Dot2. Products of f16 are added up in f16, where the
+// target's arithmetic has that, over kHalfBlock steps at most, and then to f32 sums that lie in scratch: twice the lanes, and
+// an error of few roundings to f16. Elsewhere a 16-bit operand is widened as it is loaded: a B that is packed takes half the
+// memory, which is what products of few rows wait for.
 #include "passes/schedule/contraction.h"
 
 #include <algorithm>
@@ -32,7 +37,9 @@ inline constexpr int64_t kPrefetchSteps = 16;  // K steps ahead of the packed pa
 inline constexpr int64_t kHeavyEpilogue = 24;  // scalar operations; beyond, the epilogue is a loop over the tile
 inline constexpr int64_t kPanelUnit = 16;  // columns; packed panels are multiples of a 512-bit vector of f32
 inline constexpr int64_t kWidestPanel = 32, kWidestFewRows = 64;  // columns of the tiles of AVX-512, see choose_tile
-inline constexpr int64_t kDot = 4;  // products of bytes that one instruction adds up
+inline constexpr int64_t kFewRows = 8;  // of a product that waits for B, not for the arithmetic
+inline constexpr int64_t kHalfBlock = 16;  // products that are added up in f16
+inline constexpr int64_t kLeastHalfBlock = 8;  // fewer are not worth their conversion
 inline constexpr double kWorthBounding = 0.04;  // of a window's taps lie in the border: these are left out
 
 class Contraction {
@@ -45,13 +52,18 @@ class Contraction {
     if (type_ != DType::F32 && type_ != DType::F64 && type_ != DType::I32) return None{};
     lanes_ = facts_.vector_bytes / (bits(type_) / 8);
     if (!choose_column()) return None{};
-    dots_ = is_sum_of_bytes();
-    packed_type_ = dots_ ? DType::I8 : type_;
+    dot_ = is_sum_of_bytes() ? 4 : is_sum_of_pairs() ? 2 : 1;
+    half_ = is_sum_of_halves();
+    // With many rows, B's time is spent on widening it and not on reading it.
+    const bool few = elements(rows_).lower() <= kFewRows;
+    packed_type_ = dot_ == 4 ? DType::I8 : dot_ == 2 || half_ || few ? narrow_b() : type_;
+    if (half_) lanes_ = facts_.vector_bytes / 2;
     choose_lanes();
     choose_tile();
     if (product_.constant_b) {
       TRY(pack_constant());
-    } else if (!b_contiguous_) {
+    } else if (!b_contiguous_ || dot_ > 1) {
+      b_contiguous_ = false;
       launches_.push_back(pack_at_run_time());
     }
     launches_.push_back(kernel());
@@ -97,7 +109,7 @@ class Contraction {
   // Where the machine multiplies by a lane of a vector, A is read in vectors: along the reduction, or else along the rows.
   void choose_lanes() {
     const ExprNode& a = *only_load(nest_.body[0]);
-    if (!facts_.lane_products || dots_ || type_ != DType::F32 || a.type != DType::F32) return;
+    if (!facts_.lane_products || dot_ > 1 || half_ || type_ != DType::F32 || a.type != DType::F32) return;
     auto fits = [&](const k::Iter& it) {
       if (it.extent.is_constant() && it.extent.value() < lanes_) return false;
       auto step = affine_in(a.dim, it.symbol);
@@ -106,6 +118,27 @@ class Contraction {
     by_lane_ = !nest_.reds.empty() && fits(nest_.reds.back());
     by_row_lane_ = !by_lane_ && !rows_.empty() && fits(rows_.back());
   }
+
+  // What B is, where that is a 16-bit float and its target can widen it.
+  DType narrow_b() const {
+    const Expr& b = product_.b();
+    const bool narrow = type_ == DType::F32 && b.is(ScalarOp::Cast) &&
+                        (b->args[0].type() == DType::BF16 || (b->args[0].type() == DType::F16 && facts_.f16_convert));
+    return narrow ? b->args[0].type() : type_;
+  }
+
+  // Both operands of this type, along an innermost iterator of a constant extent that A walks evenly.
+  bool both_are(DType t, int64_t least) const {
+    if (nest_.reds.empty() || !nest_.reds.back().extent.is_constant() || nest_.reds.back().extent.value() < least)
+      return false;
+    const ExprNode& a = *only_load(nest_.body[0]);
+    return a.type == t && narrow_b() == t && affine_in(a.dim, nest_.reds.back().symbol).has_value();
+  }
+  bool is_sum_of_pairs() const {
+    return facts_.bf16_dot && both_are(DType::BF16, 2) &&
+           (product_.constant_b || elements(rows_).constant().value_or(64) >= 4);
+  }
+  bool is_sum_of_halves() const { return facts_.f16_fma && both_are(DType::F16, kLeastHalfBlock); }
 
   void choose_tile() {
     int64_t rows = elements(rows_).constant().value_or(kDimMax);
@@ -127,12 +160,12 @@ class Contraction {
       tile_rows_ = rows_by_lane(std::min(vectors_, columns), facts_);
     }
     // Without the instruction its operands are widened in registers.
-    if (dots_ && !facts_.dot4 && rows > 4) tile_rows_ = many_registers ? (lanes_ >= 8 ? 12 : 6) : 4;
+    if (dot_ == 4 && !facts_.dot4 && rows > 4) tile_rows_ = many_registers ? (lanes_ >= 8 ? 12 : 6) : 4;
     if (column_.extent.is_constant()) {
       int64_t needed = (column_.extent.value() + lanes_ - 1) / lanes_;
       if (needed < vectors_) {
         vectors_ = needed;
-        if (vectors_ == 1 && rows > 4 && !by_lane_ && (!dots_ || facts_.dot4)) tile_rows_ = many_registers ? 16 : 8;
+        if (vectors_ == 1 && rows > 4 && !by_lane_ && (dot_ != 4 || facts_.dot4)) tile_rows_ = many_registers ? 16 : 8;
       }
     }
     columns_per_panel_ = vectors_ * lanes_;
@@ -166,12 +199,12 @@ class Contraction {
     Dim panels = ceildiv(column_.extent, packed_width_);
     k::Iter panel{Dim::iterator("panel", panels), panels};
     s.iters.push_back(panel);
-    const k::Iter* innermost = dots_ ? &nest_.reds.back() : nullptr;
+    const k::Iter* innermost = dot_ > 1 ? &nest_.reds.back() : nullptr;
     for (const k::Iter& it : nest_.reds) {
       if (&it != innermost) add(it);
     }
-    if (dots_) {
-      const Dim groups = ceildiv(innermost->extent, kDot);
+    if (dot_ > 1) {
+      const Dim groups = ceildiv(innermost->extent, dot_);
       s.iters.push_back({Dim::iterator("group", groups), groups});
     }
     const size_t at_group = s.iters.size() - 1;
@@ -181,19 +214,19 @@ class Contraction {
     // Lanes past the last column repeat it: they are computed and not stored.
     if (!known_divisible(column_.extent, packed_width_)) column = min(column, column_.extent - 1);
     to.insert_or_assign(column_.symbol->id, column);
-    if (dots_) {
+    if (dot_ > 1) {
       // Element k of the last group is counted in the one before, or past the end of a short extent: it is 0.
-      k::Iter part{Dim::iterator("part", kDot), Dim(kDot)};
+      k::Iter part{Dim::iterator("part", dot_), Dim(dot_)};
       s.iters.push_back(part);
       const int64_t extent = innermost->extent.value();
-      const Dim first = Dim(s.iters[at_group].symbol) * kDot;
-      const Dim k = extent < kDot ? min(Dim(part.symbol), extent - 1) : min(first, extent - kDot) + Dim(part.symbol);
+      const Dim first = Dim(s.iters[at_group].symbol) * dot_;
+      const Dim k = extent < dot_ ? min(Dim(part.symbol), extent - 1) : min(first, extent - dot_) + Dim(part.symbol);
       to.insert_or_assign(innermost->symbol->id, k);
-      Expr counts = extent < kDot ? ex::binary(ScalarOp::Lt, ex::index(part.symbol), ex::index(extent))
+      Expr counts = extent < dot_ ? ex::binary(ScalarOp::Lt, ex::index(part.symbol), ex::index(extent))
                                   : ex::binary(ScalarOp::Ge, ex::index(k), ex::index(first));
-      s.body = {ex::select(counts, substitute(body->args[0], to), ex::integer(DType::I8, 0))};
+      s.body = {ex::select(counts, substitute(body->args[0], to), ex::cast(ex::integer(DType::I8, 0), packed_type_))};
     } else {
-      s.body = {ex::cast(substitute(body, to), type_)};
+      s.body = {ex::cast(substitute(packed_type_ == type_ ? body : body->args[0], to), packed_type_)};
     }
     TensorType t{packed_type_, {}};
     for (const k::Iter& it : s.iters) t.dims.push_back(it.extent);
@@ -346,7 +379,11 @@ class Contraction {
     }
     std::string what = rows_.size() >= 2 || nest_.reds.size() >= 2 ? "conv" : "matmul";
     Launch l = b.finish(fmt::format("{}{}_{}_{}x{}", what, product_.has_epilogue() ? "_fused" : "",
-                                    dots_ ? "u8" : name(type_), tile_rows_, columns_per_panel_),
+                                    dot_ == 4   ? "u8"
+                                    : dot_ == 2 ? "bf16"
+                                    : half_     ? "f16"
+                                                : name(type_),
+                                    tile_rows_, columns_per_panel_),
                         item, items);
     Dim flops = elements(nest_.iters) * k_total * 2;
     l.kernel.flops = flops;
@@ -365,30 +402,35 @@ class Contraction {
                     : panel_outer ? "is read once, panel by panel, since it would fill the L2 cache"
                                   : "stays in the L2 cache while the rows pass",
                     tile_rows_ * vectors_, lanes_, by_lane_ || by_row_lane_ ? ", factors are lanes of A" : "");
-    l.kernel.schedule = fmt::format("contraction {}x{}, K {}, N {}, {} outer, B {}", tile_rows_, columns_per_panel_,
+    const bool narrow = dot_ == 1 && packed_type_ != type_ && (product_.constant_b || !b_contiguous_);
+    l.kernel.schedule = fmt::format("contraction {}x{}, K {}, N {}, {} outer, B {}{}", tile_rows_, columns_per_panel_,
                                     k_total.str(), column_.extent.str(), panel_outer ? "panels" : "rows",
                                     product_.constant_b ? "packed constant"
                                     : b_contiguous_     ? "in place"
-                                                        : "packed at run time");
+                                                        : "packed at run time",
+                                    narrow ? fmt::format(" in {}", name(packed_type_)) : "");
     return l;
   }
 
-  // Four elements of A from `at` on (fewer of a short extent) in each lane: one 32-bit load where they are neighbours.
-  Expr four(int64_t buffer, const Dim& address, const Dim& at) {
+  // The elements of A for one instruction from `at` on (fewer of a short extent) in each lane: 32 bits, one load where they
+  // are neighbours.
+  Expr word_of_a(int64_t buffer, const Dim& address, const Dim& at) {
     const k::Iter& it = nest_.reds.back();
     const Dim stride = affine_in(address, it.symbol)->coefficient;
-    const int64_t count = std::min(it.extent.value(), kDot);
+    const int64_t count = std::min(it.extent.value(), dot_);
+    const DType type = only_load(nest_.body[0])->type, bits_type = dot_ == 4 ? DType::U8 : DType::U16;
     Expr word;
-    if (stride.is(1) && count == kDot) {
-      word = wide(ScalarOp::Bitcast, DType::I32, 1, {wide_load(buffer, DType::U8, at, kDot)});
+    if (stride.is(1) && count == dot_) {
+      word = wide(ScalarOp::Bitcast, DType::I32, 1, {wide_load(buffer, type, at, dot_)});
     } else {
       for (int64_t k = 0; k < count; ++k) {
-        Expr byte = cast_to(wide_load(buffer, DType::U8, at + stride * k, 1), DType::I32);
-        if (k > 0) byte = ex::binary(ScalarOp::Shl, byte, ex::integer(DType::I32, 8 * k));
-        word = word ? ex::binary(ScalarOp::Or, word, byte) : byte;
+        Expr part = wide_load(buffer, type, at + stride * k, 1);
+        part = cast_to(type == bits_type ? part : wide(ScalarOp::Bitcast, bits_type, 1, {part}), DType::I32);
+        if (k > 0) part = ex::binary(ScalarOp::Shl, part, ex::integer(DType::I32, 32 / dot_ * k));
+        word = word ? ex::binary(ScalarOp::Or, word, part) : part;
       }
     }
-    return wide(ScalarOp::Bitcast, DType::U8, lanes_ * kDot, {splat(word)});
+    return wide(ScalarOp::Bitcast, type, lanes_ * dot_, {splat(word)});
   }
 
   Expr splat(Expr e) { return ingot::splat(std::move(e), lanes_); }
@@ -463,14 +505,29 @@ class Contraction {
     KernelBuilder& b = *b_;
     int64_t rows = v.outer * v.inner;
     std::vector<int64_t> acc;
-    Expr zero = splat(ex::number(type_, 0));
-    for (int64_t k = 0; k < rows * vectors; ++k) acc.push_back(b.declare(type_, lanes_, zero));
+    const DType sum_type = half_ ? DType::F16 : type_;  // of the registers
+    Expr zero = splat(ex::number(sum_type, 0));
+    for (int64_t k = 0; k < rows * vectors; ++k) acc.push_back(b.declare(sum_type, lanes_, zero));
+    const int64_t f32_sums = half_ ? b.scratch(type_, rows * vectors * lanes_) : -1;
+    auto sum_at = [&](size_t k) { return wide_load(f32_sums, type_, Dim(static_cast<int64_t>(k) * lanes_), lanes_); };
+    if (half_) {
+      for (size_t k = 0; k < acc.size(); ++k)
+        b.store(f32_sums, Dim(static_cast<int64_t>(k) * lanes_), splat(ex::number(type_, 0)));
+    }
+    // What was added up in f16 goes to the f32 sums.
+    auto flush = [&] {
+      for (size_t k = 0; k < acc.size(); ++k) {
+        const Expr part = cast_to(KernelBuilder::local(acc[k], sum_type, lanes_), type_);
+        b.store(f32_sums, Dim(static_cast<int64_t>(k) * lanes_), wide(ScalarOp::Add, type_, lanes_, {sum_at(k), part}));
+        b.set(acc[k], zero);
+      }
+    };
     const ExprNode& a = *only_load(nest_.body[0]);
     int64_t a_buffer = b.buffer(static_cast<int>(a.id));
     DType a_type = b.storage(static_cast<int>(a.id)).dtype;
     Dim column = Dim(panel_symbol_) * columns_per_panel_;
     bool packed = product_.constant_b || !b_contiguous_;
-    // `at`: the reduced iterators; `group`: the step of four products that they begin.
+    // `at`: the reduced iterators; `group`: the step of `dot_` products that they begin.
     const int64_t unroll = facts_.vector_registers < 32 && rows_overlap() ? 1 : kUnroll;
     std::vector<Expr> rows_of_a;  // by lane: the vectors that `lane` counts in
     auto step = [&](const Substitution& at, const Dim& group = {}, int64_t lane = -1) {
@@ -486,23 +543,24 @@ class Contraction {
           int64_t parts = packed_width_ / columns_per_panel_;
           index.push_back(floordiv(Dim(panel_symbol_), parts));
           for (const k::Iter& it : nest_.reds) index.push_back(substitute(Dim(it.symbol), at));
-          if (dots_) index.back() = group;
+          if (dot_ > 1) index.back() = group;
           index.push_back(mod(Dim(panel_symbol_), parts) * columns_per_panel_ + j * lanes_);
-          if (dots_) index.push_back(0);
+          if (dot_ > 1) index.push_back(0);
           int64_t buffer = b.buffer(packed_);
           Dim offset = s.offset(index);
-          value = wide_load(buffer, packed_type_, offset, dots_ ? lanes_ * kDot : lanes_);
+          value = wide_load(buffer, packed_type_, offset, lanes_ * dot_);
           if (j * bits(value.type()) / 8 * value.lanes() % kCacheLine == 0) {
             l::Stmt ahead{l::StmtKind::Prefetch};
             ahead.id = buffer;
-            ahead.offset = offset + kPrefetchSteps * packed_width_ * (dots_ ? kDot : 1);
+            ahead.offset = offset + kPrefetchSteps * packed_width_ * dot_;
             b.emit(std::move(ahead));
           }
+          if (dot_ == 1) value = cast_to(std::move(value), sum_type);
         } else {
           const ExprNode& n = *only_load(product_.b());
           Dim offset = substitute(substitute(n.dim, {{column_.symbol->id, column + j * lanes_}}), at);
           Expr mask = tail ? column_mask(column + j * lanes_) : Expr();
-          value = cast_to(wide_load(b.buffer(static_cast<int>(n.id)), n.type, offset, lanes_, mask), type_);
+          value = cast_to(wide_load(b.buffer(static_cast<int>(n.id)), n.type, offset, lanes_, mask), sum_type);
         }
         w.push_back(b.keep(std::move(value)));
       }
@@ -518,14 +576,17 @@ class Contraction {
         }
         Expr x = in_row_lane ? splat(lane_of(neighbours, r - first))
                  : lane >= 0 ? splat(lane_of(rows_of_a[static_cast<size_t>(r)], lane))
-                 : dots_     ? four(a_buffer, a.dim, offset)
-                             : splat(cast_to(wide_load(a_buffer, a_type, offset, 1), type_));
+                 : dot_ > 1  ? word_of_a(a_buffer, a.dim, offset)
+                             : splat(cast_to(wide_load(a_buffer, a_type, offset, 1), sum_type));
         const Expr xi = b.keep(std::move(x));
         for (int64_t j = 0; j < vectors; ++j) {
           int64_t id = acc[static_cast<size_t>(r * vectors + j)];
-          Expr old = KernelBuilder::local(id, type_, lanes_);
-          if (dots_) {
-            b.set(id, wide(ScalarOp::Dot4, type_, lanes_, {old, xi, w[static_cast<size_t>(j)]}));
+          Expr old = KernelBuilder::local(id, sum_type, lanes_);
+          if (dot_ > 1) {
+            const ScalarOp op = dot_ == 4 ? ScalarOp::Dot4 : ScalarOp::Dot2;
+            b.set(id, wide(op, type_, lanes_, {old, xi, w[static_cast<size_t>(j)]}));
+          } else if (half_) {
+            b.set(id, wide(ScalarOp::Fma, sum_type, lanes_, {xi, w[static_cast<size_t>(j)], old}));
           } else {
             const Expr product = wide(ScalarOp::Mul, type_, lanes_, {xi, w[static_cast<size_t>(j)]});
             b.set(id, combine(Combiner::Sum, old, product));
@@ -544,9 +605,24 @@ class Contraction {
         b.loop(it.symbol, begin, end, 1, [&] { reduction(k + 1); });
         return;
       }
-      if (dots_) {
-        const int64_t extent = it.extent.value(), whole = extent / kDot;
-        auto group = [&](const Dim& g) { step({{it.symbol->id, g * kDot}}, g); };
+      if (half_) {
+        const int64_t extent = it.extent.value(), whole = extent / kHalfBlock * kHalfBlock;
+        const Symbol block = Dim::iterator("block", Dim(whole));
+        b.loop(block, 0, whole, kHalfBlock, [&] {
+          const Symbol k = Dim::iterator("k", Dim(kHalfBlock));
+          b.loop(k, 0, kHalfBlock, kUnroll, [&] {
+            for (int64_t u = 0; u < kUnroll; ++u) step({{it.symbol->id, Dim(block) + Dim(k) + u}});
+          });
+          flush();
+        });
+        if (whole == extent) return;
+        b.loop(it.symbol, whole, extent, 1, [&] { step({}); });
+        flush();
+        return;
+      }
+      if (dot_ > 1) {
+        const int64_t extent = it.extent.value(), whole = extent / dot_;
+        auto group = [&](const Dim& g) { step({{it.symbol->id, g * dot_}}, g); };
         if (whole <= kUnrolledWhole) {
           for (int64_t g = 0; g < whole; ++g) group(g);
         } else {
@@ -556,7 +632,7 @@ class Contraction {
           });
           for (int64_t u = whole / kUnroll * kUnroll; u < whole; ++u) group(u);
         }
-        if (extent % kDot != 0) step({{it.symbol->id, std::max<int64_t>(extent - kDot, 0)}}, whole);
+        if (extent % dot_ != 0) step({{it.symbol->id, std::max<int64_t>(extent - dot_, 0)}}, whole);
         return;
       }
       if (it.extent.is_constant() && it.extent.value() <= kUnrolledWhole && !by_lane_ && unroll > 1) {
@@ -586,13 +662,14 @@ class Contraction {
       if (!known_equal(main, it.extent)) b.loop(it.symbol, main, it.extent, 1, [&] { step({}); });
     };
     reduction(0);
-    store_tile(v, vectors, tail, acc);
+    store_tile(v, vectors, tail, acc, f32_sums);
   }
 
-  void store_tile(const Variant& v, int64_t vectors, bool tail, const std::vector<int64_t>& acc) {
+  // `sums`: the scratch that holds the sums already, or -1.
+  void store_tile(const Variant& v, int64_t vectors, bool tail, const std::vector<int64_t>& acc, int64_t sums) {
     KernelBuilder& b = *b_;
     int64_t rows = v.outer * v.inner;
-    bool heavy = product_.has_epilogue() && cost(product_.epilogue()) > kHeavyEpilogue && rows > 1;
+    bool heavy = sums >= 0 || (product_.has_epilogue() && cost(product_.epilogue()) > kHeavyEpilogue && rows > 1);
     Dim column = Dim(panel_symbol_) * columns_per_panel_;
     auto finish = [&](const Substitution& row, int64_t j, const Expr& sum) {
       Symbol lane = Dim::symbol(column_.symbol->name);
@@ -619,8 +696,8 @@ class Contraction {
       }
       return;
     }
-    int64_t scratch = b.scratch(type_, rows * vectors * lanes_);
-    for (int64_t k = 0; k < rows * vectors; ++k) {
+    int64_t scratch = sums >= 0 ? sums : b.scratch(type_, rows * vectors * lanes_);
+    for (int64_t k = 0; sums < 0 && k < rows * vectors; ++k) {
       b.store(scratch, Dim(k * lanes_), KernelBuilder::local(acc[static_cast<size_t>(k)], type_, lanes_));
     }
     Symbol row = Dim::iterator("r", Dim(rows));
@@ -648,7 +725,8 @@ class Contraction {
   const TargetFacts& facts_;
   const DType type_ = product_.type;
   DType packed_type_ = DType::F32;
-  bool dots_ = false;  // by fours, of bytes
+  int64_t dot_ = 1;  // products that one instruction adds up: 4 of bytes, 2 of bf16
+  bool half_ = false;  // products are added up in f16 first
   bool by_lane_ = false,
        by_row_lane_ = false;  // A is read in vectors along the reduction or the rows; lanes are factors
   bool b_contiguous_ = false;

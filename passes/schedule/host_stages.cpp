@@ -8,6 +8,7 @@
 #include "passes/schedule/narrow.h"
 #include "passes/schedule/product.h"
 #include "passes/schedule/special.h"
+#include "passes/schedule/tiles.h"
 #include "passes/schedule/winograd.h"
 
 namespace ingot {
@@ -172,6 +173,10 @@ Result<std::optional<std::vector<Launch>>> Host::product(const k::Stage& reduce,
   if (auto narrow = TRY(schedule_narrow(*product, p_, storages_, facts_))) {
     narrow->back().kernel.notes.why = "few columns: vectors along the sum";
     return narrow;
+  }
+  if (auto tiles = TRY(schedule_tiles(*product, p_, storages_, facts_))) {
+    tiles->back().kernel.notes.why = "products of tiles";
+    return tiles;
   }
   return TRY(schedule_contraction(*product, p_, storages_, facts_));
 }
