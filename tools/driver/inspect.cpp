@@ -103,8 +103,10 @@ Result<Json> schedules_of(const InspectOptions& options) {
     TRY(fix_dims(graph, options.load.dims));
     const std::vector<const Target*> targets = TRY(targets_named(options.load.targets));
     if (targets.size() != 1) return invalid("stage 'schedules' is of one target, got {}", targets.size());
-    const k::Program program = TRY(optimize(graph));
-    j = schedules_json(TRY(lower_for_target(program, facts_of(*targets[0]))), *targets[0]);
+    PipelineOptions pipeline;
+    pipeline.precision = options.load.precision, pipeline.lower_logits = options.load.lower_logits;
+    const k::Program program = TRY(optimize(graph, pipeline));
+    j = schedules_json(TRY(lower_for_target(program, facts_of(*targets[0]), pipeline)), *targets[0]);
   } else {
     j = TRY(schedules_of_file(options.file, options.load));
   }
