@@ -129,6 +129,12 @@ TEST_F(Command, wrong_usage_is_status_2_with_the_nearest_name) {
        "error: --backend: got 'interpreter', expected llvm or opencl\n"},
       {"compile x.onnx -o x.ingot --backend opencl --target x86-64-v3", "error: --target: got a target of "},
       {"compile x.onnx -o x.ingot --optimize fast", "error: --optimize: got 'fast', expected speed or size\n"},
+      {"compile x.onnx -o x.ingot --precision f8", "error: --precision: got 'f8', expected f32, bf16 or f16\n"},
+      {"compile x.onnx -o x.ingot --lower-logits", "error: --lower-logits: expected --precision bf16 or f16\n"},
+      {"run x.ingot --precision bf16",
+       "error: --precision: got 'bf16' for the compiled file x.ingot, expected a .onnx file\n"},
+      {"run x.onnx --precision bf16 --backend interpreter",
+       "error: --precision: got 'bf16' with --backend interpreter, "},
       {"compile x.onnx -o x.ingot --dump-after simplfy",
        "error: --dump-after: no pass 'simplfy', did you mean 'simplify'; there are: infer, "},
       {"compile x.onnx -o x.ingot --disable-pass simplfy",
@@ -321,6 +327,17 @@ TEST_F(Command, inspect_says_what_each_kernel_does_and_why) {
   const Ran small = ingot("inspect small.ingot --stage schedules");
   EXPECT_EQ(small.status, 1);
   EXPECT_NE(small.err.find("got a file without a record of schedules"), std::string::npos) << small.err;
+}
+
+TEST_F(Command, compile_says_what_precision_lowers_and_what_not) {
+  const std::string model = INGOT_BINARY_DIR "/models/digits.onnx";
+  const Ran lowered = ingot("compile " + model + " -o p.ingot --target x86-64-v3 --dim batch=1 --precision bf16");
+  EXPECT_EQ(lowered.status, 0) << lowered.err;
+  EXPECT_NE(lowered.out.find("  precision    "), std::string::npos) << lowered.out;
+  EXPECT_NE(lowered.out.find("sums of products: "), std::string::npos) << lowered.out;
+  EXPECT_NE(lowered.out.find("1 logits"), std::string::npos) << lowered.out;
+  EXPECT_EQ(ingot("compile " + model + " -o q.ingot --target x86-64-v3 --dim batch=1").out.find("precision"),
+            std::string::npos);
 }
 
 TEST_F(Command, compile_emits_any_stage) {
