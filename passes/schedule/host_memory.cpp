@@ -11,7 +11,8 @@ namespace ingot {
 namespace {
 
 inline constexpr int64_t kWeightAlignment = 64;  // bytes
-inline constexpr int64_t kSmallBorder = 32 << 10;  // elements of a border whose filling is not worth threads; one that only the run knows counts as small
+inline constexpr int64_t kSmallBorder =
+    32 << 10;  // elements of a border whose filling is not worth threads; one that only the run knows counts as small
 
 }  // namespace
 
