@@ -147,7 +147,16 @@ class Lowering {
     if (columns.constant().value_or(kLeastColumns) < kLeastColumns) return kept("few columns");
     if (b_constant && !fits(b)) return kept("weights out of range");
     const auto known_rows = rows.constant();
-    const bool few = known_rows ? *known_rows <= kFewRows : rows.lower() <= kFewRows && !has_arithmetic();
+    // Of rows that the run knows, one extent by itself (a batch) may be small; several, or pixels, are many.
+    std::map<int64_t, Symbol> unknown;
+    int64_t least = 1;
+    for (const k::Iter& it : s.iters) {
+      if (!uses(a, it.symbol) || uses(b, it.symbol)) continue;
+      collect_symbols(it.extent, unknown);
+      least = std::min(least * std::clamp<int64_t>(it.extent.lower(), 1, kDimMax / kFewRows), kFewRows + 1);
+    }
+    const bool few =
+        known_rows ? *known_rows <= kFewRows : unknown.size() == 1 && least <= kFewRows && !has_arithmetic();
     if (b_constant && few) {
       const Dim weights = product_of(s.iters, [&](const k::Iter& it) { return uses(b, it.symbol); }) * terms;
       if (weights.constant().value_or(kLeastWeights) < kLeastWeights) return kept("small weights");

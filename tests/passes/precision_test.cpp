@@ -123,6 +123,17 @@ TEST(LowerPrecision, WeightsOfFewRows) {
   EXPECT_EQ(summary, "1 sum of products: 1 with bf16 weights");
   with_rows("8", {}, DType::F16);
   EXPECT_EQ(summary, "1 sum of products: 1 in f32 (1 no f16 on the target)");
+  with_rows("batch", {}, DType::BF16);
+  EXPECT_EQ(summary, "1 sum of products: 1 with bf16 weights");
+  lowered(program(R"(kernels g {
+  input %x: f32[batch, seq, 128]
+  input %w: f32[128, 128]
+  %y: f32[batch, seq, 128] = reduce sum (i0, i1, i2) over (r0 < 128): %x[i0, i1, r0] * %w[r0, i2]
+  output %y
+}
+)"),
+          {}, {DType::BF16, true, {}}, &summary);
+  EXPECT_EQ(summary, "1 sum of products: 1 in f32 (1 no faster bf16 on the target)");
   with_rows("9", {}, DType::BF16);
   EXPECT_EQ(summary, "1 sum of products: 1 in f32 (1 no faster bf16 on the target)");
   std::string many = with_rows("9", with_arithmetic(), DType::BF16);
