@@ -29,6 +29,7 @@ using namespace ingot;
 using namespace ingot::driver;
 
 constexpr int kInputAtFault = 1, kWrongUsage = 2;
+constexpr int kLabelled = 5;  // largest elements that `run --labels` prints by itself
 
 // A wrong use that the parser does not see.
 struct Usage {
@@ -243,7 +244,9 @@ Command run_command(CLI::App& app) {
   add_inputs(c, o.inputs);
   c->add_option("--output-dir", o.output_dir, "write each output as NAME.npy")->type_name("DIR");
   c->add_option("--top", o.top, "print the K largest elements of each row")->type_name("K")->check(integer_in(1, 1000));
-  c->add_option("--labels", o.labels_path, "names for --top, one a line")->type_name("FILE");
+  c->add_option("--labels", o.labels_path,
+                fmt::format("names for --top, one a line; without it, of the {} largest", kLabelled))
+      ->type_name("FILE");
   add_dims(c, shared);
   add_limits(c, shared);
   add_backend(c, shared, INGOT_DEFAULT_BACKEND);
@@ -260,6 +263,7 @@ Command run_command(CLI::App& app) {
             o.load = load_of(shared, INGOT_DEFAULT_BACKEND);
             o.load.threads = threads;
             o.inputs.dims = o.load.dims;
+            if (!o.labels_path.empty() && o.top == 0) o.top = kLabelled;
             return status_of(run(o));
           }};
 }
