@@ -166,6 +166,7 @@ void Host::copy(int from, int to, const Dim& shift) {
   size_t skip = target.strides.size() - index.size();  // a slice of a value with one more leading dim
   for (size_t k = 0; k < index.size(); ++k) offset += index[k] * target.strides[skip + k];
   n.results = {{to, offset}};
+  doing({&s});
   emit_launch(schedule_single(std::move(n), p_, storages_, facts_));
 }
 

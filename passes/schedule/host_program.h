@@ -43,6 +43,7 @@ class Host {
 
   // host_stages.cpp
   void emit_launch(Launch l);
+  void doing(const std::vector<const k::Stage*>& stages);
   l::KernelNotes notes_of(const Launch& l) const;
   Result<void> block(const k::Block& b);
   Result<std::optional<std::vector<Launch>>> product(const k::Stage& reduce, const k::Stage* epilogue);
@@ -97,7 +98,7 @@ class Host {
   int64_t weight_bytes_ = 0;
   int position_ = 0;
   int node_ = -1;
-  std::vector<const k::Stage*> doing_;  // stages of the kernel that comes next
+  std::vector<int> doing_;  // nodes of the model that the next kernel is made of, in order
   int64_t next_local_ = 0;
   std::map<std::pair<int, size_t>, int> relaid_;  // (constant, dim) -> the same with this dim last
 };

@@ -49,16 +49,20 @@ bool side_by_side(const std::vector<Nest>& pieces) {
 
 }  // namespace
 
-l::KernelNotes Host::notes_of(const Launch& l) const {
-  l::KernelNotes notes = l.kernel.notes;
-  std::set<int> seen;
+void Host::doing(const std::vector<const k::Stage*>& stages) {
+  doing_.clear();
   auto add = [&](int node) {
-    if (node >= 0 && seen.insert(node).second) notes.nodes.push_back(node);
+    if (node >= 0 && std::find(doing_.begin(), doing_.end(), node) == doing_.end()) doing_.push_back(node);
   };
-  for (const k::Stage* s : doing_) {
+  for (const k::Stage* s : stages) {
     add(s->node);
     for (int node : s->fused) add(node);
   }
+}
+
+l::KernelNotes Host::notes_of(const Launch& l) const {
+  l::KernelNotes notes = l.kernel.notes;
+  notes.nodes = doing_;
   for (int id : l.values) {
     const k::Value& v = value(id);
     notes.operands.push_back(v.name + ": " + (v.type.is_tensor() ? describe(v.tensor(), storage(id)) : "object") +
@@ -117,8 +121,8 @@ Result<void> Host::block(const k::Block& b) {
       const k::Stage* after = epilogue_of[k] >= 0 ? &s : nullptr;
       std::optional<std::vector<Launch>> launches;
       const bool tiled = !is_empty(reduce);
-      doing_ = {&reduce};
-      if (after) doing_.push_back(after);
+      if (after) doing({&reduce, after});
+      else doing({&reduce});
       if (auto it = winograd_.find(reduce.results[0]); tiled && it != winograd_.end()) {
         launches = TRY(schedule_winograd(reduce, after, it->second, p_, storages_, facts_));
       }
@@ -159,7 +163,7 @@ Result<void> Host::block(const k::Block& b) {
       k = next - 1;
       continue;
     }
-    doing_ = {&s};
+    doing({&s});
     TRY(special(s));
   }
   return {};
@@ -304,7 +308,7 @@ Result<void> Host::rows(const std::vector<const k::Stage*>& stages) {
   }
   std::vector<const k::Stage*> group;
   for (const k::Stage& s : own) group.push_back(&s);
-  doing_ = stages;
+  doing(stages);
   size_t prefix = group.size() > 1 ? shared_prefix(group) : 0;
   if (group.size() > 1 && prefix > 0) {
     std::vector<Nest> nests;
@@ -316,7 +320,7 @@ Result<void> Host::rows(const std::vector<const k::Stage*>& stages) {
   }
   for (const k::Stage* s : group) {
     node_ = s->node;
-    doing_ = {s};
+    doing({s});
     std::vector<Nest> pieces;
     for (const k::Stage& piece : split_domain(*s, p_)) pieces.push_back(make_nest(piece, storages_));
     if (facts_.device == TargetFacts::Device::Cpu && side_by_side(pieces)) {
