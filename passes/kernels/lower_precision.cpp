@@ -270,16 +270,8 @@ class Lowering {
 
   void copy(int id, int node, std::vector<k::Stage>& stages) {
     if (!lowered(id)) return;
-    k::Stage s;
-    s.node = node;
-    std::vector<Expr> index;
-    for (const Dim& d : p_.values[static_cast<size_t>(id)].tensor().dims) {
-      s.iters.push_back({Dim::iterator("i", d), d});
-      index.push_back(ex::index(s.iters.back().symbol));
-    }
-    s.body = {ex::cast(ex::read(id, DType::F32, index), to_.type)};
-    s.results = {narrow_.at(id)};
-    stages.push_back(std::move(s));
+    stages.push_back(elementwise(p_, id, narrow_.at(id), [&](Expr e) { return ex::cast(std::move(e), to_.type); }));
+    stages.back().node = node;
   }
 
   k::Program& p_;

@@ -63,6 +63,9 @@ Uses count_uses(const k::Program&);
 // The results of a stage that reads constants only. A map or reduction need not name its result.
 Result<std::vector<TensorRef>> evaluate_stage(k::Stage, const k::Program&);
 
+// to[i] = f(from[i]); from itself without f.
+k::Stage elementwise(const k::Program&, int from, int to, const std::function<Expr(Expr)>& f = {});
+
 // What the stage and its blocks read, under other ids.
 using Renaming = std::function<int(int value)>;
 void rename_reads(k::Stage&, const Renaming&);

@@ -62,6 +62,20 @@ void for_each_stage(const k::Block& block, const std::function<void(const k::Sta
   }
 }
 
+k::Stage elementwise(const k::Program& p, int from, int to, const std::function<Expr(Expr)>& f) {
+  const TensorType& t = p.values[static_cast<size_t>(from)].tensor();
+  k::Stage s;
+  std::vector<Expr> index;
+  for (const Dim& d : t.dims) {
+    s.iters.push_back({Dim::iterator("i", d), d});
+    index.push_back(ex::index(s.iters.back().symbol));
+  }
+  Expr read = ex::read(from, t.dtype, std::move(index));
+  s.body = {f ? f(std::move(read)) : std::move(read)};
+  s.results = {to};
+  return s;
+}
+
 Uses count_uses(const k::Program& p) {
   Uses u{std::vector<int>(p.values.size(), 0), std::vector<bool>(p.values.size(), false)};
   for_each_stage(p.body, [&](const k::Stage& s) {

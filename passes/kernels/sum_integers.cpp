@@ -443,17 +443,10 @@ class IntegerSums {
     auto add = [&](int id, int node) {
       auto it = unsigned_.find(id);
       if (it == unsigned_.end()) return;
-      k::Stage s;
-      s.node = node;
-      std::vector<Expr> index;
-      for (const Dim& d : p_.values[static_cast<size_t>(id)].tensor().dims) {
-        s.iters.push_back({Dim::iterator("i", d), d});
-        index.push_back(ex::index(s.iters.back().symbol));
-      }
-      s.body = {
-          ex::cast(ex::cast(ex::read(id, DType::I8, index), DType::I32) + ex::integer(DType::I32, 128), DType::U8)};
-      s.results = {it->second};
-      stages.push_back(std::move(s));
+      stages.push_back(elementwise(p_, id, it->second, [](Expr e) {
+        return ex::cast(ex::cast(std::move(e), DType::I32) + ex::integer(DType::I32, 128), DType::U8);
+      }));
+      stages.back().node = node;
     };
     for (int id : given) add(id, -1);
     for (k::Stage& s : b.stages) {

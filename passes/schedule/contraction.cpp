@@ -7,8 +7,8 @@
 //
 // B is packed in panels [N/NR][K][NR] that are read strictly forward; a constant B is packed when compiling. A is not
 // packed: its rows are scalar loads at constant offsets from one address, or, where a multiply-add can take one lane of a
-// vector (AArch64), vectors along K or along the rows: loads and multiply-adds share the few operations that begin in a cycle. The whole K runs in registers: blocking it
-// was slower. Rows are split evenly into tiles, so that at most two kernels are needed (197 = 2x14 + 13x13); a row
+// vector (AArch64), vectors along K or along the rows: loads and multiply-adds share the few operations that begin in a
+// cycle. The whole K runs in registers: blocking it was slower. Rows are split evenly into tiles, so that at most two kernels are needed (197 = 2x14 + 13x13); a row
 // count that only the run knows gets tiles of MR and smaller ones for the rest. B of up to half the L2 stays there while
 // the tiles pass over it; a larger one is passed over once, panel by panel.
 //
@@ -64,7 +64,7 @@ class Contraction {
       TRY(pack_constant());
     } else if (!b_contiguous_ || dot_ > 1) {
       b_contiguous_ = false;
-      launches_.push_back(pack_at_run_time());
+      launches_.push_back(pack_at_run_time(packing_stage(product_.b()), p_, storages_, facts_));
     }
     launches_.push_back(kernel());
     return std::optional(std::move(launches_));
@@ -74,16 +74,8 @@ class Contraction {
   // Which of the iterators that only B has lies along the vectors; the others are like batches. False where lanes would
   // stay empty, or packing would not pay.
   bool choose_column() {
-    const std::vector<k::Iter>& columns = product_.columns;
-    if (columns.empty()) return false;
-    size_t best = columns.size() - 1;
-    for (size_t k = 0; k < columns.size(); ++k) {
-      if (affine_in(nest_.results[0].offset, columns[k].symbol)->coefficient.is(1)) best = k;
-    }
-    column_ = columns[best];
-    for (size_t k = 0; k < columns.size(); ++k) {
-      if (k != best) batch_.push_back({columns[k], false, true});
-    }
+    if (product_.columns.empty()) return false;
+    column_ = take_column(product_);
     // A handful of columns leaves most lanes empty.
     if (column_.extent.is_constant() && column_.extent.value() < 3) return false;
     if (!product_.constant_b) {
@@ -239,21 +231,6 @@ class Contraction {
     k::Stage s = packing_stage(nest_.extra[0]);
     p_.values[static_cast<size_t>(packed_)].constant = TRY(evaluate_stage(s, p_))[0];
     return {};
-  }
-
-  Launch pack_at_run_time() {
-    k::Stage s = packing_stage(product_.b());
-    Nest n;
-    n.node = s.node;
-    n.iters = s.iters;
-    n.body = s.body;
-    std::vector<Dim> index;
-    for (const k::Iter& it : s.iters) index.push_back(Dim(it.symbol));
-    n.results = {{packed_, storages_[static_cast<size_t>(packed_)].offset(index)}};
-    Launch l = schedule_single(std::move(n), p_, storages_, facts_);
-    l.kernel.name = "pack_" + l.kernel.name;
-    l.kernel.schedule = "pack";
-    return l;
   }
 
   // --- the kernel ---------------------------------------------------------------------------------------------------

@@ -68,22 +68,10 @@ void Host::own_outputs() {
     if (computed.count(id) && taken.insert(id).second) continue;
     k::Value own = value(id);
     own.constant = nullptr;
-    k::Stage copy;
-    int to = p_.add(std::move(own));
-    copy_into(copy, id, to);
-    p_.body.stages.push_back(std::move(copy));
+    const int to = p_.add(std::move(own));
+    p_.body.stages.push_back(elementwise(p_, id, to));
     id = to;
   }
-}
-
-void Host::copy_into(k::Stage& copy, int from, int to) {
-  std::vector<Expr> index;
-  for (const Dim& d : value(from).tensor().dims) {
-    copy.iters.push_back({Dim::iterator("i", d), d});
-    index.push_back(ex::index(copy.iters.back().symbol));
-  }
-  copy.body = {ex::read(from, value(from).tensor().dtype, index)};
-  copy.results = {to};
 }
 
 void Host::give_objects() {

@@ -1,6 +1,7 @@
 // The host program but for kernels: extents, checks, algorithms, the model's own control flow. See host_program.h.
 #include <algorithm>
 
+#include "passes/kernels/passes.h"
 #include "passes/schedule/host_program.h"
 #include "passes/schedule/nest.h"
 #include "passes/schedule/special.h"
@@ -24,9 +25,8 @@ Result<void> Host::special(const k::Stage& s) {
       return {};
     case k::StageKind::Scatter: {
       for (int id : s.results) define(id);
-      k::Stage copy;
+      k::Stage copy = elementwise(p_, s.operands[0], s.results[0]);
       copy.node = s.node;
-      copy_into(copy, s.operands[0], s.results[0]);
       emit_launch(schedule_single(make_nest(copy, storages_), p_, storages_, facts_));
       emit_launch(schedule_scatter(s, p_, storages_, facts_));
       return {};
@@ -150,9 +150,8 @@ void Host::assign(int from, int to) {
 
 void Host::copy(int from, int to, const Dim& shift) {
   if (!value(from).type.is_tensor()) return assign(buffer(from), buffer(to));
-  k::Stage s;
+  k::Stage s = elementwise(p_, from, to);
   s.node = node_;
-  copy_into(s, from, to);
   Nest n;
   n.node = node_;
   std::vector<Dim> index;

@@ -22,7 +22,6 @@ class Host {
 
   // host.cpp
   void own_outputs();
-  void copy_into(k::Stage& copy, int from, int to);
   void give_objects();
   Result<void> check_sizes() const;
   void choose_winograd();

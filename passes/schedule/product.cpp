@@ -227,6 +227,33 @@ bool depends(const Expr& e, const Symbol& s) {
   return found;
 }
 
+k::Iter take_column(Product& product) {
+  const std::vector<k::Iter>& columns = product.columns;
+  size_t best = columns.size() - 1;
+  for (size_t k = 0; k < columns.size(); ++k) {
+    if (affine_in(product.nest.results[0].offset, columns[k].symbol)->coefficient.is(1)) best = k;
+  }
+  for (size_t k = 0; k < columns.size(); ++k) {
+    if (k != best) product.batch.push_back({columns[k], false, true});
+  }
+  return columns[best];
+}
+
+Launch pack_at_run_time(const k::Stage& packing, const k::Program& p, const Storages& storages, const TargetFacts& f) {
+  Nest n;
+  n.node = packing.node;
+  n.iters = packing.iters;
+  n.body = packing.body;
+  std::vector<Dim> index;
+  for (const k::Iter& it : packing.iters) index.push_back(Dim(it.symbol));
+  const int packed = packing.results[0];
+  n.results = {{packed, storages[static_cast<size_t>(packed)].offset(index)}};
+  Launch l = schedule_single(std::move(n), p, storages, f);
+  l.kernel.name = "pack_" + l.kernel.name;
+  l.kernel.schedule = "pack";
+  return l;
+}
+
 int64_t rows_by_lane(int64_t vectors, const TargetFacts& f) {
   constexpr int64_t kMost = 12;
   int64_t rows = std::min((f.vector_registers - vectors) / (vectors + 1), kMost);

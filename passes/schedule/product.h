@@ -39,14 +39,18 @@ bool reads_in_place(const k::Stage& map, const k::Stage& reduce);
 std::optional<Product> find_product(const k::Stage& reduce, const k::Stage* epilogue, const k::Program&,
                                     const Storages&);
 
-inline constexpr int64_t kCacheLine = 64;  // bytes
-
 // Rows of a register tile whose factors are lanes of vectors of A, one vector per row: rows*vectors + rows + vectors registers.
 int64_t rows_by_lane(int64_t vectors, const TargetFacts&);
 
 // The share of cycles in which a register tile begins a multiply-add on every port: by its independent sums, and by its loads.
 // `loads`: per step of the reduction. `useful`: the share of its lanes that are stored.
 double issue_share(const TargetFacts&, int64_t rows, int64_t vectors, double loads, double useful);
+
+// The column iterator that lies along the result; the others become batches. There is at least one.
+k::Iter take_column(Product&);
+
+// A kernel that computes an operand in the order in which tiles read it; `packing` names the value that holds it.
+Launch pack_at_run_time(const k::Stage& packing, const k::Program&, const Storages&, const TargetFacts&);
 
 // The one load under casts, or null.
 const ExprNode* only_load(const Expr&);

@@ -14,6 +14,8 @@
 
 namespace ingot {
 
+inline constexpr int64_t kCacheLine = 64;  // bytes
+
 struct Storage {
   DType dtype = DType::Invalid;       // of a stored element: 2- and 4-bit types take a byte each
   std::vector<Dim> dims;              // logical extents

@@ -41,7 +41,7 @@ class Tiles {
     if (product_.constant_b) {
       p_.values[static_cast<size_t>(packed_)].constant = TRY(evaluate_stage(std::move(s), p_))[0];
     } else {
-      launches.push_back(pack_at_run_time(s));
+      launches.push_back(pack_at_run_time(s, p_, storages_, facts_));
     }
     launches.push_back(kernel());
     return std::optional(std::move(launches));
@@ -60,15 +60,7 @@ class Tiles {
     const Expr& b = product_.b();
     if (!b.is(ScalarOp::Cast) || b->args[0].type() != DType::BF16) return false;
     if (product_.columns.empty() || product_.rows.empty() || nest_.reds.empty()) return false;
-    // The columns that lie side by side in the result; others are like batches.
-    size_t best = product_.columns.size() - 1;
-    for (size_t k = 0; k < product_.columns.size(); ++k) {
-      if (affine_in(nest_.results[0].offset, product_.columns[k].symbol)->coefficient.is(1)) best = k;
-    }
-    column_ = product_.columns[best];
-    for (size_t k = 0; k < product_.columns.size(); ++k) {
-      if (k != best) product_.batch.push_back({product_.columns[k], false, true});
-    }
+    column_ = take_column(product_);
     if (!column_.extent.is_constant() || column_.extent.value() < kColumns) return false;
     for (const k::Iter& it : nest_.reds) {
       if (!it.extent.is_constant()) return false;
@@ -128,20 +120,6 @@ class Tiles {
     packed_ = add_value(p_, storages_, "packed", std::move(t));
     s.results = {packed_};
     return s;
-  }
-
-  Launch pack_at_run_time(const k::Stage& s) {
-    Nest n;
-    n.node = s.node;
-    n.iters = s.iters;
-    n.body = s.body;
-    std::vector<Dim> index;
-    for (const k::Iter& it : s.iters) index.push_back(Dim(it.symbol));
-    n.results = {{packed_, storages_[static_cast<size_t>(packed_)].offset(index)}};
-    Launch l = schedule_single(std::move(n), p_, storages_, facts_);
-    l.kernel.name = "pack_" + l.kernel.name;
-    l.kernel.schedule = "pack";
-    return l;
   }
 
   // Where row `j` of row tile `i` lies, relative to the item's first row.
@@ -260,10 +238,7 @@ class Tiles {
           b.let(lane, column + n * kColumns);
           const Expr words =
               wide_load(scratch, DType::I32, (Dim(i) * panels_ + n) * kTileWords + Dim(j) * kColumns, kColumns);
-          ExprNode bits{ScalarOp::Bitcast, DType::F32};
-          bits.lanes = kColumns;
-          bits.args = {words};
-          const Expr sum = ex::make(std::move(bits));
+          const Expr sum = wide(ScalarOp::Bitcast, DType::F32, kColumns, {words});
           ExprLowering x(b, lane, kColumns, tail ? first_lanes(column_.extent - Dim(lane), kColumns) : Expr());
           Substitution at = row_at(Dim(i), Dim(j));
           at.insert_or_assign(column_.symbol->id, Dim(lane));
