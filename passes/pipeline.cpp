@@ -13,7 +13,8 @@ namespace ingot {
 namespace {
 
 inline constexpr std::string_view kLowerPrecision = "lower-precision";
-inline constexpr std::string_view kWinograd = "winograd";  // a part of the schedule that can be left out
+inline constexpr std::string_view kWinograd = "winograd",
+                                  kChains = "chains";  // parts of the schedule that can be left out
 
 struct KernelPass {
   std::string_view name;
@@ -82,7 +83,7 @@ class Timer {
 std::vector<std::string> pass_names() {
   std::vector<std::string> names;
   for (const KernelPass& p : kernel_passes()) names.emplace_back(p.name);
-  names.emplace_back(kWinograd);
+  for (std::string_view name : {kWinograd, kChains}) names.emplace_back(name);
   return names;
 }
 
@@ -116,7 +117,11 @@ Result<k::Program> optimize(Graph& graph, const PipelineOptions& options) {
 Result<l::Program> lower_for_target(const k::Program& p, const TargetFacts& facts, const PipelineOptions& options,
                                     std::span<const uint8_t> known_weights, PrecisionSummary* lowered) {
   ScheduleOptions how;
-  how.winograd = std::find(options.disabled.begin(), options.disabled.end(), kWinograd) == options.disabled.end();
+  auto enabled = [&](std::string_view name) {
+    return std::find(options.disabled.begin(), options.disabled.end(), name) == options.disabled.end();
+  };
+  how.winograd = enabled(kWinograd);
+  how.chains = enabled(kChains);
   if (options.optimize_for == OptimizeFor::Size) how.extra_weights = 0, how.extra_bytes = 0;
   how.known_weights = known_weights;
   k::Program own = p;

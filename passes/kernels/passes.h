@@ -59,6 +59,7 @@ struct Uses {
   std::vector<bool> escapes;    // needed in memory: block outputs, operands of calls, scatters and control flow
 };
 Uses count_uses(const k::Program&);
+Uses count_uses(const k::Program&, const k::Block&);  // by this block alone
 
 // The results of a stage that reads constants only. A map or reduction need not name its result.
 Result<std::vector<TensorRef>> evaluate_stage(k::Stage, const k::Program&);

@@ -76,9 +76,11 @@ k::Stage elementwise(const k::Program& p, int from, int to, const std::function<
   return s;
 }
 
-Uses count_uses(const k::Program& p) {
+Uses count_uses(const k::Program& p) { return count_uses(p, p.body); }
+
+Uses count_uses(const k::Program& p, const k::Block& block) {
   Uses u{std::vector<int>(p.values.size(), 0), std::vector<bool>(p.values.size(), false)};
-  for_each_stage(p.body, [&](const k::Stage& s) {
+  for_each_stage(block, [&](const k::Stage& s) {
     for (int id : k::reads(s)) {
       if (id >= 0) ++u.stages[static_cast<size_t>(id)];
     }
@@ -89,7 +91,7 @@ Uses count_uses(const k::Program& p) {
       for (int id : b.outputs) u.escapes[static_cast<size_t>(id)] = true;
     }
   });
-  for (int id : p.body.outputs) u.escapes[static_cast<size_t>(id)] = true;
+  for (int id : block.outputs) u.escapes[static_cast<size_t>(id)] = true;
   return u;
 }
 

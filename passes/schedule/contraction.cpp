@@ -283,7 +283,9 @@ class Contraction {
     int64_t b_bytes = (k_total * column_.extent).constant().value_or(0) * (bits(packed_type_) / 8);
     bool panel_outer = b_bytes > facts_.l2_bytes / 2;
     std::vector<k::Iter> grid;
-    for (const Product::Role& r : batch_) grid.push_back(r.iter);
+    for (const Product::Role& r : batch_) {
+      if (!r.bound) grid.push_back(r.iter);
+    }
     if (panel_outer) grid.push_back({panel, panels_});
     for (const k::Iter& it : outer_rows) grid.push_back(it);
     if (tile) grid.push_back({tile, tiles});

@@ -11,6 +11,7 @@ namespace ingot {
 
 struct ScheduleOptions {
   bool winograd = true;
+  bool chains = true;
   // By how much forms of weights that save time may be larger than the plain ones, in sum: a share of all weights, and bytes.
   double extra_weights = 0.5;
   int64_t extra_bytes = 512 << 10;

@@ -169,6 +169,7 @@ void Host::place(int id) {
 }
 
 void Host::define(int id) {
+  if (chained_) return;
   if (outputs_.count(id) || !buffers_.count(id)) place(id);
   if (storage(id).has_border() && bordered_.insert(id).second) fill_border(id);
 }

@@ -6,6 +6,7 @@
 #include <map>
 #include <set>
 
+#include "passes/schedule/chain.h"
 #include "passes/schedule/host.h"
 #include "passes/schedule/kernel_builder.h"
 
@@ -44,6 +45,11 @@ class Host {
   void emit_launch(Launch l);
   void doing(const std::vector<const k::Stage*>& stages);
   l::KernelNotes notes_of(const Launch& l) const;
+  struct ChainKernels {
+    std::vector<const k::Stage*> stages;
+    std::vector<Launch> launches;
+  };
+  Result<std::optional<ChainKernels>> chain(const Chain& c, const k::Block& b);
   Result<void> block(const k::Block& b);
   Result<std::optional<std::vector<Launch>>> product(const k::Stage& reduce, const k::Stage* epilogue);
   size_t shared_prefix(const std::vector<const k::Stage*>& group) const;
@@ -99,6 +105,8 @@ class Host {
   int node_ = -1;
   std::vector<int> doing_;  // nodes of the model that the next kernel is made of, in order
   int64_t next_local_ = 0;
+  std::vector<Launch>* chained_ = nullptr;  // takes the launches of stages that become part of a chain's kernel
+  std::vector<k::Iter> bound_;  // by that kernel
   std::map<std::pair<int, size_t>, int> relaid_;  // (constant, dim) -> the same with this dim last
 };
 

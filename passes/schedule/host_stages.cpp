@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "passes/kernels/passes.h"
+#include "passes/schedule/chain.h"
 #include "passes/schedule/contraction.h"
 #include "passes/schedule/depthwise.h"
 #include "passes/schedule/host_program.h"
@@ -72,6 +73,10 @@ l::KernelNotes Host::notes_of(const Launch& l) const {
 }
 
 void Host::emit_launch(Launch l) {
+  if (chained_) {
+    chained_->push_back(std::move(l));
+    return;
+  }
   l.kernel.notes = notes_of(l);
   ++position_;
   for (int id : l.values) touch(id);
@@ -89,31 +94,35 @@ void Host::emit_launch(Launch l) {
 }
 
 Result<void> Host::block(const k::Block& b) {
-  Uses uses = count_uses(p_);
-  std::map<int, size_t> defined;  // value -> stage of this block
-  for (size_t k = 0; k < b.stages.size(); ++k) {
-    for (int id : b.stages[k].results) defined[id] = k;
-  }
-  // Contractions wait for the map that follows them.
-  std::vector<int> epilogue_of(b.stages.size(), -1), waits_for(b.stages.size(), -1);
-  for (size_t k = 0; k < b.stages.size(); ++k) {
-    const k::Stage& s = b.stages[k];
-    if (s.kind != k::StageKind::Map) continue;
-    for (int id : k::reads(s)) {
-      auto it = defined.find(id);
-      if (it == defined.end()) continue;
-      const k::Stage& r = b.stages[it->second];
-      size_t v = static_cast<size_t>(id);
-      if (!is_contraction(r) || uses.stages[v] != 1 || uses.escapes[v] || !can_be_epilogue(s, r)) continue;
-      if (epilogue_of[k] >= 0 && static_cast<size_t>(epilogue_of[k]) > it->second) continue;  // the later one
-      if (epilogue_of[k] >= 0) waits_for[static_cast<size_t>(epilogue_of[k])] = -1;
-      epilogue_of[k] = static_cast<int>(it->second);
-      waits_for[it->second] = static_cast<int>(k);
+  const Uses uses = chained_ ? count_uses(p_, b) : count_uses(p_);
+  const auto [epilogue_of, waits_for] = pair_epilogues(b, uses);
+  std::map<size_t, int> in_chain;  // stage -> chain; that of its last one
+  std::vector<ChainKernels> chains;
+  if (!chained_ && options_.chains) {
+    for (const Chain& c : find_chains(b, uses, {epilogue_of, waits_for}, p_, storages_, facts_)) {
+      auto kernels = TRY(chain(c, b));
+      if (!kernels) continue;
+      for (size_t k : c.stages) in_chain.emplace(k, -1);
+      in_chain[c.stages.back()] = static_cast<int>(chains.size());
+      chains.push_back(std::move(*kernels));
     }
   }
   for (size_t k = 0; k < b.stages.size(); ++k) {
     const k::Stage& s = b.stages[k];
     node_ = s.node;
+    if (auto it = in_chain.find(k); it != in_chain.end()) {
+      if (it->second < 0) continue;
+      const ChainKernels& c = chains[static_cast<size_t>(it->second)];
+      for (int id : s.results) define(id);
+      doing(c.stages);
+      for (Launch l : c.launches) {
+        for (int id : l.values) {
+          if (!value(id).constant && !buffers_.count(id)) define(id);
+        }
+        emit_launch(std::move(l));
+      }
+      continue;
+    }
     if (waits_for[k] >= 0) continue;
     bool plain = s.kind == k::StageKind::Map || s.kind == k::StageKind::Reduce;
     if (plain && (epilogue_of[k] >= 0 || is_contraction(s))) {
@@ -150,7 +159,7 @@ Result<void> Host::block(const k::Block& b) {
       // Stages that hand each other rows run as one kernel.
       std::vector<const k::Stage*> group = {&s};
       size_t next = k + 1;
-      while (next < b.stages.size() && waits_for[next] < 0 && epilogue_of[next] < 0 &&
+      while (next < b.stages.size() && waits_for[next] < 0 && epilogue_of[next] < 0 && !in_chain.count(next) &&
              !is_contraction(b.stages[next])) {
         group.push_back(&b.stages[next]);
         if (shared_prefix(group) == 0) {
@@ -169,11 +178,73 @@ Result<void> Host::block(const k::Block& b) {
   return {};
 }
 
+// The kernels of a chain: what strips share (packed operands) first, then the one over its strips. none: its products have no
+// schedule that works by strips.
+Result<std::optional<Host::ChainKernels>> Host::chain(const Chain& c, const k::Block& b) {
+  ChainKernels result;
+  for (size_t k : c.stages) result.stages.push_back(&b.stages[k]);
+  std::set<int64_t> symbols;  // that change from one item to the next
+  for (const Chain::Axis& axis : c.axes) {
+    if (axis.walk == Chain::Axis::Walk::Point)
+      bound_.push_back({axis.symbol, axis.extent}), symbols.insert(axis.symbol->id);
+  }
+  std::vector<Strip> strips;
+  for (int64_t rows : strip_rows(c)) strips.push_back(strip_of(c, b, rows, p_, storages_));
+  std::vector<ScheduledStrip> scheduled;
+  std::vector<int> shared;  // values that the first strip needs besides
+  bool ok = true;
+  for (const Strip& strip : strips) {
+    std::vector<Launch> launches;
+    const int first = static_cast<int>(p_.values.size());
+    chained_ = &launches;
+    auto done = block(strip.stages);
+    chained_ = nullptr;
+    if (!done) return std::move(done.error());
+    std::map<int, int> same;  // what the second needs, the first has
+    for (int id = first; id < static_cast<int>(p_.values.size()); ++id) {
+      if (std::any_of(relaid_.begin(), relaid_.end(), [&](auto& r) { return r.second == id; })) continue;
+      if (&strip == &strips[0]) {
+        shared.push_back(id);
+        continue;
+      }
+      const size_t at = same.size();
+      ok &= at < shared.size() && value(id).tensor().dims == value(shared[at]).tensor().dims;
+      same[id] = ok ? shared[at] : id;
+      p_.values[static_cast<size_t>(id)].constant = nullptr;
+    }
+    if (strip.begin) symbols.insert(strip.begin->id);
+    ScheduledStrip own{&strip, {}};
+    for (Launch& l : launches) {
+      for (int& id : l.values) {
+        if (auto it = same.find(id); it != same.end()) id = it->second;
+      }
+      const bool inner =
+          std::any_of(l.values.begin(), l.values.end(), [&](int id) { return strip.inner.count(id) > 0; });
+      const bool moves = std::any_of(l.scalars.begin(), l.scalars.end(), [&](const Dim& d) {
+        return std::any_of(symbols.begin(), symbols.end(), [&](int64_t id) {
+          std::map<int64_t, Symbol> used;
+          collect_symbols(d, used);
+          return used.count(id) > 0;
+        });
+      });
+      if (inner || moves) own.launches.push_back(std::move(l));
+      else if (&strip == &strips[0]) result.launches.push_back(std::move(l));
+    }
+    scheduled.push_back(std::move(own));
+  }
+  bound_.clear();
+  std::optional<ChainKernels> none;
+  if (!ok) return none;
+  result.launches.push_back(schedule_chain(c, scheduled, p_, storages_, facts_));
+  return std::optional(std::move(result));
+}
+
 Result<std::optional<std::vector<Launch>>> Host::product(const k::Stage& reduce, const k::Stage* epilogue) {
   std::optional<std::vector<Launch>> none;
   if (facts_.vector_bytes == 0) return none;
-  const std::optional<Product> product = find_product(reduce, epilogue, p_, storages_);
+  const std::optional<Product> product = find_product(reduce, epilogue, p_, storages_, bound_);
   if (!product) return none;
+  if (chained_) return TRY(schedule_contraction(*product, p_, storages_, facts_));
   if (auto narrow = TRY(schedule_narrow(*product, p_, storages_, facts_))) {
     narrow->back().kernel.notes.why = "few columns: vectors along the sum";
     return narrow;

@@ -173,6 +173,46 @@ void KernelBuilder::while_loop(Expr condition, const std::function<void()>& body
 
 namespace {
 
+// Statements of one kernel under the numbers of another.
+class Renumbering {
+ public:
+  std::map<int64_t, int64_t> buffers;
+  std::function<int64_t()> new_buffer, new_local;
+
+  std::vector<l::Stmt> statements(const std::vector<l::Stmt>& list) {
+    std::vector<l::Stmt> own;
+    for (const l::Stmt& s : list) own.push_back(statement(s));
+    return own;
+  }
+
+ private:
+  l::Stmt statement(l::Stmt s) {
+    using Kind = l::StmtKind;
+    if (s.kind == Kind::Store || s.kind == Kind::Prefetch) s.id = buffers.at(s.id);
+    if (s.kind == Kind::Scratch) s.id = buffers.try_emplace(s.id, -1).first->second = new_buffer();
+    s.expr = expr(s.expr), s.index = expr(s.index), s.mask = expr(s.mask);  // before what is declared
+    for (Expr& e : s.args) e = expr(e);
+    if (s.kind == Kind::Declare) s.id = locals_[s.id] = new_local();
+    if (s.kind == Kind::Set) s.id = locals_.at(s.id);
+    s.body = statements(s.body);
+    s.otherwise = statements(s.otherwise);
+    return s;
+  }
+
+  Expr expr(const Expr& e) {
+    if (!e) return e;
+    return rewrite(e, [&](const ExprNode& n) {
+      const bool loads = n.op == ScalarOp::Load || n.op == ScalarOp::TileLoad;
+      if (!loads && n.op != ScalarOp::Local) return Expr();
+      ExprNode own = n;
+      own.id = loads ? buffers.at(n.id) : locals_.at(n.id);
+      return ex::make(std::move(own));
+    });
+  }
+
+  std::map<int64_t, int64_t> locals_;
+};
+
 // Symbols that the statements use and do not define.
 class FreeSymbols {
  public:
@@ -197,6 +237,20 @@ class FreeSymbols {
 };
 
 }  // namespace
+
+void KernelBuilder::append(const Launch& launch, const std::function<int64_t(int value, bool written)>& buffer_of) {
+  Renumbering own;
+  for (size_t k = 0; k < launch.values.size(); ++k) {
+    const l::BufferParam& p = launch.kernel.buffers[k];
+    own.buffers[p.id] = buffer_of(launch.values[k], p.written);
+  }
+  own.new_buffer = [&] { return next_buffer_++; };
+  own.new_local = [&] { return next_local_++; };
+  std::vector<l::Stmt> body = own.statements(launch.kernel.body);
+  loop(launch.kernel.item, 0, launch.items, 1, [&] {
+    for (l::Stmt& s : body) scopes_.back().push_back(std::move(s));
+  });
+}
 
 Launch KernelBuilder::finish(std::string name, const Symbol& item, const Dim& items) {
   Launch launch;
@@ -382,6 +436,7 @@ Expr ExprLowering::index(const Dim& d) {
 bool ExprLowering::needs_guard(const Expr& e) const {
   bool found = false;
   visit(e, [&](const ExprNode& n) {
+    found |= n.op == ScalarOp::Load && n.checked;
     if (n.op != ScalarOp::Read || found) return;
     if (registers.count(static_cast<int>(n.id))) return;
     const Storage& s = b_.storage(static_cast<int>(n.id));
@@ -431,6 +486,17 @@ Expr ExprLowering::lower_select(const ExprNode& n, const Expr& guard) {
   }
   return with_args(n, {c, yes, no});
 }
+
+namespace {
+
+// A masked load without a lane touches no memory, but where its address is not mapped a machine takes hundreds of cycles to
+// find that out: a load that the whole vector leaves out goes to the beginning of its buffer.
+Dim address_where(const Expr& condition, const Dim& offset) {
+  const auto holds = condition ? as_dim(condition) : std::nullopt;
+  return holds ? select(*holds, offset, 0) : offset;
+}
+
+}  // namespace
 
 Expr ExprLowering::lower_read(const ExprNode& n, const Expr& guard) {
   int value = static_cast<int>(n.id);
@@ -512,7 +578,7 @@ Expr ExprLowering::lower_read(const ExprNode& n, const Expr& guard) {
   Expr mask = both(inside, guard);
   if (wide && tail_) mask = both(mask, tail_);
   if (mask) {
-    if (wide) mask = splat(mask);
+    if (wide) load.dim = address_where(both(inside, guard), load.dim), mask = splat(mask);
     if (!wide && mask.lanes() > 1) {
       load.lanes = lanes_;
       load.stride = 0;
@@ -552,6 +618,7 @@ Expr ExprLowering::lower_load(const ExprNode& n, const Expr& guard) {
   }
   Expr mask = guard;
   if (load.lanes > 1) {
+    load.dim = address_where(guard, load.dim);
     mask = both(mask, tail_);
     if (mask) mask = splat(mask);
   } else if (mask && mask.lanes() > 1) {

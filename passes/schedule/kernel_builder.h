@@ -37,6 +37,8 @@ class KernelBuilder {
 
   int64_t buffer(int value, bool written = false);  // the parameter that holds this value
   int64_t scratch(DType, int64_t elements);
+  // Runs every item of another kernel here. Its buffers become those that `buffer_of` says for their values.
+  void append(const Launch&, const std::function<int64_t(int value, bool written)>& buffer_of);
   int64_t declare(DType, int lanes, Expr init);  // a register
   void set(int64_t local, Expr value);
   Expr keep(Expr);  // a register that holds it from here on

@@ -10,12 +10,15 @@ Expr flatten_reads(const Expr& e, const k::Stage& stage, const Storages& storage
     const Storage& s = storages[static_cast<size_t>(n.id)];
     if (n.checked && !border_covers(n, stage, s)) return Expr();
     std::vector<Dim> index;
+    bool inside = true;
     for (size_t k = 0; k < s.dims.size(); ++k) {
       auto d = as_dim(n.args[k]);
       if (!d) return Expr();
+      inside &= n.checked || (known_less_equal(0, *d) && known_less(*d, s.dims[k]));
       index.push_back(*d);
     }
     ExprNode load{ScalarOp::Load, n.type};
+    load.checked = !inside;  // only where a select takes it
     load.id = n.id;
     load.dim = s.offset(index);
     return ex::make(std::move(load));
@@ -66,6 +69,15 @@ void merge_list(Nest& nest, std::vector<k::Iter> Nest::* list, size_t first) {
 
 }  // namespace
 
+std::vector<Dim> target_index(const k::Stage& s) {
+  std::vector<Dim> index;
+  if (s.targets.empty()) {
+    for (const k::Iter& it : s.iters) index.push_back(Dim(it.symbol));
+  }
+  for (const Expr& e : s.targets) index.push_back(*as_dim(e));
+  return index;
+}
+
 Nest make_nest(const k::Stage& s, const Storages& storages) {
   Nest n;
   n.kind = s.kind;
@@ -75,11 +87,7 @@ Nest make_nest(const k::Stage& s, const Storages& storages) {
   const Storage& out = storages[static_cast<size_t>(s.results[0])];
   for (int d : out.order) n.iters.push_back(s.iters[static_cast<size_t>(d)]);
   for (const Expr& e : s.body) n.body.push_back(flatten_reads(e, s, storages));
-  std::vector<Dim> index;
-  for (const k::Iter& it : s.iters) index.push_back(Dim(it.symbol));
-  if (s.kind == k::StageKind::Map && !s.targets.empty()) {  // a piece of a map, see split_domain
-    for (size_t k = 0; k < index.size(); ++k) index[k] = *as_dim(s.targets[k]);
-  }
+  const std::vector<Dim> index = target_index(s);
   for (int r : s.results) n.results.push_back({r, storages[static_cast<size_t>(r)].offset(index)});
   return n;
 }
@@ -239,19 +247,16 @@ std::vector<k::Stage> split_domain(const k::Stage& s, const k::Program& program)
     std::vector<k::Stage> pieces;
     for (size_t j = 0; j + 1 < cuts.size(); ++j) {
       k::Stage piece = s;
+      // `targets` of a map: where the piece lies in the result.
+      if (piece.targets.empty()) {
+        for (const k::Iter& i : s.iters) piece.targets.push_back(ex::index(i.symbol));
+      }
       Dim extent = cuts[j + 1] - cuts[j];
       piece.iters[k] = {Dim::iterator(it.symbol->name, extent), extent};
       Substitution shift = {{it.symbol->id, Dim(piece.iters[k].symbol) + cuts[j]}};
       for (Expr& e : piece.body) e = substitute(e, shift);
-      std::vector<k::Stage> finer = split_domain(piece, program);
-      // `targets` of a map: where the piece lies in the result.
-      for (k::Stage& f : finer) {
-        if (f.targets.empty()) {
-          for (const k::Iter& i : f.iters) f.targets.push_back(ex::index(i.symbol));
-        }
-        f.targets[k] = ex::index(*as_dim(f.targets[k]) + cuts[j]);
-        pieces.push_back(std::move(f));
-      }
+      for (Expr& e : piece.targets) e = substitute(e, shift);
+      for (k::Stage& finer : split_domain(piece, program)) pieces.push_back(std::move(finer));
       if (pieces.size() > kMaxPieces) return {s};
     }
     return pieces;

@@ -1,7 +1,8 @@
 // A stage as a loop nest: iterators in the order of the result's storage, accesses as flat offsets where they are plain
 // (unchecked, no data in the index), neighbouring iterators merged where every access walks them as one.
 //
-// In the body, a plain read is a Load whose `id` is the value and whose `dim` is the offset; others stay reads.
+// In the body, a plain read is a Load whose `id` is the value and whose `dim` is the offset; others stay reads. One that is
+// not known to lie inside its value is `checked`: under a select it is made only where it is taken.
 #pragma once
 
 #include "passes/schedule/kernel_builder.h"
@@ -24,6 +25,9 @@ struct Nest {
   std::vector<Expr> extra;  // follows every change of the iterators, and forbids none
   int node = -1;
 };
+
+// Where an index of a map or reduction lies in its results. A piece of a stage says so by `targets`.
+std::vector<Dim> target_index(const k::Stage&);
 
 Nest make_nest(const k::Stage&, const Storages&);
 // Plain reads become loads at flat offsets; so do checked ones that the border of their value covers.

@@ -17,8 +17,9 @@ bool all_constant(const Expr& e, const k::Program& p) {
 
 class Finder {
  public:
-  Finder(const k::Stage& reduce, const k::Stage* epilogue, const k::Program& p, const Storages& s)
-      : reduce_(reduce), epilogue_(epilogue), p_(p), storages_(s) {}
+  Finder(const k::Stage& reduce, const k::Stage* epilogue, const k::Program& p, const Storages& s,
+         const std::vector<k::Iter>& bound)
+      : reduce_(reduce), epilogue_(epilogue), p_(p), storages_(s), bound_(bound) {}
 
   std::optional<Product> run() {
     x_.type = reduce_.body[0].type();
@@ -40,8 +41,7 @@ class Finder {
     // The final result is indexed by the reduction's iterators.
     Substitution to_reduce;
     std::vector<k::Iter> by_dim = reduce_.iters;
-    std::vector<Dim> index;
-    for (const k::Iter& it : reduce_.iters) index.push_back(Dim(it.symbol));
+    std::vector<Dim> index = target_index(reduce_);
     if (epilogue_) {
       const ExprNode* acc = find_accumulator(epilogue_->body[0]);
       index.clear();
@@ -57,6 +57,8 @@ class Finder {
         index.push_back(at);
         by_dim.push_back(from);
       }
+      for (size_t k = 0; k < epilogue_->targets.size(); ++k)
+        index[k] = substitute(*as_dim(epilogue_->targets[k]), to_reduce);
     }
     for (int d : out.order) {
       if (by_dim[static_cast<size_t>(d)].symbol) nest_.iters.push_back(by_dim[static_cast<size_t>(d)]);
@@ -185,6 +187,9 @@ class Finder {
 
   bool find_roles() {
     const Dim a = only_load(nest_.body[0])->dim;
+    for (const k::Iter& it : bound_) {
+      if (depends(x_.b(), it.symbol)) x_.batch.push_back({it, depends_on(a, it.symbol), true, true});
+    }
     for (const k::Iter& it : nest_.reds) {
       if (depends_on(a, it.symbol) && !affine_in(a, it.symbol)) return false;
     }
@@ -207,6 +212,7 @@ class Finder {
   const k::Stage* epilogue_;
   const k::Program& p_;
   const Storages& storages_;
+  const std::vector<k::Iter>& bound_;
   Product x_;
   Nest& nest_ = x_.nest;
 };
@@ -319,8 +325,8 @@ bool reads_in_place(const k::Stage& map, const k::Stage& reduce) {
 }
 
 std::optional<Product> find_product(const k::Stage& reduce, const k::Stage* epilogue, const k::Program& p,
-                                    const Storages& storages) {
-  return Finder(reduce, epilogue, p, storages).run();
+                                    const Storages& storages, const std::vector<k::Iter>& bound) {
+  return Finder(reduce, epilogue, p, storages, bound).run();
 }
 
 }  // namespace ingot

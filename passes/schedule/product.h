@@ -12,6 +12,7 @@ struct Product {
   struct Role {
     k::Iter iter;
     bool in_a = false, in_b = false;
+    bool bound = false;  // the kernel around this one has bound it
   };
 
   Nest nest;  // body: {A, [B unless constant]}, each one load under casts; extra: {B as reads, [epilogue]}
@@ -35,9 +36,10 @@ Expr flatten_epilogue(const k::Stage& map, int sums, const Storages&);
 // Whether a map reads every one of the sums at its own index, dim by dim.
 bool reads_in_place(const k::Stage& map, const k::Stage& reduce);
 
-// none: an operand is no plain access, or an iterator moves it other than linearly.
+// none: an operand is no plain access, or an iterator moves it other than linearly. `bound`: iterators of a loop around the
+// stages, which are part of it.
 std::optional<Product> find_product(const k::Stage& reduce, const k::Stage* epilogue, const k::Program&,
-                                    const Storages&);
+                                    const Storages&, const std::vector<k::Iter>& bound = {});
 
 // Rows of a register tile whose factors are lanes of vectors of A, one vector per row: rows*vectors + rows + vectors registers.
 int64_t rows_by_lane(int64_t vectors, const TargetFacts&);

@@ -498,6 +498,16 @@ bool border_covers(const ExprNode& read, const k::Stage& stage, const Storage& s
 
 Storages choose_storage(k::Program& p) { return Chooser(p).run(); }
 
+Storage storage_like(const TensorType& t, const Storage& whole) {
+  std::vector<int64_t> none(t.dims.size(), 0), after = none;
+  const int64_t size = bits(storage_dtype(t.dtype)) / 8;
+  if (t.dims.size() >= 2) {
+    const size_t inner = static_cast<size_t>(whole.order.back());
+    if (t.dims[inner].constant().value_or(1) * size % kAliasedBytes == 0) after[inner] = kCacheLine / size;
+  }
+  return make_storage(t, whole.order, none, after, {});
+}
+
 int add_value(k::Program& p, Storages& storages, std::string name, TensorType t) {
   k::Value v;
   v.name = std::move(name);

@@ -43,6 +43,8 @@ bool border_covers(const ExprNode& read, const k::Stage&, const Storage&);
 // that an output must have).
 using Storages = std::vector<Storage>;  // by value id; non-tensors have dtype Invalid
 Storages choose_storage(k::Program&);
+// Of a part of a value: the same order, no border; rows that a contraction may read lie as far apart as it wants them.
+Storage storage_like(const TensorType&, const Storage&);
 // A new value that a schedule needs, row-major.
 int add_value(k::Program&, Storages&, std::string name, TensorType);
 
