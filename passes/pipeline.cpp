@@ -122,7 +122,7 @@ Result<l::Program> lower_for_target(const k::Program& p, const TargetFacts& fact
   };
   how.winograd = enabled(kWinograd);
   how.chains = enabled(kChains);
-  if (options.optimize_for == OptimizeFor::Size) how.extra_weights = 0, how.extra_bytes = 0;
+  if (options.optimize_for == OptimizeFor::Size) how.extra_weights = 0, how.extra_bytes = 0, how.small_weights = true;
   how.known_weights = known_weights;
   k::Program own = p;
   TargetFacts own_facts = facts;

@@ -26,6 +26,7 @@
 #include <algorithm>
 
 #include "passes/kernels/passes.h"
+#include "passes/schedule/one_form.h"
 
 namespace ingot {
 
@@ -44,33 +45,42 @@ inline constexpr double kWorthBounding = 0.04;  // of a window's taps lie in the
 
 class Contraction {
  public:
-  Contraction(Product product, k::Program& p, Storages& s, const TargetFacts& f)
-      : product_(std::move(product)), p_(p), storages_(s), facts_(f) {}
+  Contraction(Product product, k::Program& p, Storages& s, const TargetFacts& f, bool small)
+      : product_(std::move(product)), p_(p), storages_(s), facts_(f), small_(small) {}
 
   Result<std::optional<std::vector<Launch>>> run() {
-    using None = std::optional<std::vector<Launch>>;
-    if (type_ != DType::F32 && type_ != DType::F64 && type_ != DType::I32) return None{};
-    lanes_ = facts_.vector_bytes / (bits(type_) / 8);
-    if (!choose_column()) return None{};
-    dot_ = is_sum_of_bytes() ? 4 : is_sum_of_pairs() ? 2 : 1;
-    half_ = is_sum_of_halves();
-    // With many rows, B's time is spent on widening it and not on reading it.
-    const bool few = elements(rows_).lower() <= kFewRows;
-    packed_type_ = dot_ == 4 ? DType::I8 : dot_ == 2 || half_ || few ? narrow_b() : type_;
-    if (half_) lanes_ = facts_.vector_bytes / 2;
-    choose_lanes();
-    choose_tile();
+    if (!choose()) return std::optional<std::vector<Launch>>{};
     if (product_.constant_b) {
       TRY(pack_constant());
     } else if (!b_contiguous_ || dot_ > 1) {
       b_contiguous_ = false;
-      launches_.push_back(pack_at_run_time(packing_stage(product_.b()), p_, storages_, facts_));
+      launches_.push_back(pack_at_run_time(with_packed(packing_stage(product_.b())), p_, storages_, facts_));
     }
     launches_.push_back(kernel());
     return std::optional(std::move(launches_));
   }
 
+  std::optional<k::Stage> packing() {
+    if (!product_.constant_b || !choose()) return std::nullopt;
+    return packing_stage(nest_.extra[0]);
+  }
+
  private:
+  bool choose() {
+    if (type_ != DType::F32 && type_ != DType::F64 && type_ != DType::I32) return false;
+    lanes_ = facts_.vector_bytes / (bits(type_) / 8);
+    if (!choose_column()) return false;
+    dot_ = is_sum_of_bytes() ? 4 : is_sum_of_pairs() ? 2 : 1;
+    half_ = is_sum_of_halves();
+    // With many rows, B's time is spent on widening it and not on reading it.
+    const bool few = elements(rows_).lower() <= kFewRows;
+    packed_type_ = dot_ == 4 ? DType::I8 : dot_ == 2 || half_ || few || small_ ? narrow_b() : type_;
+    if (half_) lanes_ = facts_.vector_bytes / 2;
+    choose_lanes();
+    choose_tile();
+    return true;
+  }
+
   // Which of the iterators that only B has lies along the vectors; the others are like batches. False where lanes would
   // stay empty, or packing would not pay.
   bool choose_column() {
@@ -114,8 +124,9 @@ class Contraction {
   // What B is, where that is a 16-bit float and its target can widen it.
   DType narrow_b() const {
     const Expr& b = product_.b();
-    const bool narrow = type_ == DType::F32 && b.is(ScalarOp::Cast) &&
-                        (b->args[0].type() == DType::BF16 || (b->args[0].type() == DType::F16 && facts_.f16_convert));
+    const bool narrow =
+        type_ == DType::F32 && b.is(ScalarOp::Cast) &&
+        (b->args[0].type() == DType::BF16 || (b->args[0].type() == DType::F16 && (facts_.f16_convert || small_)));
     return narrow ? b->args[0].type() : type_;
   }
 
@@ -212,14 +223,22 @@ class Contraction {
       s.iters.push_back(part);
       const int64_t extent = innermost->extent.value();
       const Dim first = Dim(s.iters[at_group].symbol) * dot_;
-      const Dim k = extent < dot_ ? min(Dim(part.symbol), extent - 1) : min(first, extent - dot_) + Dim(part.symbol);
+      const Dim k = extent % dot_ == 0 ? first + Dim(part.symbol)
+                    : extent < dot_    ? min(Dim(part.symbol), extent - 1)
+                                       : min(first, extent - dot_) + Dim(part.symbol);
       to.insert_or_assign(innermost->symbol->id, k);
       Expr counts = extent < dot_ ? ex::binary(ScalarOp::Lt, ex::index(part.symbol), ex::index(extent))
                                   : ex::binary(ScalarOp::Ge, ex::index(k), ex::index(first));
-      s.body = {ex::select(counts, substitute(body->args[0], to), ex::cast(ex::integer(DType::I8, 0), packed_type_))};
+      const Expr part_of_b = substitute(body->args[0], to);
+      const bool all = extent % dot_ == 0;
+      s.body = {all ? part_of_b : ex::select(counts, part_of_b, ex::cast(ex::integer(DType::I8, 0), packed_type_))};
     } else {
       s.body = {ex::cast(substitute(packed_type_ == type_ ? body : body->args[0], to), packed_type_)};
     }
+    return s;
+  }
+
+  k::Stage with_packed(k::Stage s) {
     TensorType t{packed_type_, {}};
     for (const k::Iter& it : s.iters) t.dims.push_back(it.extent);
     packed_ = add_value(p_, storages_, "packed", std::move(t));
@@ -228,8 +247,13 @@ class Contraction {
   }
 
   Result<void> pack_constant() {
-    k::Stage s = packing_stage(nest_.extra[0]);
-    p_.values[static_cast<size_t>(packed_)].constant = TRY(evaluate_stage(s, p_))[0];
+    const k::Stage s = with_packed(packing_stage(nest_.extra[0]));
+    TensorRef packed;
+    if (auto form = packed_form(s, p_)) {  // it may lie so already, for another reader
+      const Storage& now = storages_[static_cast<size_t>(s.body[0]->id)];
+      if (now.contents && now.same_places(*form)) packed = now.contents;
+    }
+    p_.values[static_cast<size_t>(packed_)].constant = packed ? packed : TRY(evaluate_stage(s, p_))[0];
     return {};
   }
 
@@ -702,6 +726,7 @@ class Contraction {
   k::Program& p_;
   Storages& storages_;
   const TargetFacts& facts_;
+  const bool small_;
   const DType type_ = product_.type;
   DType packed_type_ = DType::F32;
   int64_t dot_ = 1;  // products that one instruction adds up: 4 of bytes, 2 of bf16
@@ -722,8 +747,13 @@ class Contraction {
 }  // namespace
 
 Result<std::optional<std::vector<Launch>>> schedule_contraction(Product product, k::Program& p, Storages& s,
-                                                                const TargetFacts& f) {
-  return Contraction(std::move(product), p, s, f).run();
+                                                                const TargetFacts& f, bool small) {
+  return Contraction(std::move(product), p, s, f, small).run();
+}
+
+std::optional<k::Stage> packing_of_constant(Product product, k::Program& p, Storages& s, const TargetFacts& f,
+                                            bool small) {
+  return Contraction(std::move(product), p, s, f, small).packing();
 }
 
 }  // namespace ingot

@@ -7,6 +7,11 @@
 namespace ingot {
 
 // none: this stage has no such form, and takes the generic schedule. May add values (packed operands) to the program.
-Result<std::optional<std::vector<Launch>>> schedule_contraction(Product, k::Program&, Storages&, const TargetFacts&);
+// `small`: constants are packed in as few bytes as they have.
+Result<std::optional<std::vector<Launch>>> schedule_contraction(Product, k::Program&, Storages&, const TargetFacts&,
+                                                                bool small);
+
+// The stage without a result that would pack a constant B; none: it is not packed.
+std::optional<k::Stage> packing_of_constant(Product, k::Program&, Storages&, const TargetFacts&, bool small);
 
 }  // namespace ingot

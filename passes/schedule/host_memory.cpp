@@ -14,6 +14,15 @@ inline constexpr int64_t kWeightAlignment = 64;  // bytes
 inline constexpr int64_t kSmallBorder =
     32 << 10;  // elements of a border whose filling is not worth threads; one that only the run knows counts as small
 
+// Of the length, and of bytes that are spread evenly: what has another hash has other contents.
+uint64_t sample_hash(std::string_view bytes) {
+  constexpr size_t kSamples = 1024;
+  uint64_t hash = 0xcbf29ce484222325 ^ bytes.size();
+  const size_t step = std::max<size_t>(bytes.size() / kSamples, 1);
+  for (size_t k = 0; k < bytes.size(); k += step) hash = (hash ^ static_cast<uint8_t>(bytes[k])) * 0x100000001b3;
+  return hash;
+}
+
 }  // namespace
 
 int Host::bind(int id, l::HostBuffer b) {
@@ -48,8 +57,9 @@ int Host::buffer(int id, bool decided) {
   if (v.constant && s.dtype == DType::String) return string_table(id);
   if (v.constant) {
     b.kind = l::HostBuffer::Kind::Constant;
-    b.size = v.constant->size_bytes;
-    b.offset = add_weights(v.constant);
+    const TensorRef data = s.contents ? s.contents : v.constant;
+    b.size = data->size_bytes;
+    b.offset = add_weights(data);
     // What a schedule packed has one reader, which is built.
     if (id >= model_values_) p_.values[static_cast<size_t>(id)].constant = nullptr;
     return bind(id, std::move(b));
@@ -105,17 +115,21 @@ int Host::string_table(int id) {
   return table;
 }
 
-// Contents are copied into the section at the end, one after the other, each released at once: the weights of a large
+// Equal contents lie there once. Contents are copied into the section at the end, one after the other, each released at once: the weights of a large
 // model lie in memory about once. What lies in the known weights at the same place is released now.
 Dim Host::add_weights(TensorRef data) {
-  std::string_view bytes(reinterpret_cast<const char*>(data->bytes), static_cast<size_t>(data->size_bytes));
-  int64_t at = (weight_bytes_ + kWeightAlignment - 1) / kWeightAlignment * kWeightAlignment;
-  if (bytes.size() <= 4096) {  // small constants repeat often
-    auto [it, fresh] = small_weights_.try_emplace(std::string(bytes), at);
-    if (!fresh) return Dim(it->second);
-  }
-  weight_bytes_ = at + data->size_bytes;
+  const std::string_view bytes(reinterpret_cast<const char*>(data->bytes), static_cast<size_t>(data->size_bytes));
   const std::span<const uint8_t> known = options_.known_weights;
+  const uint64_t key = sample_hash(bytes);
+  for (auto [it, end] = pieces_.equal_range(key); it != end; ++it) {
+    const Piece& w = weights_[it->second];
+    const uint8_t* there = w.data ? w.data->bytes : known.data() + w.at;
+    if (w.size == data->size_bytes && std::equal(bytes.begin(), bytes.end(), reinterpret_cast<const char*>(there)))
+      return Dim(w.at);
+  }
+  pieces_.emplace(key, weights_.size());
+  int64_t at = (weight_bytes_ + kWeightAlignment - 1) / kWeightAlignment * kWeightAlignment;
+  weight_bytes_ = at + data->size_bytes;
   const bool same = static_cast<size_t>(weight_bytes_) <= known.size() &&
                     std::equal(bytes.begin(), bytes.end(), reinterpret_cast<const char*>(known.data()) + at);
   weights_.push_back({at, data->size_bytes, same ? nullptr : std::move(data)});

@@ -6,6 +6,7 @@
 #include <map>
 #include <set>
 
+#include "passes/kernels/passes.h"
 #include "passes/schedule/chain.h"
 #include "passes/schedule/host.h"
 #include "passes/schedule/kernel_builder.h"
@@ -40,6 +41,10 @@ class Host {
   void place(int id);
   void define(int id);
   void fill_border(int id);
+
+  // one_form.cpp
+  bool others_read_little(int id) const;
+  Result<void> choose_form(const k::Stage& reduce, const k::Stage* epilogue, const Uses& uses);
 
   // host_stages.cpp
   void emit_launch(Launch l);
@@ -94,12 +99,12 @@ class Host {
   std::set<int> bordered_;
   std::vector<l::Stmt> tables_;  // make the constants of strings
   int model_values_ = 0;  // values from here on were made by schedules
-  std::map<std::string, int64_t> small_weights_;
   struct Piece {
     int64_t at, size;
     TensorRef data;  // null: as in the known weights
   };
   std::vector<Piece> weights_;
+  std::multimap<uint64_t, size_t> pieces_;  // by a sample of their contents
   int64_t weight_bytes_ = 0;
   int position_ = 0;
   int node_ = -1;

@@ -96,6 +96,10 @@ void Host::emit_launch(Launch l) {
 Result<void> Host::block(const k::Block& b) {
   const Uses uses = chained_ ? count_uses(p_, b) : count_uses(p_);
   const auto [epilogue_of, waits_for] = pair_epilogues(b, uses);
+  for (size_t k = 0; !chained_ && k < b.stages.size(); ++k) {
+    const k::Stage* after = waits_for[k] >= 0 ? &b.stages[static_cast<size_t>(waits_for[k])] : nullptr;
+    if (is_contraction(b.stages[k])) TRY(choose_form(b.stages[k], after, uses));
+  }
   std::map<size_t, int> in_chain;  // stage -> chain; that of its last one
   std::vector<ChainKernels> chains;
   if (!chained_ && options_.chains) {
@@ -244,7 +248,7 @@ Result<std::optional<std::vector<Launch>>> Host::product(const k::Stage& reduce,
   if (facts_.vector_bytes == 0) return none;
   const std::optional<Product> product = find_product(reduce, epilogue, p_, storages_, bound_);
   if (!product) return none;
-  if (chained_) return TRY(schedule_contraction(*product, p_, storages_, facts_));
+  if (chained_) return TRY(schedule_contraction(*product, p_, storages_, facts_, options_.small_weights));
   if (auto narrow = TRY(schedule_narrow(*product, p_, storages_, facts_))) {
     narrow->back().kernel.notes.why = "few columns: vectors along the sum";
     return narrow;
@@ -253,7 +257,7 @@ Result<std::optional<std::vector<Launch>>> Host::product(const k::Stage& reduce,
     tiles->back().kernel.notes.why = "products of tiles";
     return tiles;
   }
-  return TRY(schedule_contraction(*product, p_, storages_, facts_));
+  return TRY(schedule_contraction(*product, p_, storages_, facts_, options_.small_weights));
 }
 
 // The number of outermost iterators that all stages share, every stage reading the others' results only in its own row;
@@ -324,6 +328,7 @@ Result<k::Stage> Host::with_contiguous_constants(const k::Stage& stage) {
       if (n.op != ScalarOp::Read || n.checked || n.args.size() < 2) return same;
       const TensorRef data = value(static_cast<int>(n.id)).constant;
       if (!data || data->elements() < kLeastRelaid || data->dtype == DType::String) return same;
+      if (storage(static_cast<int>(n.id)).contents) return same;
       size_t along = n.args.size();
       for (size_t k = 0; k < n.args.size(); ++k) {
         auto d = as_dim(n.args[k]);

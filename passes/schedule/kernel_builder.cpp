@@ -517,7 +517,7 @@ Expr ExprLowering::lower_read(const ExprNode& n, const Expr& guard) {
   };
   for (size_t k = 0; k < rank; ++k) {
     if (auto d = as_dim(n.args[k])) {
-      offset += *d * s.strides[k];
+      offset += s.offset_along(k, *d);
       if (!n.checked) continue;
       int64_t before = border ? s.before[k] : 0, after = border ? s.after[k] : 0;
       if (!known_less_equal(-before, *d))
@@ -550,7 +550,17 @@ Expr ExprLowering::lower_read(const ExprNode& n, const Expr& guard) {
       }
       b_.fail_unless(ex::make(std::move(ok)), INGOT_RUN_INDEX, {culprit, ex::index(s.dims[k])});
     }
-    Expr scaled = s.strides[k].is(1) ? i : op(ScalarOp::Mul, DType::I64, i, ex::index(s.strides[k]));
+    auto times = [&](Expr e, const Dim& stride) {
+      return stride.is(1) ? e : op(ScalarOp::Mul, DType::I64, std::move(e), ex::index(stride));
+    };
+    Expr scaled;
+    if (s.split.empty() || s.split[k] == 0) {
+      scaled = times(i, s.strides[k]);
+    } else {
+      const Expr by = ex::index(s.split[k]);
+      scaled = op(ScalarOp::Add, DType::I64, times(op(ScalarOp::Div, DType::I64, i, by), s.outer[k]),
+                  times(op(ScalarOp::Rem, DType::I64, i, by), s.strides[k]));
+    }
     data = data ? op(ScalarOp::Add, DType::I64, data, scaled) : scaled;
   }
   ExprNode load{ScalarOp::Load, s.dtype};

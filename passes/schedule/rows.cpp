@@ -191,7 +191,7 @@ class Rows {
             auto d = as_dim(x.args[k]);
             if (!d) score -= 4;
             if (d && depends_on(*d, v)) {
-              auto a = affine_in(*d * b_.storage(static_cast<int>(x.id)).strides[k], v);
+              auto a = affine_in(b_.storage(static_cast<int>(x.id)).offset_along(k, *d), v);
               score += a && a->coefficient.is(1) ? 2 : -4;
             }
           }

@@ -22,11 +22,22 @@ DType storage_dtype(DType t) {
 
 Dim Storage::offset(const std::vector<Dim>& index) const {
   Dim d = 0;
-  for (size_t k = 0; k < index.size(); ++k) d += index[k] * strides[k];
+  for (size_t k = 0; k < index.size(); ++k) d += offset_along(k, index[k]);
   return d;
 }
 
+Dim Storage::offset_along(size_t dim, const Dim& index) const {
+  if (split.empty() || split[dim] == 0) return index * strides[dim];
+  return floordiv(index, split[dim]) * outer[dim] + mod(index, split[dim]) * strides[dim];
+}
+
+bool Storage::same_places(const Storage& o) const {
+  return dtype == o.dtype && dims == o.dims && split == o.split && strides == o.strides && outer == o.outer &&
+         elements == o.elements && origin == o.origin;
+}
+
 bool Storage::row_major() const {
+  if (!split.empty()) return false;
   for (size_t k = 0; k < order.size(); ++k) {
     if (order[k] != static_cast<int>(k) || before[k] != 0 || after[k] != 0) return false;
   }

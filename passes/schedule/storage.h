@@ -25,10 +25,18 @@ struct Storage {
   std::vector<Dim> strides;           // elements, per dim
   Dim origin;                         // offset of index 0 from the start of the allocation
   Dim elements;                       // of the allocation
+  // Of a constant that lies as a contraction reads it (one_form.cpp): where split[d] > 0, index i of dim d is i / split[d] steps
+  // of outer[d] and i % split[d] of strides[d].
+  std::vector<int64_t> split;
+  std::vector<Dim> outer;
+  TensorRef contents;  // in this order
+
+  Dim offset_along(size_t dim, const Dim& index) const;
 
   Dim offset(const std::vector<Dim>& index) const;
   bool has_border() const { return static_cast<bool>(fill); }
   bool row_major() const;
+  bool same_places(const Storage&) const;  // of all elements
 };
 
 DType storage_dtype(DType);
