@@ -96,6 +96,7 @@ struct Kernel {
   std::vector<Stmt> body;
   int node = -1;
   Dim flops, bytes;  // of one launch, in the scalars: for profiles
+  int64_t weight_bytes = 0;  // of `bytes`, at most: constants
   std::string schedule;  // "contraction 14x2, K 576, rows outer": for inspect
   KernelNotes notes;
 };

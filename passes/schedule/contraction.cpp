@@ -24,6 +24,7 @@
 #include "passes/schedule/contraction.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "passes/kernels/passes.h"
 #include "passes/schedule/one_form.h"
@@ -41,6 +42,9 @@ inline constexpr int64_t kWidestPanel = 32, kWidestFewRows = 64;  // columns of 
 inline constexpr int64_t kFewRows = 8;  // of a product that waits for B, not for the arithmetic
 inline constexpr int64_t kHalfBlock = 16;  // products that are added up in f16
 inline constexpr int64_t kLeastHalfBlock = 8;  // fewer are not worth their conversion
+inline constexpr double kTileCycles =
+    20;  // around the sums of a tile: addresses, the first loads, the latency of the last sums
+inline constexpr double kCyclesPerStore = 1.5;  // of a vector, and of what the epilogue does to it
 inline constexpr double kWorthBounding = 0.04;  // of a window's taps lie in the border: these are left out
 
 class Contraction {
@@ -388,8 +392,12 @@ class Contraction {
                                                 : name(type_),
                                     tile_rows_, columns_per_panel_),
                         item, items);
-    Dim flops = elements(nest_.iters) * k_total * 2;
-    l.kernel.flops = flops;
+    const double inside =
+        share_inside(split == Split::Outer ? Variant{inner_big, 0} : Variant{0, inner_big}, small, tiles);
+    const Dim flops = elements(nest_.iters) * k_total * 2;
+    l.kernel.flops = inside < 1 && flops.is_constant()
+                         ? Dim(static_cast<int64_t>(std::llround(static_cast<double>(flops.value()) * inside)))
+                         : flops;
     l.kernel.bytes = bytes_of(l.values, storages_);
     const double weights = static_cast<double>(k_total.constant().value_or(256) * columns_per_panel_);
     l.grain = grain_of(2 * weights * static_cast<double>(tile_rows_), weights * bits(packed_type_) / 8);
@@ -397,7 +405,13 @@ class Contraction {
                         static_cast<double>(ceildiv(column_.extent, lanes_).constant().value_or(1) * lanes_);
     const double loads = static_cast<double>(vectors_) +
                          static_cast<double>(tile_rows_) / static_cast<double>(by_lane_ || by_row_lane_ ? lanes_ : 1);
-    if (type_ == DType::F32) l.kernel.notes.issue = issue_share(facts_, tile_rows_, vectors_, loads, used);
+    if (type_ == DType::F32) {
+      const double sums = static_cast<double>(tile_rows_ * vectors_),
+                   issue = issue_share(facts_, tile_rows_, vectors_, loads, 1);
+      const double at_work = static_cast<double>(k_total.constant().value_or(256)) * inside * sums /
+                             static_cast<double>(facts_.fma_ports) / issue;
+      l.kernel.notes.issue = used * issue * at_work / (at_work + kTileCycles + sums * kCyclesPerStore);
+    }
     l.kernel.notes.why =
         fmt::format("B {}{}; {} sums of {} lanes{}",
                     b_bytes > 0 ? fmt::format("of {:.3g} MB ", static_cast<double>(b_bytes) / 1e6) : "",
@@ -502,6 +516,36 @@ class Contraction {
       }
     }
     return all;
+  }
+
+  // The share of the taps that taps_inside() leaves. `big`: how many tiles of the larger kind there are, by either extent;
+  // `small`: the other kind.
+  double share_inside(const Variant& big, const Variant& small, const Dim& tiles) const {
+    double share = 1;
+    for (size_t k = 0; k + 1 < nest_.reds.size(); ++k) {
+      const k::Iter& tap = nest_.reds[k];
+      double of_tap = 1;
+      for (const k::Iter& row : rows_) {
+        if (!row.extent.is_constant() || !tap.extent.is_constant() || !tiles.is_constant()) continue;
+        const size_t from_end = static_cast<size_t>(&rows_.back() - &row);
+        const bool tiled = (from_end == 0 && big.outer == 0) || (from_end == 1 && big.outer > 0);
+        const int64_t longer = from_end == 0 ? big.inner : big.outer;
+        const int64_t low = from_end == 0 ? small.inner : small.outer, extent = row.extent.value();
+        double done = 0;
+        bool known = true;  // this row, or none, moves the taps
+        for (int64_t at = 0, t = 0; at < extent && known; ++t) {
+          const int64_t span = tiled ? std::max<int64_t>(low + (t < longer), 1) : 1;
+          auto [begin, end] = taps_inside(tap, {from_end == 1 && tiled ? span : 1, from_end == 0 && tiled ? span : 1});
+          const Dim count = substitute(end - begin, {{row.symbol->id, Dim(at)}});
+          known = count.is_constant();
+          if (known) done += static_cast<double>(std::max<int64_t>(count.value(), 0) * std::min(span, extent - at));
+          at += span;
+        }
+        if (known) of_tap = std::min(of_tap, done / static_cast<double>(extent * tap.extent.value()));
+      }
+      share *= of_tap;
+    }
+    return share;
   }
 
   void emit_tile(const Variant& v, int64_t vectors, bool tail) {

@@ -212,17 +212,20 @@ void Host::fill_border(int id) {
       slabs.push_back(std::move(n));
     }
   }
-  auto launch = [&](Launch l) {
+  auto launch = [&](Launch l, const Dim& elements) {
     l.kernel.name = "border_" + std::string(name(s.dtype));
     l.kernel.schedule = "border";
+    l.kernel.flops = 0;
+    l.kernel.bytes = elements * (bits(s.dtype) / 8);
     emit_launch(std::move(l));
   };
   // A small border is one kernel of one work item; a device is slow at those.
   Dim filled = 0;
   for (const Nest& n : slabs) filled += elements(n.iters);
   const bool small = filled.constant().value_or(0) <= kSmallBorder;
-  if (facts_.device == TargetFacts::Device::Cpu && small) return launch(schedule_rows(slabs, 0, p_, storages_, facts_));
-  for (const Nest& n : slabs) launch(schedule_single(n, p_, storages_, facts_));
+  if (facts_.device == TargetFacts::Device::Cpu && small)
+    return launch(schedule_rows(slabs, 0, p_, storages_, facts_), filled);
+  for (const Nest& n : slabs) launch(schedule_single(n, p_, storages_, facts_), elements(n.iters));
 }
 
 }  // namespace ingot

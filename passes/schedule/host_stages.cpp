@@ -83,7 +83,11 @@ void Host::emit_launch(Launch l) {
   l::Stmt s{l::StmtKind::Launch};
   s.node = node_;
   s.id = static_cast<int64_t>(out_.kernels.size());
-  for (int id : l.values) s.buffers.push_back(buffer(id));
+  for (int id : l.values) {
+    s.buffers.push_back(buffer(id));
+    const l::HostBuffer& b = out_.buffers[static_cast<size_t>(s.buffers.back())];
+    if (b.kind == l::HostBuffer::Kind::Constant) l.kernel.weight_bytes += b.size.constant().value_or(0);
+  }
   s.scalars = std::move(l.scalars);
   s.end = l.items;
   s.grain = l.grain;

@@ -155,7 +155,7 @@ Dim bytes_of(const std::vector<int>& values, const Storages& storages, const std
   Dim total = 0;
   for (int id : values) {
     const Storage& s = storages[static_cast<size_t>(id)];
-    const bool both = accesses && accesses->is_constant() && s.elements.is_constant();
+    const bool both = accesses && (s.elements.is_constant() || accesses->is_constant());
     total += (both ? min(s.elements, *accesses) : s.elements) * std::max(bits(s.dtype) / 8, 1);
     if (total.terms().size() > kMaxTerms) return 0;
   }

@@ -7,6 +7,7 @@
 #include "runtime/ingot.h"
 #include "tools/driver/executable.h"
 #include "tools/driver/files.h"
+#include "tools/driver/schedules.h"
 
 namespace ingot::driver {
 
@@ -219,6 +220,11 @@ class Compiled final : public Executable {
     return threads_ > 0 ? std::min(threads_, ingot_thread_count()) : ingot_thread_count();
   }
 
+  std::vector<int64_t> kernel_weights() const override {
+    size_t size = 0;
+    const char* text = ingot_model_manifest(model_, &size);
+    return weights_of_kernels({text, size}, ingot_model_target(model_));
+  }
   std::string description() const override {
     return fmt::format("{}, {} thread{}", ingot_model_target(model_), threads(), threads() == 1 ? "" : "s");
   }

@@ -42,6 +42,7 @@ class Executable {
   virtual Result<std::vector<HostValue>> fetch() = 0;   // the outputs of the last run
   virtual std::vector<KernelTime> profile() const { return {}; }             // where asked for
   virtual std::vector<KernelPlacement> placement() const { return {}; }
+  virtual std::vector<int64_t> kernel_weights() const { return {}; }          // bytes of constants; empty: not recorded
   virtual int threads() const { return 1; }
   virtual std::string description() const = 0;          // "interpreter", "x86-64-v4, 2 threads"
 

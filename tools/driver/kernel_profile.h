@@ -12,7 +12,7 @@ struct KernelRow {
   KernelTime kernel;
   double ms = 0, gflops = 0, gbytes = 0;  // per run
   double share = 0;                       // of this machine's peak: the nearer of the two limits
-  std::string level = {};                 // of the memory, that holds what a call touches
+  std::string level = {};                 // of the memory, where most of the time for what a call touches is lost
 };
 
 struct KernelProfile {

@@ -1,12 +1,16 @@
 // See machine_peak.h. Register arithmetic: 24 independent accumulators hide the latency of FMA (4 cycles, 2 ports). Memory:
-// sums over a buffer of half of a level's size per thread, in the widest vectors there are.
+// sums over buffers of many sizes, in the widest vectors there are.
 #include "tools/driver/machine_peak.h"
 
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstdint>
+#include <cstdlib>
 #include <cstring>
+#include <memory>
 #include <thread>
 #include <vector>
 
@@ -22,9 +26,12 @@ namespace {
 
 constexpr int kAccumulators = 24;
 constexpr int64_t kSteps = 20000;
-constexpr double kSeconds = 0.1;
+constexpr double kSeconds = 0.02;
+constexpr int kTries = 4;  // the best counts
+constexpr size_t kLargePage = 2 << 20;
 constexpr size_t kAhead = 512;  // words; what compiled kernels fetch in advance
-constexpr double kLevelSeconds = 0.04;
+constexpr double kLevelSeconds = 0.01;
+constexpr double kLeastBytes = 16 << 10;  // of a thread; twice as many, and so on, are measured
 constexpr int64_t kMemoryBytes = int64_t{256} << 20;  // of all threads; larger than caches
 constexpr int64_t kGuessedCaches[] = {32 << 10, 1 << 20, 8 << 20};  // where the system does not tell
 
@@ -158,11 +165,34 @@ const MachinePeak::Level& MachinePeak::level_of(double bytes) const {
   return levels.back();
 }
 
+double MachinePeak::gbytes_per_s(double bytes) const {
+  if (points.empty()) return 0;
+  if (bytes <= points.front().bytes) return points.front().gbytes_per_s;
+  for (size_t k = 1; k < points.size(); ++k) {
+    const Point &a = points[k - 1], &b = points[k];
+    if (bytes > b.bytes) continue;
+    const double part = std::log(bytes / a.bytes) / std::log(b.bytes / a.bytes);
+    return a.gbytes_per_s + part * (b.gbytes_per_s - a.gbytes_per_s);
+  }
+  return points.back().gbytes_per_s;
+}
+
+MachinePeak best_of(MachinePeak a, const MachinePeak& b) {
+  a.gflops = std::max(a.gflops, b.gflops);
+  for (size_t k = 0; k < std::min(a.levels.size(), b.levels.size()); ++k)
+    a.levels[k].gbytes_per_s = std::max(a.levels[k].gbytes_per_s, b.levels[k].gbytes_per_s);
+  for (size_t k = 0; k < std::min(a.points.size(), b.points.size()); ++k)
+    a.points[k].gbytes_per_s = std::max(a.points[k].gbytes_per_s, b.points[k].gbytes_per_s);
+  return a;
+}
+
 MachinePeak measure_peak(int threads) {
   MachinePeak peak;
   const Fma fma = best_fma(peak.instructions);
   std::vector<float> sinks(static_cast<size_t>(threads) * 16, 1.0f);
-  peak.gflops = rate(threads, kSeconds, [&](int t) { return fma(&sinks[static_cast<size_t>(t) * 16]); }) / 1e9;
+  for (int k = 0; k < kTries; ++k)
+    peak.gflops = std::max(
+        peak.gflops, rate(threads, kSeconds, [&](int t) { return fma(&sinks[static_cast<size_t>(t) * 16]); }) / 1e9);
 
   int64_t caches[] = {sysconf(_SC_LEVEL1_DCACHE_SIZE), sysconf(_SC_LEVEL2_CACHE_SIZE), sysconf(_SC_LEVEL3_CACHE_SIZE)};
   for (size_t k = 0; k < 3; ++k)
@@ -173,27 +203,36 @@ MachinePeak measure_peak(int threads) {
   struct alignas(64) Line {
     uint64_t words[8];
   };
-  std::vector<std::vector<Line>> buffers(static_cast<size_t>(threads));
+  const size_t own_lines = static_cast<size_t>(kMemoryBytes / threads) / sizeof(Line) / 8 * 8;
+  std::vector<std::unique_ptr<Line, void (*)(void*)>> buffers;
   std::vector<Line> sums(static_cast<size_t>(threads));
-  for (auto& b : buffers) b.assign(static_cast<size_t>(kMemoryBytes / threads) / sizeof(Line) / 8 * 8, Line{{1}});
-  for (MachinePeak::Level& level : peak.levels) {
-    int64_t bytes = level.name == "memory" ? kMemoryBytes : level.bytes / 2;
-    // A virtual machine may tell of an L3 that it has only a part of.
-    if (level.name == "L3") bytes = std::min(bytes, caches[1] * threads * 4);
-    bytes = std::min(bytes, kMemoryBytes);
+  for (int t = 0; t < threads; ++t) {
+    const size_t size = (own_lines * sizeof(Line) + kLargePage - 1) / kLargePage * kLargePage;
+    buffers.emplace_back(static_cast<Line*>(std::aligned_alloc(kLargePage, size)), std::free);
+    if (!buffers.back()) return peak;
+    madvise(buffers.back().get(), size, MADV_HUGEPAGE);  // a yardstick does not wait for small pages
+    std::fill_n(buffers.back().get(), own_lines, Line{{1}});
+  }
+  for (double bytes = kLeastBytes * threads; bytes <= static_cast<double>(kMemoryBytes); bytes *= 2) {
     const size_t lines = std::max<size_t>(static_cast<size_t>(bytes / threads) / sizeof(Line) / 8, 1) * 8;
     const int64_t repeats = std::max<int64_t>(1, (int64_t{1} << 20) / static_cast<int64_t>(lines * sizeof(Line)));
-    level.gbytes_per_s = rate(threads, kLevelSeconds,
-                              [&](int t) {
-                                const size_t k = static_cast<size_t>(t);
-                                for (int64_t r = 0; r < repeats; ++r) {
-                                  volatile uint64_t& sink = sums[k].words[0];
-                                  sink = sink + sum(buffers[k][0].words, lines * 8);
-                                }
-                                return static_cast<double>(static_cast<int64_t>(lines * sizeof(Line)) * repeats);
-                              }) /
-                         1e9;
+    double best = 0;
+    for (int k = 0; k < kTries; ++k) {
+      best = std::max(best, rate(threads, kLevelSeconds, [&](int t) {
+                        const size_t own = static_cast<size_t>(t);
+                        for (int64_t r = 0; r < repeats; ++r) {
+                          volatile uint64_t& sink = sums[own].words[0];
+                          sink = sink + sum(buffers[own]->words, lines * 8);
+                        }
+                        return static_cast<double>(static_cast<int64_t>(lines * sizeof(Line)) * repeats);
+                      }));
+    }
+    peak.points.push_back({bytes, best / 1e9});
   }
+  // A virtual machine may tell of an L3 that it has only a part of: of a level, data of half of its size count.
+  for (MachinePeak::Level& level : peak.levels)
+    level.gbytes_per_s = peak.gbytes_per_s(level.name == "memory" ? static_cast<double>(kMemoryBytes)
+                                                                  : static_cast<double>(level.bytes) / 2);
   return peak;
 }
 

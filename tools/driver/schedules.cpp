@@ -11,18 +11,27 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr double kBytesPerCycleL2 = 32, kBytesPerCycleBeyond = 8;
+constexpr double kBytesPerCycleL2 = 32, kBytesPerCycleL3 = 8, kBytesPerCycleMemory = 4;
+constexpr double kTypicalL3 = 32 << 20;
 
-// Share of the multiply-add rate; 0: unknown, as extents are.
+double bytes_per_cycle(double apart, const Target& t) {
+  return apart <= static_cast<double>(t.l2_bytes) ? kBytesPerCycleL2
+         : apart <= kTypicalL3                    ? kBytesPerCycleL3
+                                                  : kBytesPerCycleMemory;
+}
+
+// Share of the multiply-add rate; 0: unknown, as extents are. Weights come again when all of the model's were read.
 double expected_share(const l::KernelNotes& notes, const std::string& flops_text, const std::string& bytes_text,
-                      const Target& t, bool& by_memory) {
+                      double weights, double all_weights, const Target& t, bool& by_memory) {
   char* end = nullptr;
   const double flops = std::strtod(flops_text.c_str(), &end);
   if (flops_text.empty() || *end) return 0;
   const double bytes = std::strtod(bytes_text.c_str(), &end);
   if (bytes_text.empty() || *end || flops <= 0 || notes.issue <= 0) return 0;
   const double at_best = flops / (2.0 * t.vector_bits / 32 * t.fma_ports);
-  const double memory = bytes / (bytes <= static_cast<double>(t.l2_bytes) ? kBytesPerCycleL2 : kBytesPerCycleBeyond);
+  weights = std::min(weights, bytes);
+  const double memory =
+      (bytes - weights) / bytes_per_cycle(bytes, t) + weights / bytes_per_cycle(std::max(bytes, all_weights), t);
   by_memory = memory > at_best / notes.issue;
   return at_best / std::max(memory, at_best / notes.issue);
 }
@@ -51,6 +60,8 @@ std::string arena_text(int64_t bytes, int64_t lower_bound) {
 Json schedules_json(const l::Program& p, const Target& target) {
   Json j{{"target", std::string(target.name)}, {"kernels", Json::array()}};
   const std::vector<ModelFile::Kernel> table = kernel_table(p);
+  double all_weights = 0;
+  for (const l::Kernel& k : p.kernels) all_weights += static_cast<double>(k.weight_bytes);
   for (size_t k = 0; k < table.size(); ++k) {
     auto name_of = [&](int node) {
       return node >= 0 && static_cast<size_t>(node) < p.origins.size() ? printable(p.origins[static_cast<size_t>(node)])
@@ -69,8 +80,11 @@ Json schedules_json(const l::Program& p, const Target& target) {
       row["operands"] = Json::array();
       for (const std::string& o : notes.operands) row["operands"].push_back(printable(o));
       row["flops"] = printable(table[k].flops), row["bytes"] = printable(table[k].bytes);
+      row["weight_bytes"] = p.kernels[k].weight_bytes;
       bool by_memory = false;
-      const double share = expected_share(notes, table[k].flops, table[k].bytes, target, by_memory);
+      const double share =
+          expected_share(notes, table[k].flops, table[k].bytes, static_cast<double>(p.kernels[k].weight_bytes),
+                         all_weights, target, by_memory);
       if (share > 0) {
         row["expected_share"] = std::round(share * 1000) / 1000;
         row["expected_limit"] = by_memory ? "memory" : "compute";
@@ -87,6 +101,23 @@ Json schedules_json(const l::Program& p, const Target& target) {
                           {"bytes", dim_json(s.bytes)},
                           {"alive", {s.first, s.last}}});
   return j;
+}
+
+std::vector<int64_t> weights_of_kernels(std::string_view manifest, std::string_view target) {
+  std::vector<int64_t> weights;
+  const Json j = Json::parse(manifest, nullptr, false);
+  if (!j.is_object() || !j.contains("targets") || !j["targets"].is_array()) return weights;
+  for (const Json& t : j["targets"]) {
+    if (!t.is_object() || !t.contains("name") || t["name"] != target || !t.contains("schedules")) continue;
+    const Json& schedules = t["schedules"];
+    if (!schedules.is_object() || !schedules.contains("kernels") || !schedules["kernels"].is_array()) continue;
+    for (const Json& k : schedules["kernels"]) {
+      const bool known = k.is_object() && k.contains("weight_bytes") && k["weight_bytes"].is_number_integer();
+      weights.push_back(known ? k["weight_bytes"].get<int64_t>() : 0);
+    }
+    return weights;
+  }
+  return weights;
 }
 
 void add_measured(Json& schedules, const KernelProfile& profile) {

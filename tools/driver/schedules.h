@@ -12,6 +12,8 @@ namespace ingot::driver {
 
 // One image: its kernels in the order of the file, and the plan of its arena.
 nlohmann::ordered_json schedules_json(const l::Program&, const Target&);
+// By kernel, of a manifest that anybody may have written; empty: it does not say.
+std::vector<int64_t> weights_of_kernels(std::string_view manifest, std::string_view target);
 void add_measured(nlohmann::ordered_json& schedules, const KernelProfile&);
 std::string schedules_text(const nlohmann::ordered_json& schedules);
 
