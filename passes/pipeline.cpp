@@ -42,6 +42,11 @@ Result<void> inline_all(k::Program& p) {
   return {};
 }
 
+Result<void> invert(k::Program& p) {
+  invert_divisors(p);
+  return {};
+}
+
 const std::vector<KernelPass>& kernel_passes() {
   static const std::vector<KernelPass> passes = {
       {"expand-sub-byte", whole_bytes},    // every element takes a whole number of bytes
@@ -55,6 +60,7 @@ const std::vector<KernelPass>& kernel_passes() {
       {"unflatten", unflatten_all},  // values have the dims that their readers index
       {"fold-again", fold_constants},  // what inlining made constant
       {"simplify-again", simplify},
+      {"invert-divisors", invert},  // a softmax divides once per row
       {"check-symbols", check_symbols},  // every extent is known when its stage runs
   };
   return passes;

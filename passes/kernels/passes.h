@@ -19,6 +19,8 @@ Result<void> sum_integers(k::Program&);
 Result<void> fold_constants(k::Program&);
 // Slices of a constant factor that are all zero are left out of its sum.
 Result<void> drop_zero_taps(k::Program&);
+// Softmax divides a row by one number: a reciprocal, and products.
+void invert_divisors(k::Program&);
 // y[i] = x[i] -> y is x. Removes stages that nobody reads.
 void remove_copies_and_dead(k::Program&);
 // f16 and bf16 values that stay inside of a program are kept as f32.

@@ -95,7 +95,26 @@ Uses count_uses(const k::Program& p, const k::Block& block) {
   return u;
 }
 
+// A sum over one element is that element: the window of a 1x1 convolution is none. One iterator stays.
+void drop_single_reduced(k::Stage& s) {
+  if (s.kind != k::StageKind::Reduce || s.results.size() != 1) return;
+  Substitution first;
+  for (size_t k = 0; k < s.reds.size() && s.reds.size() > 1;) {
+    if (!s.reds[k].extent.is(1)) {
+      ++k;
+      continue;
+    }
+    first.emplace(s.reds[k].symbol->id, Dim(0));
+    s.reds.erase(s.reds.begin() + static_cast<long>(k));
+  }
+  if (first.empty()) return;
+  for (Expr& e : s.body) e = substitute(e, first);
+}
+
 void remove_copies_and_dead(k::Program& p) {
+  for_each_block(p.body, [](k::Block& b) {
+    for (k::Stage& s : b.stages) drop_single_reduced(s);
+  });
   std::vector<int> to(p.values.size());
   for (size_t k = 0; k < to.size(); ++k) to[k] = static_cast<int>(k);
   std::vector<bool> is_port(p.values.size(), false);

@@ -48,8 +48,10 @@ class Finder {
     chain_ = {};
     axis_of_.clear();
     if (!find_axes(sink) || !collect(sink)) return std::nullopt;
-    if (after >= 0 && !add(static_cast<size_t>(after), axes_of_epilogue(sink, static_cast<size_t>(after))))
-      return std::nullopt;
+    if (after >= 0) {
+      if (!add(static_cast<size_t>(after), axes_of_epilogue(sink, static_cast<size_t>(after)))) return std::nullopt;
+      chain_.inner.emplace(reduce.results[0], reduce.results[0]);
+    }
     for (auto& [stage, axes] : axis_of_) {
       const int of = epilogues_.of[stage];
       if (of >= 0 && !axis_of_.count(static_cast<size_t>(of))) return std::nullopt;  // that is computed with it
@@ -226,39 +228,52 @@ class Finder {
     return bytes.constant();
   }
 
-  // Rows that fit into the cache beside what the contractions read: whole inner axes of rows, then a part of the next.
+  // Rows that fit into the cache beside what the contractions read: whole inner axes of rows, then a part of the next; less
+  // where threads would have too few strips to share.
   bool choose_strips() {
+    using Walk = Chain::Axis::Walk;
     const auto bytes = bytes_per_index();
     if (!bytes || *bytes <= 0) return false;
     const int64_t budget = std::min(facts_.l2_bytes / 8, kMostStripBytes);
     const int64_t unit = facts_.vector_registers < 32 ? 6 : facts_.vector_bytes >= 32 ? 14 : 8;
     int64_t rows = 1;
-    bool open = true;
+    Chain::Axis* last = nullptr;  // the outermost one that is not taken by the point
     for (size_t k = chain_.axes.size(); k-- > 0;) {
       Chain::Axis& axis = chain_.axes[k];
-      if (!axis.row || !open) continue;
-      open = false;
-      if (!axis.extent.is_constant()) continue;
-      const int64_t extent = axis.extent.value();
-      if (rows * extent * *bytes <= budget) {
-        axis.walk = Chain::Axis::Walk::Whole;
-        rows *= extent;
-        open = true;
-        continue;
+      if (!axis.row) continue;
+      if (!axis.extent.is_constant() || rows * axis.extent.value() * *bytes > budget) {
+        if (!axis.extent.is_constant()) break;
+        int64_t part = std::max(budget, kMostStripBytes / 2) / (rows * *bytes);
+        if (rows == 1) part = part / unit * unit;
+        if (part < 1) break;
+        last = &axis;
+        last->walk = Walk::Strip;
+        chain_.rows = std::min(part, axis.extent.value());
+        break;
       }
-      int64_t part = std::max(budget, kMostStripBytes / 2) / (rows * *bytes);
-      if (rows == 1) part = part / unit * unit;
-      part = std::min(part, extent);
-      if (part < 1) continue;
-      axis.walk = Chain::Axis::Walk::Strip;
-      chain_.rows = part;
-      rows *= part;
+      last = &axis;
+      axis.walk = Walk::Whole;
+      rows *= axis.extent.value();
     }
+    if (!last) return false;
+    if (last->walk == Walk::Whole) {
+      rows /= last->extent.value();
+      Dim points = 1;
+      for (const Chain::Axis& axis : chain_.axes) points *= axis.walk == Walk::Point ? axis.extent : Dim(1);
+      chain_.rows = last->extent.value();
+      const int64_t strips = ceildiv(kLeastItems, points).constant().value_or(1);
+      if (strips > 1) {
+        last->walk = Walk::Strip;
+        chain_.rows = (chain_.rows + strips - 1) / strips;
+      }
+    }
+    rows *= chain_.rows;
     chain_.strip_bytes = rows * *bytes;
     chain_.saved = static_cast<double>(*bytes);
     for (const Chain::Axis& axis : chain_.axes)
       chain_.saved *= static_cast<double>(axis.extent.constant().value_or(kGuessedExtent));
-    return rows >= std::min<int64_t>(unit, 8) && chain_.strip_bytes <= kMostStripBytes;
+    const bool worth = chain_.saved >= static_cast<double>(facts_.l2_bytes);  // what fits there gains nothing
+    return worth && rows >= std::min<int64_t>(unit, 8) && chain_.strip_bytes <= kMostStripBytes;
   }
 
   // Every strip reads the other operands of the products anew: they have to stay in the cache.

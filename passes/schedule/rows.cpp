@@ -83,6 +83,31 @@ class Rows {
     }
   }
 
+  // A map, and the reduction along its rows that reads it: in one loop.
+  void map_and_reduce(const Nest& map, const Nest& reduction) {
+    b_.node = reduction.node;
+    reduce_along(reduction, lanes_for(reduction, facts_), &map);
+  }
+
+  bool along_its_rows(const Nest& map, const Nest& reduction, size_t prefix) const {
+    const int lanes = lanes_for(reduction, facts_);
+    if (map.kind != k::StageKind::Map || reduction.kind != k::StageKind::Reduce || lanes < 2) return false;
+    if (map.iters.size() != prefix + 1 || reduction.iters.size() != prefix || reduction.reds.size() != 1) return false;
+    if (map.body.size() != 1 || reduction.body.size() != 1 || lanes_for(map, facts_) != lanes) return false;
+    const k::Iter &along = map.iters.back(), &red = reduction.reds[0];
+    if (!known_equal(along.extent, red.extent) || !contiguous_store(map, along.symbol)) return false;
+    if (friendliness(reduction, red.symbol) <= -4 || friendliness(map, along.symbol) <= -4) return false;
+    const Nest::Result& made = map.results[0];
+    const Dim at = substitute(made.offset, {{along.symbol->id, Dim(red.symbol)}});
+    bool reads = false, same = true;
+    visit(reduction.body[0], [&](const ExprNode& n) {
+      if ((n.op != ScalarOp::Load && n.op != ScalarOp::Read) || n.id != made.value) return;
+      reads = true;
+      same &= n.op == ScalarOp::Load && n.dim == at;
+    });
+    return reads && same && map.body[0].type() == b_.storage(made.value).dtype;
+  }
+
   // A map over [begin, end) of its last iterator.
   void map_range(const Nest& n, const Dim& begin, const Dim& end) {
     b_.node = n.node;
@@ -380,8 +405,8 @@ class Rows {
     b_.loop(n.reds[k].symbol, 0, n.reds[k].extent, 1, body);
   }
 
-  // Lanes along the last reduced iterator; one result.
-  void reduce_along(const Nest& n, int lanes) {
+  // Lanes along the last reduced iterator; one result. With `map`, a map of the same rows is stored on the way.
+  void reduce_along(const Nest& n, int lanes, const Nest* map = nullptr) {
     DType t = n.body[0].type();
     const k::Iter& last = n.reds.back();
     if (auto e = last.extent.constant()) {
@@ -394,11 +419,21 @@ class Rows {
     for (int k = 0; k < (many ? kRowAccumulators : 1); ++k)
       acc.push_back(b_.declare(t, lanes, plain.splat(neutral(n.combiner, t))));
     int64_t rest = b_.declare(t, 1, neutral(n.combiner, t));
-    auto add = [&](int64_t into, const Dim& shift, int l, const Expr& mask) {
-      Nest at = n;
-      if (!shift.is(0)) substitute(at, {{last.symbol->id, Dim(last.symbol) + shift}});
+    auto element = [&](const Dim& shift, int l, const Expr& mask) {
       ExprLowering x(b_, last.symbol, l, mask);
-      Expr value = x.wide(at.body[0]);
+      const Dim index = Dim(last.symbol) + shift;
+      if (map) {
+        Nest made = *map;
+        substitute(made, {{map->iters.back().symbol->id, index}});
+        const Expr v = b_.keep(x.wide(made.body[0]));
+        x.store_at(made.results[0].value, made.results[0].offset, v);
+        x.registers.emplace(made.results[0].value, [v](const ExprNode&) { return v; });
+      }
+      return x.wide(substitute(n.body[0], {{last.symbol->id, index}}));
+    };
+    auto add = [&](int64_t into, const Dim& shift, int l, const Expr& mask) {
+      ExprLowering x(b_, last.symbol, l, mask);
+      Expr value = element(shift, l, mask);
       if (mask) {
         ExprNode s{ScalarOp::Select, t};
         s.lanes = l;
@@ -426,9 +461,8 @@ class Rows {
         } else if (l == 1) {
           add(rest, 0, 1, {});
         } else {  // what is left may be narrower than the accumulators
-          ExprLowering x(b_, last.symbol, l);
           b_.set(rest,
-                 combine(n.combiner, KernelBuilder::local(rest, t, 1), horizontal(n.combiner, x.wide(n.body[0]))));
+                 combine(n.combiner, KernelBuilder::local(rest, t, 1), horizontal(n.combiner, element(0, l, {}))));
         }
       });
     };
@@ -535,6 +569,7 @@ Launch schedule_rows(const std::vector<Nest>& nests, size_t prefix, const k::Pro
   Dim items = elements(shared);
   Symbol item = Dim::iterator("item", items);
   rows.builder().decode(item, shared);
+  std::vector<Nest> owns;
   for (const Nest& n : nests) {
     Nest own = n;
     Substitution unify;
@@ -544,7 +579,15 @@ Launch schedule_rows(const std::vector<Nest>& nests, size_t prefix, const k::Pro
     }
     substitute(own, unify);
     if (facts.device == TargetFacts::Device::Cpu) collapse(own, prefix);
-    rows.nest(own, prefix);
+    owns.push_back(std::move(own));
+  }
+  for (size_t k = 0; k < owns.size(); ++k) {
+    if (k + 1 < owns.size() && rows.along_its_rows(owns[k], owns[k + 1], prefix)) {
+      rows.map_and_reduce(owns[k], owns[k + 1]);
+      ++k;
+    } else {
+      rows.nest(owns[k], prefix);
+    }
   }
   Launch launch = rows.builder().finish(kernel_name(nests), item, items);
   launch.grain = std::max<int64_t>(1, kGrainCost / item_cost(nests, prefix));

@@ -12,43 +12,6 @@ namespace {
 
 constexpr double kErrorF2 = 4e-6, kErrorF4 = 4e-5;  // of the largest output; as winograd.cpp states, with some room
 
-std::shared_ptr<TensorData> numbers(std::vector<int64_t> dims, uint32_t state, double scale = 1) {
-  auto t = TensorData::make(DType::F32, std::move(dims));
-  for (int64_t k = 0; k < t->elements(); ++k) {
-    state = state * 1664525 + 1013904223;
-    t->mutable_as<float>()[k] = static_cast<float>(scale * (static_cast<double>(state >> 8) / (1 << 23) - 1));
-  }
-  return t;
-}
-
-// Parses, and turns the inputs after the first into constants.
-Graph model(const std::string& text) {
-  auto g = parse_graph(text);
-  EXPECT_TRUE(g) << (g ? "" : g.error().message);
-  if (!g) return {};
-  for (size_t k = 1; k < g->body.inputs.size(); ++k) {
-    Value* v = g->body.inputs[k];
-    std::vector<int64_t> dims;
-    for (const Dim& d : v->type.tensor.dims) dims.push_back(d.value());
-    v->constant = numbers(dims, static_cast<uint32_t>(k), 0.5);
-  }
-  g->body.inputs.resize(1);
-  return std::move(*g);
-}
-
-int kernels_of(const std::string& schedule, const std::string& text, const std::string& target,
-               const PipelineOptions& options = {}) {
-  driver::CompileModelOptions compile;
-  compile.targets = {target};
-  compile.pipeline = options;
-  auto compiled = driver::compile_model(model(text), compile);
-  EXPECT_TRUE(compiled) << (compiled ? "" : compiled.error().message);
-  if (!compiled) return -1;
-  int n = 0;
-  for (const l::Kernel& k : (*compiled)->programs[0].kernels) n += k.schedule.starts_with(schedule);
-  return n;
-}
-
 std::string conv(const std::string& x, int64_t c, int64_t k, const std::string& attributes = "pads = [1, 1, 1, 1]") {
   return fmt::format(
       "graph net(%x: f32[{}], %w: f32[{}, {}, 3, 3], %b: f32[{}]) -> (%y) {{\n  %a = conv %x, %w, %b {{{}}}\n  %y = relu %a\n}}\n",
@@ -57,17 +20,7 @@ std::string conv(const std::string& x, int64_t c, int64_t k, const std::string& 
 
 void expect_close(const std::string& text, const std::vector<int64_t>& shape, double rtol,
                   const std::string& schedule = "winograd") {
-  std::vector<HostValue> inputs = {HostValue::of(numbers(shape, 77))};
-  auto expected = Interpreter().run(model(text), inputs);
-  ASSERT_TRUE(expected) << expected.error().message;
-  for (const std::string& target : runnable_targets()) {
-    EXPECT_EQ(kernels_of(schedule, text, target), 1) << target;
-    for (int threads : {1, 2}) {
-      auto got = compile_and_run(model(text), target, inputs, threads);
-      ASSERT_TRUE(got) << target << ": " << got.error().message;
-      EXPECT_EQ(difference(*(*got)[0].tensor, *(*expected)[0].tensor, rtol), "") << target << "\n" << text;
-    }
-  }
+  expect_schedule(schedule, text, shape, rtol);
 }
 
 TEST(Winograd, LargeImagesInTilesOfFour) {

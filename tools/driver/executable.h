@@ -42,11 +42,11 @@ class Executable {
   virtual Result<std::vector<HostValue>> fetch() = 0;   // the outputs of the last run
   virtual std::vector<KernelTime> profile() const { return {}; }             // where asked for
   virtual std::vector<KernelPlacement> placement() const { return {}; }
-  virtual std::vector<int64_t> kernel_weights() const { return {}; }          // bytes of constants; empty: not recorded
+  virtual std::vector<int64_t> kernel_weights() const { return {}; }  // bytes of constants; empty: not recorded
   virtual int threads() const { return 1; }
-  virtual std::string description() const = 0;          // "interpreter", "x86-64-v4, 2 threads"
+  virtual std::string description() const = 0;  // "interpreter", "x86-64-v4, 2 threads"
 
-  Result<std::vector<HostValue>> call(std::vector<HostValue> inputs);         // bind, run, fetch
+  Result<std::vector<HostValue>> call(std::vector<HostValue> inputs);  // bind, run, fetch
 
  protected:
   std::vector<Port> inputs_, outputs_;
@@ -58,14 +58,14 @@ const char* backend_name(Backend);
 struct LoadOptions {
   Backend backend = Backend::Interpreter;
   std::vector<std::string> targets = {"host"};
-  std::string runner;                    // a command that runs what is compiled (external.cpp); empty: this process
-  std::map<std::string, int64_t> dims;   // fixes named dims
-  DType precision = DType::F32;          // of what is compiled: PipelineOptions
+  std::string runner;  // a command that runs what is compiled (external.cpp); empty: this process
+  std::map<std::string, int64_t> dims;  // fixes named dims
+  DType precision = DType::F32;  // of what is compiled: PipelineOptions
   bool lower_logits = false;
-  int threads = 0;                       // of a run; 0: all
-  int jobs = 0;                          // of a compilation; 0: one per processor
+  int threads = 0;  // of a run; 0: all
+  int jobs = 0;  // of a compilation; 0: one per processor
   bool profile = false;
-  double memory_limit_gib = 0;           // of a run of compiled code; 0: none
+  double memory_limit_gib = 0;  // of a run of compiled code; 0: none
   double time_limit_s = 0;
 };
 
