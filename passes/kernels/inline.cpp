@@ -143,7 +143,7 @@ class Inliner {
     // Nothing may be computed more often than it is now.
     Dim visits = numel(consumer.iters) * (consumer.kind == k::StageKind::Reduce ? numel(consumer.reds) : Dim(1));
     return known_less_equal(visits, numel(producer.iters)) ||
-           (c.arithmetic <= kCheapOps && c.reads <= 1 && c.branches == 0);
+           (c.arithmetic <= kCheapOps && c.reads <= 1 && c.branches == 0 && !follows_contraction(producer));
   }
 
   // Such an operand is computed when it is packed.
@@ -180,6 +180,21 @@ class Inliner {
     return true;
   }
 
+  // y[i, j] = x[i, j + c], read outside of y along i alone.
+  bool is_part(const k::Stage& s, const ExprNode& read) const {
+    if (!s.body[0].is(ScalarOp::Read) || s.body[0]->checked) return false;
+    const std::vector<Dim>& extents = p_.values[static_cast<size_t>(s.body[0]->id)].tensor().dims;
+    if (extents.size() != s.iters.size()) return false;
+    for (size_t k = 0; k < extents.size(); ++k) {
+      auto from = as_dim(s.body[0]->args[k]), at = as_dim(read.args[k]);
+      const Dim own(s.iters[k].symbol), &extent = s.iters[k].extent;
+      if (from && known_equal(*from, own) && known_equal(extents[k], extent)) continue;
+      if (!from || !known_equal(*from - own, substitute(*from, {{s.iters[k].symbol->id, Dim(0)}}))) return false;
+      if (!at || !known_less_equal(0, *at) || !known_less(*at, extent)) return false;
+    }
+    return true;
+  }
+
   // The producer's body at the consumer's index; none where it cannot be said.
   Expr compose(const k::Stage& producer, const ExprNode& read) const {
     Substitution dims;
@@ -212,7 +227,7 @@ class Inliner {
     }
     body = substitute(body, dims);
     if (!read.checked) return body;
-    if (is_permutation(producer)) {  // what is outside of the one is outside of the other
+    if (is_permutation(producer) || is_part(producer, read)) {  // what is outside of the one is outside of the other
       ExprNode n = *body;
       n.checked = true;
       n.args.push_back(read.args.back());

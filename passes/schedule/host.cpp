@@ -15,6 +15,7 @@ Result<l::Program> Host::run() {
   model_values_ = static_cast<int>(p_.values.size());
   storages_ = choose_storage(p_);
   TRY(check_sizes());
+  put_together_ = choose_windows(p_, storages_);
   choose_winograd();
   out_.name = p_.name;
   out_.origins = p_.origins;

@@ -53,6 +53,13 @@ int Host::buffer(int id, bool decided) {
   const k::Value& v = value(id);
   if (!v.type.is_tensor()) return bind(id, {l::HostBuffer::Kind::Dynamic, v.name, DType::Invalid});
   const Storage& s = storage(id);
+  if (s.whole >= 0) {
+    l::HostBuffer view{l::HostBuffer::Kind::View, v.name, s.dtype};
+    view.index = buffer(s.whole);
+    view.offset = s.start * (bits(s.dtype) / 8);
+    view.size = bytes(id);
+    return bind(id, std::move(view));
+  }
   l::HostBuffer b{l::HostBuffer::Kind::Arena, v.name, s.dtype};
   if (v.constant && s.dtype == DType::String) return string_table(id);
   if (v.constant) {
@@ -156,6 +163,7 @@ void Host::fill_weights() {
 
 void Host::touch(int id) {
   if (!value(id).type.is_tensor()) return;
+  id = memory_of(storages_, id);
   auto [it, fresh] = lives_.try_emplace(id, Life{position_, position_});
   it->second.last = std::max(it->second.last, position_);
 }
@@ -184,6 +192,9 @@ void Host::place(int id) {
 
 void Host::define(int id) {
   if (chained_) return;
+  const int whole = storage(id).whole;
+  if (whole < 0 ? begun_.count(id) > 0 : !begun_.insert(whole).second) return;
+  id = memory_of(storages_, id);
   if (outputs_.count(id) || !buffers_.count(id)) place(id);
   if (storage(id).has_border() && bordered_.insert(id).second) fill_border(id);
 }

@@ -10,6 +10,7 @@
 #include "passes/schedule/chain.h"
 #include "passes/schedule/host.h"
 #include "passes/schedule/kernel_builder.h"
+#include "passes/schedule/windows.h"
 
 namespace ingot {
 
@@ -88,6 +89,8 @@ class Host {
   const TargetFacts& facts_;
   const ScheduleOptions options_;
   Storages storages_;
+  std::set<int> put_together_;  // results of maps, of which others make a part in place
+  std::set<int> begun_;  // values that hold windows, and have their memory
   std::map<int, int64_t> winograd_;  // result of a convolution -> outputs per side of a tile
   l::Program out_;
   std::vector<l::Stmt>* host_ = nullptr;

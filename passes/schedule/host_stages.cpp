@@ -29,6 +29,7 @@ std::string describe(const TensorType& type, const Storage& s) {
   else if (!std::is_sorted(s.order.begin(), s.order.end())) text += fmt::format(" order {}", fmt::join(s.order, " "));
   if (s.has_border())
     text += fmt::format(", border {} before, {} after", fmt::join(s.before, " "), fmt::join(s.after, " "));
+  if (s.whole >= 0) text += ", a window";
   return text;
 }
 
@@ -104,6 +105,9 @@ Result<void> Host::block(const k::Block& b) {
     const k::Stage* after = waits_for[k] >= 0 ? &b.stages[static_cast<size_t>(waits_for[k])] : nullptr;
     if (is_contraction(b.stages[k])) TRY(choose_form(b.stages[k], after, uses));
   }
+  auto puts_together = [&](const k::Stage& s) {
+    return s.results.size() == 1 && put_together_.count(s.results[0]) > 0;
+  };
   std::map<size_t, int> in_chain;  // stage -> chain; that of its last one
   std::vector<ChainKernels> chains;
   if (!chained_ && options_.chains) {
@@ -167,8 +171,8 @@ Result<void> Host::block(const k::Block& b) {
       // Stages that hand each other rows run as one kernel.
       std::vector<const k::Stage*> group = {&s};
       size_t next = k + 1;
-      while (next < b.stages.size() && waits_for[next] < 0 && epilogue_of[next] < 0 && !in_chain.count(next) &&
-             !is_contraction(b.stages[next])) {
+      while (!puts_together(s) && next < b.stages.size() && waits_for[next] < 0 && epilogue_of[next] < 0 &&
+             !in_chain.count(next) && !is_contraction(b.stages[next]) && !puts_together(b.stages[next])) {
         group.push_back(&b.stages[next]);
         if (shared_prefix(group) == 0) {
           group.pop_back();
@@ -402,7 +406,13 @@ Result<void> Host::rows(const std::vector<const k::Stage*>& stages) {
     node_ = s->node;
     doing({s});
     std::vector<Nest> pieces;
-    for (const k::Stage& piece : split_domain(*s, p_)) pieces.push_back(make_nest(piece, storages_));
+    for (const k::Stage& piece : split_domain(*s, p_)) {
+      Nest n = make_nest(piece, storages_);
+      const Expr& e = n.body[0];
+      const Nest::Result& to = n.results[0];
+      if (!e.is(ScalarOp::Load) || !copies_onto_itself(storages_, static_cast<int>(e->id), e->dim, to.value, to.offset))
+        pieces.push_back(std::move(n));
+    }
     if (facts_.device == TargetFacts::Device::Cpu && side_by_side(pieces)) {
       emit_launch(schedule_rows(pieces, pieces[0].iters.size() - 1, p_, storages_, facts_));
     } else {

@@ -24,7 +24,9 @@ struct Storage {
   Expr fill;                          // what the border holds; null without a border
   std::vector<Dim> strides;           // elements, per dim
   Dim origin;                         // offset of index 0 from the start of the allocation
-  Dim elements;                       // of the allocation
+  Dim elements;                       // of the allocation; of a window its own
+  int whole = -1;                     // of a window: the value it lies in (windows.h), which is no window itself
+  Dim start;                          // of a window: where its index 0 lies, from that of the whole
   // Of a constant that lies as a contraction reads it (one_form.cpp): where split[d] > 0, index i of dim d is i / split[d] steps
   // of outer[d] and i % split[d] of strides[d].
   std::vector<int64_t> split;
@@ -43,6 +45,10 @@ DType storage_dtype(DType);
 Storage make_storage(const TensorType&, std::vector<int> order, std::vector<int64_t> before, std::vector<int64_t> after,
                      Expr fill);
 Storage row_major(const TensorType&);
+
+// Values of our own that contractions read as rows, and the elements that lie between their rows so that a cache holds them.
+std::vector<bool> rows_of_contractions(const k::Program&);
+int64_t gap_between_rows(const TensorType&, const std::vector<int>& order);
 
 // Whether a checked read never leaves the value and its border, and the border holds the read's fill.
 bool border_covers(const ExprNode& read, const k::Stage&, const Storage&);

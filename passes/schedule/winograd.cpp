@@ -92,6 +92,7 @@ double tile_cost(const Algorithm& a, double channels, double outputs) {
 struct Form {
   Expr x, w;  // reads of the input; the weights, over constants
   std::array<int64_t, 2> shift{};  // of the window's first row and column against the output's
+  int64_t first = 0;  // channel of the input that it begins at
   int64_t channels = 0, outputs = 0;
 };
 
@@ -111,7 +112,10 @@ std::optional<Form> find_form(const k::Stage& reduce, const k::Program& p, const
       auto d = as_dim(e->args[k]);
       return d && (known_equal(*d, Dim(it.symbol)) || (it.extent.is(1) && d->is(0)));
     };
-    if (!is(0, reduce.iters[0]) || !is(1, reduce.reds[0])) return false;
+    auto channel = as_dim(e->args[1]);
+    const Dim first = channel ? *channel - Dim(reduce.reds[0].symbol) : Dim(-1);
+    if (!is(0, reduce.iters[0]) || !first.is_constant() || first.value() < 0) return false;
+    f.first = first.value();
     for (size_t axis = 0; axis < 2; ++axis) {
       auto d = as_dim(e->args[2 + axis]);
       if (!d) return false;
@@ -361,7 +365,7 @@ class Winograd {
         }
       }
       b_->loop(c, 0, Dim(channels_), lanes_, [&] {
-        const Dim base = tile.n * s.strides[0] + Dim(c);
+        const Dim base = tile.n * s.strides[0] + Dim(c) + form_.first;
         sandwich(
             a_.bt, t_,
             [&](int64_t i, int64_t j) {

@@ -49,7 +49,7 @@ RandomGraph::RandomGraph(uint32_t seed, bool dynamic) : rng_(seed * 2 + dynamic)
       &RandomGraph::reduction,   &RandomGraph::product,     &RandomGraph::product,       &RandomGraph::product,
       &RandomGraph::convolution, &RandomGraph::convolution, &RandomGraph::pooling,       &RandomGraph::movement,
       &RandomGraph::movement,    &RandomGraph::movement,    &RandomGraph::normalisation, &RandomGraph::integer,
-      &RandomGraph::half,
+      &RandomGraph::half,        &RandomGraph::branches,    &RandomGraph::branches,
   };
   for (int tries = 0; static_cast<int>(steps_.size()) < kSteps && tries < 100; ++tries)
     (this->*kMakers[pick(std::size(kMakers))])();
@@ -251,6 +251,47 @@ void RandomGraph::convolution() {
     if (r >= 0) y = r;
   }
   if (chance(50)) add(chance(50) ? "relu" : "hard_swish", {y});
+}
+
+// Values side by side of one input, and what puts them together: once, or again with what is made of it.
+void RandomGraph::branches() {
+  const int64_t side = 3 + pick(8);
+  const int x = input(DType::F32, {1 + pick(2), 4 + pick(20), side, side});
+  items_.back().symbolic = {dynamic_, false, false, false};
+  auto conv = [&](int from, int64_t window) {
+    const int64_t in = dims(from)[1], out = chance(70) ? 16 * (1 + pick(3)) : 1 + pick(40);
+    const double scale = 1 / std::sqrt(static_cast<double>(in * window * window));
+    const int w = constant(random_tensor(rng_, DType::F32, {out, in, window, window}, scale));
+    int y =
+        add("conv", {from, w, chance(70) ? weights({out}, 1) : -1}, {{"pads", std::vector<int64_t>(4, window / 2)}});
+    return y >= 0 && chance(60) ? add("relu", {y}) : y;
+  };
+  std::vector<int> parts;
+  for (int k = 2 + pick(3); k > 0; --k) {
+    int y = -1;
+    switch (pick(6)) {
+      case 0:
+        y = add("max_pool", {x}, {{"kernel_shape", std::vector<int64_t>(2, 3)}, {"pads", std::vector<int64_t>(4, 1)}});
+        break;
+      case 1: y = add(chance(50) ? "tanh" : "relu", {x}); break;
+      case 2: y = parts.empty() ? x : parts[static_cast<size_t>(pick(static_cast<int>(parts.size())))]; break;
+      case 3: y = conv(conv(x, 1), 3); break;
+      default: y = conv(x, chance(50) ? 1 : 3);
+    }
+    if (y >= 0) parts.push_back(y);
+  }
+  if (parts.size() < 2) return;
+  int c = add("concat", parts, {{"axis", int64_t{1}}});
+  if (c < 0) return;
+  if (chance(50)) conv(parts[0], 3);
+  if (chance(50)) {
+    const int y = conv(c, chance(50) ? 1 : 3);
+    if (y < 0) return;
+    if (chance(50)) parts = {c};
+    parts.push_back(y);
+    if (const int again = add("concat", parts, {{"axis", int64_t{1}}}); again >= 0) c = again;
+  }
+  if (chance(50)) conv(c, chance(50) ? 1 : 3);
 }
 
 void RandomGraph::pooling() {

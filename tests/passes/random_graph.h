@@ -61,6 +61,7 @@ class RandomGraph {
   void reduction();
   void product();
   void convolution();
+  void branches();
   void pooling();
   void movement();
   void normalisation();

@@ -1,0 +1,31 @@
+// Concatenations that nobody copies. Where a map puts a value somewhere into its result, and the value has its own place in
+// memory anyway, that place may as well be there: the value's storage becomes a window of the result's.
+//
+//   c[i, j] = select(j < 64, a[i, j], b[i, j - 64])          a: c's strides, from 0;   b: c's strides, from 64
+//
+// The formulas stay as they are. Who makes `a` writes into `c`; who reads `a` reads there; the map that puts them together
+// has nothing left to do for these pieces, and a stage less where it has none for any. A padded copy is another such map.
+#pragma once
+
+#include <set>
+
+#include "passes/schedule/storage.h"
+
+namespace ingot {
+
+// A window's neighbouring elements are at least a vector of the widest machine; below, a row of windows costs its writers and
+// readers more than the copy does.
+inline constexpr int64_t kLeastWindowRun = 64;  // bytes
+// A whole lives as long as all its windows. What that adds to the most memory in use at once may be this much.
+inline constexpr double kMoreMemory = 0.02;
+
+// Makes values windows where that pays; gives the values that have some. Borders that a window needs are the whole's.
+std::set<int> choose_windows(const k::Program&, Storages&);
+
+// Whether a map's piece, whose body is a Load, would copy elements onto themselves.
+bool copies_onto_itself(const Storages&, int from, const Dim& from_offset, int to, const Dim& to_offset);
+
+// The value whose memory this one lies in: itself, unless it is a window.
+int memory_of(const Storages&, int value);
+
+}  // namespace ingot
