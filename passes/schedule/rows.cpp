@@ -23,6 +23,9 @@ inline constexpr int64_t kSumBlock = 512;  // summands of one chain of additions
 inline constexpr int64_t kLeastPart = 4;  // of an iterator that accesses divide: a vector of that many lanes
 inline constexpr int64_t kFewInterleaved = 4;  // elements side by side that come from as many rows: colours of an image
 inline constexpr int kRowAccumulators = 4;  // partial results of a row reduction, to hide the latency of an add
+inline constexpr int64_t kPairedRows = 2;  // of a window's outputs that are computed at once where registers suffice
+inline constexpr int kManyRegisters = 32;
+inline constexpr int kWindowTileWide = 8;  // the same, with many registers
 inline constexpr int kWindowTile = 6;  // outputs of a window reduction that share the loads of weights
 
 int64_t guess(const Dim& d) { return d.constant().value_or(kGuessedExtent); }
@@ -62,6 +65,27 @@ bool interleaves(const Nest& n) {
     });
   }
   return plain && neighbours;
+}
+
+// Whether two rows of a window's outputs read mostly the same.
+bool rows_overlap(const Nest& n, const k::Iter& row, const TargetFacts& facts) {
+  if (n.kind != k::StageKind::Reduce || n.body.size() != 1 || facts.vector_registers < kManyRegisters) return false;
+  const auto taps = elements(n.reds).constant();
+  if (!taps || *taps > kUnrolledReduction || (row.extent.is_constant() && row.extent.value() < kPairedRows))
+    return false;
+  bool overlap = false;
+  visit(n.body[0], [&](const ExprNode& x) {
+    if (x.op != ScalarOp::Load) return;
+    auto down = affine_in(x.dim, row.symbol);
+    if (!down || !down->coefficient.is_constant() || down->coefficient.value() <= 0) return;
+    for (const k::Iter& red : n.reds) {
+      auto tap = affine_in(x.dim, red.symbol);
+      if (!tap || !tap->coefficient.is_constant() || tap->coefficient.value() <= 0) continue;
+      const int64_t apart = down->coefficient.value(), step = tap->coefficient.value();
+      overlap |= apart % step == 0 && 2 * (red.extent.value() - apart / step) >= red.extent.value();
+    }
+  });
+  return overlap;
 }
 
 class Rows {
@@ -257,16 +281,27 @@ class Rows {
     b_.loop(n.iters[first].symbol, 0, n.iters[first].extent, 1, [&] { loops_all(n, first + 1, inner); });
   }
 
-  // Lanes along the last output iterator; a few neighbours of the one before share what they load.
+  // Lanes along the last output iterator; a few neighbours of the one before share what they load, and those of two rows.
   void reduce_across(const Nest& n, size_t first, int lanes) {
     size_t last = n.iters.size() - 1;
     bool tiled =
         last > first && n.body.size() == 1 && elements(n.reds).constant().value_or(1 << 20) <= kUnrolledReduction;
-    auto inner = [&](const std::vector<Dim>& shifts) {
+    const bool paired = tiled && last >= first + 2 && rows_overlap(n, n.iters[last - 2], facts_);
+    int64_t rows = 1;
+    auto inner = [&](const std::vector<Substitution>& shifts) {
       vector_loop(n.iters[last].symbol, 0, n.iters[last].extent, lanes,
                   [&](const Symbol& v, int l, Expr mask) { reduce_lanes(n, v, l, mask, shifts); });
     };
     std::function<void(size_t)> outer = [&](size_t k) {
+      if (paired && k + 2 == last) {
+        const k::Iter& row = n.iters[k];
+        const Dim main = floordiv(row.extent, kPairedRows) * kPairedRows;
+        rows = kPairedRows;
+        b_.loop(row.symbol, 0, main, kPairedRows, [&] { outer(k + 1); });
+        rows = 1;
+        if (!known_equal(main, row.extent)) b_.loop(row.symbol, main, row.extent, 1, [&] { outer(k + 1); });
+        return;
+      }
       if (k + 1 < last || (k < last && !tiled)) {
         b_.loop(n.iters[k].symbol, 0, n.iters[k].extent, 1, [&] { outer(k + 1); });
         return;
@@ -276,59 +311,84 @@ class Rows {
         return;
       }
       const k::Iter& row = n.iters[k];
-      int64_t tile = kWindowTile;
+      int64_t tile = facts_.vector_registers >= kManyRegisters ? kWindowTileWide : kWindowTile;
       if (auto e = row.extent.constant()) {
         int64_t count = (*e + tile - 1) / tile;
         tile = count ? (*e + count - 1) / count : 1;  // even split
       }
-      std::vector<Dim> shifts;
-      for (int64_t t = 0; t < tile; ++t) shifts.push_back(Dim(t));
-      tile_symbol_ = row.symbol;
+      auto shifts = [&](int64_t columns) {
+        std::vector<Substitution> all;
+        for (int64_t r = 0; r < rows; ++r) {
+          for (int64_t t = 0; t < columns; ++t) {
+            all.push_back({{row.symbol->id, Dim(row.symbol) + t}});
+            if (rows > 1) all.back().emplace(n.iters[k - 1].symbol->id, Dim(n.iters[k - 1].symbol) + r);
+          }
+        }
+        return all;
+      };
       Dim main = floordiv(row.extent, tile) * tile;
-      if (!main.is(0)) b_.loop(row.symbol, 0, main, tile, [&] { inner(shifts); });
-      if (!known_equal(main, row.extent)) b_.loop(row.symbol, main, row.extent, 1, [&] { inner({}); });
+      if (!main.is(0)) b_.loop(row.symbol, 0, main, tile, [&] { inner(shifts(tile)); });
+      if (known_equal(main, row.extent)) return;
+      const int64_t left = (row.extent - main).constant().value_or(1);
+      b_.loop(row.symbol, main, row.extent, left, [&] { inner(shifts(left)); });
     };
     outer(first);
   }
 
-  // One reduction per lane (and per shift of the tile's iterator), all reduced iterators in scalar loops.
-  void reduce_lanes(const Nest& n, const Symbol& v, int lanes, const Expr& mask, std::vector<Dim> shifts) {
-    if (shifts.empty()) shifts = {Dim(0)};
+  // One reduction per lane (and per output of a tile), all reduced iterators in scalar loops.
+  void reduce_lanes(const Nest& n, const Symbol& v, int lanes, const Expr& mask, std::vector<Substitution> shifts) {
+    if (shifts.empty()) shifts = {{}};
     bool pair = n.body.size() == 2;
     DType t = n.body[0].type();
     std::vector<int64_t> acc, position;
+    // Of a tile of two rows, in the order of what is read: each element is in a register while all outputs take it. Each
+    // output takes its summands in the order that it has by itself.
+    const bool by_address = shifts.size() > 1 && shifts[0].size() > 1 &&
+                            elements(n.reds).constant().value_or(kDimMax) <= kUnrolledReduction;
     ExprLowering init(b_, v, lanes, mask);
     for (size_t k = 0; k < shifts.size(); ++k) {
-      acc.push_back(b_.declare(t, lanes, init.splat(neutral(n.combiner, t))));
+      // Of a sum of floats the first summand begins it, where it is known which.
+      const bool later = by_address && n.combiner == Combiner::Sum && is_float(t);
+      acc.push_back(later ? -1 : b_.declare(t, lanes, init.splat(neutral(n.combiner, t))));
       if (pair) position.push_back(b_.declare(DType::I64, lanes, init.splat(ex::integer(DType::I64, 0))));
     }
-    auto step = [&](const Nest& at) {
-      for (size_t k = 0; k < shifts.size(); ++k) {
-        Nest shifted = at;
-        if (!shifts[k].is(0)) substitute(shifted, {{tile_symbol_->id, Dim(tile_symbol_) + shifts[k]}});
-        ExprLowering x(b_, v, lanes, mask);
-        Expr value = x.wide(shifted.body[0]);
-        Expr old = KernelBuilder::local(acc[k], t, lanes);
-        if (!pair) {
-          b_.set(acc[k], combine(n.combiner, old, value));
-          continue;
-        }
-        Expr index = x.wide(shifted.body[1]);
-        Expr old_index = KernelBuilder::local(position[k], DType::I64, lanes);
-        Expr better = arg_better(n.combiner, value, old);
-        // The decision is taken once: in a register, since both results depend on the old value.
-        int64_t flag = b_.declare(DType::Bool, lanes, better);
-        Expr take = KernelBuilder::local(flag, DType::Bool, lanes);
-        auto pick = [&](Expr yes, Expr no) {
-          ExprNode s{ScalarOp::Select, yes.type()};
-          s.lanes = lanes;
-          s.args = {take, std::move(yes), std::move(no)};
-          return ex::make(std::move(s));
-        };
-        Expr new_value = pick(value, old), new_index = pick(index, old_index);
-        b_.set(acc[k], new_value);
-        b_.set(position[k], new_index);
+    auto add = [&](const Nest& at, size_t k) {
+      Nest shifted = at;
+      substitute(shifted, shifts[k]);
+      ExprLowering x(b_, v, lanes, mask);
+      Expr value = x.wide(shifted.body[0]);
+      if (acc[k] < 0) {
+        acc[k] = b_.declare(t, lanes, value);
+        return;
       }
+      Expr old = KernelBuilder::local(acc[k], t, lanes);
+      if (!pair) {
+        b_.set(acc[k], combine(n.combiner, old, value));
+        return;
+      }
+      Expr index = x.wide(shifted.body[1]);
+      Expr old_index = KernelBuilder::local(position[k], DType::I64, lanes);
+      Expr better = arg_better(n.combiner, value, old);
+      // The decision is taken once: in a register, since both results depend on the old value.
+      int64_t flag = b_.declare(DType::Bool, lanes, better);
+      Expr take = KernelBuilder::local(flag, DType::Bool, lanes);
+      auto pick = [&](Expr yes, Expr no) {
+        ExprNode s{ScalarOp::Select, yes.type()};
+        s.lanes = lanes;
+        s.args = {take, std::move(yes), std::move(no)};
+        return ex::make(std::move(s));
+      };
+      Expr new_value = pick(value, old), new_index = pick(index, old_index);
+      b_.set(acc[k], new_value);
+      b_.set(position[k], new_index);
+    };
+    std::vector<Nest> taps;
+    auto step = [&](const Nest& at) {
+      if (by_address) {
+        taps.push_back(at);
+        return;
+      }
+      for (size_t k = 0; k < shifts.size(); ++k) add(at, k);
     };
     // Long sums of floats are taken in blocks, the blocks' sums added up: the error grows with the length of a chain.
     const bool blocked = n.combiner == Combiner::Sum && is_float(t) && elements(n.reds).upper() > kSumBlock;
@@ -348,15 +408,44 @@ class Rows {
       const Symbol first = Dim::iterator("block", r.extent);
       b_.loop(first, 0, r.extent, kSumBlock, [&] { block(Dim(first), min(r.extent, Dim(first) + kSumBlock)); });
     });
+    for (const auto& [tap, k] : by_what_is_read(taps, shifts)) add(taps[tap], k);
     for (size_t k = 0; k < shifts.size(); ++k) {
       Nest shifted = n;
-      if (!shifts[k].is(0)) substitute(shifted, {{tile_symbol_->id, Dim(tile_symbol_) + shifts[k]}});
+      substitute(shifted, shifts[k]);
       ExprLowering x(b_, v, lanes, mask);
       x.store_at(shifted.results[0].value, shifted.results[0].offset, KernelBuilder::local(acc[k], t, lanes));
       if (pair)
         x.store_at(shifted.results[1].value, shifted.results[1].offset,
                    KernelBuilder::local(position[k], DType::I64, lanes));
     }
+  }
+
+  // Pairs of tap and output, by where the first load that moves with the output lies; in order where that is not known.
+  static std::vector<std::pair<size_t, size_t>> by_what_is_read(const std::vector<Nest>& taps,
+                                                                const std::vector<Substitution>& shifts) {
+    struct Pair {
+      size_t tap, output;
+      int64_t at;
+    };
+    std::vector<Pair> pairs;
+    std::optional<Dim> origin;
+    for (size_t t = 0; t < taps.size(); ++t) {
+      for (size_t k = 0; k < shifts.size(); ++k) {
+        std::optional<Dim> at;
+        visit(taps[t].body[0], [&](const ExprNode& x) {
+          if (at || x.op != ScalarOp::Load) return;
+          const Dim moved = substitute(x.dim, shifts[k]);
+          if (substitute(x.dim, shifts.back()) != substitute(x.dim, shifts.front())) at = moved;
+        });
+        if (at && !origin) origin = at;
+        const auto distance = at ? (*at - *origin).constant() : std::optional<int64_t>(0);
+        pairs.push_back({t, k, distance.value_or(0)});
+      }
+    }
+    std::stable_sort(pairs.begin(), pairs.end(), [](const Pair& a, const Pair& b) { return a.at < b.at; });
+    std::vector<std::pair<size_t, size_t>> order;
+    for (const Pair& p : pairs) order.emplace_back(p.tap, p.output);
+    return order;
   }
 
   // value beats old; the first step always does, since positions start at 0 with the neutral value.
@@ -498,7 +587,6 @@ class Rows {
 
   KernelBuilder b_;
   const TargetFacts& facts_;
-  Symbol tile_symbol_;
 };
 
 std::string kernel_name(const std::vector<Nest>& nests) {
@@ -545,6 +633,21 @@ int64_t item_cost(const std::vector<Nest>& nests, size_t prefix) {
   return std::max<int64_t>(cost, 1);
 }
 
+// Two rows in one item: the last shared iterator becomes one over pairs, and one within; of an odd number the last is alone.
+void pair_rows(std::vector<Nest>& nests, size_t prefix) {
+  const k::Iter first = nests[0].iters[prefix - 1];
+  const Dim pairs = ceildiv(first.extent, kPairedRows);
+  const k::Iter pair{Dim::iterator(first.symbol->name, pairs), pairs};
+  const Dim left = first.extent - Dim(pair.symbol) * kPairedRows;
+  const Dim count = known_divisible(first.extent, kPairedRows) ? Dim(kPairedRows) : min(Dim(kPairedRows), left);
+  for (Nest& n : nests) {
+    const k::Iter within{Dim::iterator(first.symbol->name, Dim(kPairedRows)), count};
+    substitute(n, {{n.iters[prefix - 1].symbol->id, Dim(pair.symbol) * kPairedRows + Dim(within.symbol)}});
+    n.iters[prefix - 1] = pair;
+    n.iters.insert(n.iters.begin() + static_cast<long>(prefix), within);
+  }
+}
+
 }  // namespace
 
 size_t most_shared(const Nest& n) {
@@ -562,9 +665,13 @@ size_t most_shared(const Nest& n) {
   return along || rank == 0 ? rank : rank - 1;
 }
 
-Launch schedule_rows(const std::vector<Nest>& nests, size_t prefix, const k::Program& p, const Storages& storages,
+Launch schedule_rows(const std::vector<Nest>& given, size_t prefix, const k::Program& p, const Storages& storages,
                      const TargetFacts& facts) {
   Rows rows(p, storages, facts);
+  std::vector<Nest> nests = given;
+  const bool paired =
+      prefix > 0 && nests[0].iters.size() == prefix + 2 && rows_overlap(nests[0], nests[0].iters[prefix - 1], facts);
+  if (paired) pair_rows(nests, prefix);
   std::vector<k::Iter> shared(nests[0].iters.begin(), nests[0].iters.begin() + static_cast<long>(prefix));
   Dim items = elements(shared);
   Symbol item = Dim::iterator("item", items);
@@ -589,10 +696,11 @@ Launch schedule_rows(const std::vector<Nest>& nests, size_t prefix, const k::Pro
       rows.nest(owns[k], prefix);
     }
   }
-  Launch launch = rows.builder().finish(kernel_name(nests), item, items);
-  launch.grain = std::max<int64_t>(1, kGrainCost / item_cost(nests, prefix));
-  count_work(launch, nests, storages);
-  launch.kernel.schedule = fmt::format("rows: {} stages, {} shared iterators", nests.size(), prefix);
+  Launch launch = rows.builder().finish(kernel_name(given), item, items);
+  launch.grain = std::max<int64_t>(1, kGrainCost / (item_cost(given, prefix) * (paired ? kPairedRows : 1)));
+  count_work(launch, given, storages);
+  launch.kernel.schedule =
+      fmt::format("rows: {} stages, {} shared iterators{}", nests.size(), prefix, paired ? ", two rows at a time" : "");
   return launch;
 }
 

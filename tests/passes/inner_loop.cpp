@@ -57,11 +57,11 @@ void count(InnerLoop& loop, Arch arch) {
     const std::string m = mnemonic(i);
     loop.prefetches += m.starts_with("prf") || m.starts_with("prefetch");
     if (arch == Arch::AArch64) {
-      loop.multiply_adds += m == "fmla";
+      loop.multiply_adds += m == "fmla" || (m == "fmul" && i.find(".4s") != i.npos);
       if (m.starts_with("ld")) loop.loads += m.starts_with("ldp") ? 2 : 1;
       loop.stack += i.find("[sp") != i.npos;
     } else {
-      loop.multiply_adds += m.starts_with("vfmadd") && m.ends_with("ps");
+      loop.multiply_adds += (m.starts_with("vfmadd") || m == "vmulps") && m.ends_with("ps");
       const bool reads =
           i.find('(') != i.npos && !m.starts_with("prefetch") && !m.starts_with("lea") && i.back() != ')';
       loop.loads += reads;

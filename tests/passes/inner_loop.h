@@ -12,7 +12,7 @@ namespace ingot::test {
 struct InnerLoop {
   std::vector<std::string> instructions;
   int depth = 0;        // loops around it
-  int multiply_adds = 0;  // instructions on vectors
+  int multiply_adds = 0;  // instructions on vectors, and products that begin a sum
   int loads = 0;        // of any register; a pair counts as two
   int prefetches = 0;
   int stack = 0;        // references to the stack: spills

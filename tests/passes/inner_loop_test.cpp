@@ -1,8 +1,9 @@
 // What the innermost loops of products reach on cores that we do not have, by LLVM's models of them: at least 85 % of the
 // core's rate of multiply-adds, without a spill. A product with one row reads a vector for each multiply-add, whatever its
-// schedule: it is held to the rate of loads instead, of which prefetches take their share. A depthwise window has nine multiply-adds for 5.5 loads and a store, which
-// take more of the three operations that LLVM's Neoverse N1 begins in a cycle than these leave. Four rows on AVX2 have eight
-// sums, where a latency of five cycles on two ports wants ten.
+// schedule: it is held to the rate of loads instead, of which prefetches take their share. A depthwise window of two rows and
+// seven columns has 126 products for 45 loads and 14 stores: LLVM's Neoverse N1 begins three operations in a cycle, of which a load
+// at an offset and a store are two each, and could do no better than 80 cycles. Four rows on AVX2 have eight sums, where a latency
+// of five cycles on two ports wants ten.
 #include "tests/passes/inner_loop.h"
 
 #include <gtest/gtest.h>
@@ -15,7 +16,7 @@
 namespace ingot::test {
 namespace {
 
-constexpr double kLeastShare = 0.85, kLeastShareDepthwise = 0.48, kLeastShareFewRows = 0.78;
+constexpr double kLeastShare = 0.85, kLeastShareDepthwise = 0.65, kLeastShareFewRows = 0.78;
 
 struct Case {
   const char* name;
@@ -159,6 +160,8 @@ void check(const char* name, const char* cpu) {
 TEST(InnerLoops, CortexA72) { check("cortex-a72", "cortex-a72"); }
 TEST(InnerLoops, Avx2) { check("x86-64-v3", "haswell"); }
 TEST(InnerLoops, NeoverseN1) { check("neoverse-n1", "neoverse-n1"); }
+TEST(InnerLoops, CortexA76) { check("cortex-a76", "cortex-a76"); }
+TEST(InnerLoops, NeoverseV1) { check("neoverse-v1", "neoverse-v1"); }
 
 }  // namespace
 }  // namespace ingot::test
