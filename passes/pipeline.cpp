@@ -121,7 +121,7 @@ Result<k::Program> optimize(Graph& graph, const PipelineOptions& options) {
 }
 
 Result<l::Program> lower_for_target(const k::Program& p, const TargetFacts& facts, const PipelineOptions& options,
-                                    std::span<const uint8_t> known_weights, PrecisionSummary* lowered) {
+                                    const WeightsSection* weights, PrecisionSummary* lowered) {
   ScheduleOptions how;
   auto enabled = [&](std::string_view name) {
     return std::find(options.disabled.begin(), options.disabled.end(), name) == options.disabled.end();
@@ -129,7 +129,7 @@ Result<l::Program> lower_for_target(const k::Program& p, const TargetFacts& fact
   how.winograd = enabled(kWinograd);
   how.chains = enabled(kChains);
   if (options.optimize_for == OptimizeFor::Size) how.extra_weights = 0, how.extra_bytes = 0, how.small_weights = true;
-  how.known_weights = known_weights;
+  how.weights = weights;
   k::Program own = p;
   TargetFacts own_facts = facts;
   own_facts.f16_fma &= options.precision == DType::F16;  // partial sums in f16 are for those who asked

@@ -24,6 +24,8 @@ struct PipelineOptions {
   std::function<void(std::string_view pass, double seconds, const std::function<std::string()>& text)> after;
 };
 
+struct WeightsSection;  // passes/schedule/host.h
+
 // Names of the passes that can be disabled.
 std::vector<std::string> pass_names();
 // Names that `after` is called with.
@@ -31,9 +33,9 @@ std::vector<std::string> step_names();
 
 // Independent of the target: an imported graph is inferred and expanded; the result is optimised K.
 Result<k::Program> optimize(Graph& graph, const PipelineOptions& = {});
-// For one target. The K program is copied; `lowered` is told what `precision` came to. A program with the same weights as `known_weights`, those of another target,
-// says so and has none of its own.
+// For one target. The K program is copied; `lowered` is told what `precision` came to. With a section of `weights`,
+// those of other targets, the program has only what the section lacks.
 Result<l::Program> lower_for_target(const k::Program&, const TargetFacts&, const PipelineOptions& = {},
-                                    std::span<const uint8_t> known_weights = {}, PrecisionSummary* lowered = nullptr);
+                                    const WeightsSection* weights = nullptr, PrecisionSummary* lowered = nullptr);
 
 }  // namespace ingot

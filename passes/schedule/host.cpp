@@ -19,6 +19,7 @@ Result<l::Program> Host::run() {
   choose_winograd();
   out_.name = p_.name;
   out_.origins = p_.origins;
+  begin_weights();
   for (size_t k = 0; k < p_.inputs.size(); ++k) {
     const k::Value& v = value(p_.inputs[k]);
     if (!v.type.is_tensor()) {

@@ -9,6 +9,19 @@
 
 namespace ingot {
 
+// The weights section of a file so far: what the images of earlier targets put there. One that comes later uses what it finds
+// and appends the rest.
+struct WeightsSection {
+  struct Piece {
+    int64_t at = 0;  // bytes from the beginning of the section
+    std::span<const uint8_t> bytes;
+  };
+  std::vector<Piece> pieces;
+  int64_t size = 0;
+
+  void add(const l::Program&);  // whose weights have to stay where they are
+};
+
 struct ScheduleOptions {
   bool winograd = true;
   bool chains = true;
@@ -16,8 +29,7 @@ struct ScheduleOptions {
   double extra_weights = 0.5;
   int64_t extra_bytes = 512 << 10;
   bool small_weights = false;  // as few bytes as there are, where that costs time
-  // Weights of another image of the model; a program with the same ones has none of its own, but `shared_weights`.
-  std::span<const uint8_t> known_weights;
+  const WeightsSection* weights = nullptr;  // none: the program has a section of its own
 };
 
 Result<l::Program> schedule(k::Program program, const TargetFacts& facts, const ScheduleOptions& = {});

@@ -122,43 +122,60 @@ int Host::string_table(int id) {
   return table;
 }
 
-// Equal contents lie there once. Contents are copied into the section at the end, one after the other, each released at once: the weights of a large
-// model lie in memory about once. What lies in the known weights at the same place is released now.
+void WeightsSection::add(const l::Program& p) {
+  for (const l::HostBuffer& b : p.buffers) {
+    if (b.kind != l::HostBuffer::Kind::Constant) continue;
+    const int64_t at = b.offset.value() - p.shared_weights;  // in its own part
+    if (at < 0 || b.size.value() == 0) continue;
+    pieces.push_back(
+        {b.offset.value(), std::span(p.weights).subspan(static_cast<size_t>(at), static_cast<size_t>(b.size.value()))});
+  }
+  size = p.shared_weights + static_cast<int64_t>(p.weights.size());
+}
+
+// Equal contents lie in the section once. They are copied at the end, one after the other, each released at once: the weights
+// of a large model lie in memory about once.
 Dim Host::add_weights(TensorRef data) {
-  const std::string_view bytes(reinterpret_cast<const char*>(data->bytes), static_cast<size_t>(data->size_bytes));
-  const std::span<const uint8_t> known = options_.known_weights;
+  auto view = [](const uint8_t* bytes, int64_t size) {
+    return std::string_view(reinterpret_cast<const char*>(bytes), static_cast<size_t>(size));
+  };
+  const std::string_view bytes = view(data->bytes, data->size_bytes);
   const uint64_t key = sample_hash(bytes);
   for (auto [it, end] = pieces_.equal_range(key); it != end; ++it) {
-    const Piece& w = weights_[it->second];
-    const uint8_t* there = w.data ? w.data->bytes : known.data() + w.at;
-    if (w.size == data->size_bytes && std::equal(bytes.begin(), bytes.end(), reinterpret_cast<const char*>(there)))
-      return Dim(w.at);
+    const auto& [at, own] = it->second;
+    const std::string_view there = own ? view(own->bytes, own->size_bytes) : known_.at(at);
+    if (there == bytes) return Dim(at);
   }
-  pieces_.emplace(key, weights_.size());
-  int64_t at = (weight_bytes_ + kWeightAlignment - 1) / kWeightAlignment * kWeightAlignment;
+  const int64_t at = (weight_bytes_ + kWeightAlignment - 1) / kWeightAlignment * kWeightAlignment;
   weight_bytes_ = at + data->size_bytes;
-  const bool same = static_cast<size_t>(weight_bytes_) <= known.size() &&
-                    std::equal(bytes.begin(), bytes.end(), reinterpret_cast<const char*>(known.data()) + at);
-  weights_.push_back({at, data->size_bytes, same ? nullptr : std::move(data)});
+  weights_.push_back({at, data});
+  pieces_.emplace(key, weights_.back());
   return Dim(at);
+}
+
+void Host::begin_weights() {
+  if (!options_.weights) return;
+  for (const WeightsSection::Piece& w : options_.weights->pieces) {
+    const std::string_view bytes(reinterpret_cast<const char*>(w.bytes.data()), w.bytes.size());
+    pieces_.emplace(sample_hash(bytes), Piece{w.at, nullptr});
+    known_.emplace(w.at, bytes);
+  }
+  weight_bytes_ = out_.shared_weights = options_.weights->size;
 }
 
 void Host::fill_weights() {
   for (k::Value& v : p_.values) v.constant = nullptr;
-  const std::span<const uint8_t> known = options_.known_weights;
-  const bool same = weight_bytes_ > 0 && static_cast<size_t>(weight_bytes_) == known.size() &&
-                    std::all_of(weights_.begin(), weights_.end(), [](const Piece& w) { return !w.data; });
-  if (same) {
-    out_.shared_weights = weight_bytes_;
-    return;
-  }
-  out_.weights.reserve(static_cast<size_t>(weight_bytes_));
+  pieces_.clear();
+  if (weights_.empty()) return;
+  const int64_t begin = out_.shared_weights,
+                whole = (weight_bytes_ + kWeightAlignment - 1) / kWeightAlignment * kWeightAlignment;
+  out_.weights.reserve(static_cast<size_t>(whole - begin));
   for (Piece& w : weights_) {
-    out_.weights.resize(static_cast<size_t>(w.at));
-    const uint8_t* from = w.data ? reinterpret_cast<const uint8_t*>(w.data->bytes) : known.data() + w.at;
-    out_.weights.insert(out_.weights.end(), from, from + w.size);
+    out_.weights.resize(static_cast<size_t>(w.at - begin));
+    out_.weights.insert(out_.weights.end(), w.data->bytes, w.data->bytes + w.data->size_bytes);
     w.data = nullptr;
   }
+  out_.weights.resize(static_cast<size_t>(whole - begin));  // another image may go on from here
 }
 
 void Host::touch(int id) {

@@ -35,6 +35,7 @@ class Host {
   bool known_at_entry(const Dim& d) const;
   int buffer(int id, bool decided = false);
   int string_table(int id);
+  void begin_weights();
   Dim add_weights(TensorRef data);
   void fill_weights();
   void touch(int id);
@@ -103,11 +104,12 @@ class Host {
   std::vector<l::Stmt> tables_;  // make the constants of strings
   int model_values_ = 0;  // values from here on were made by schedules
   struct Piece {
-    int64_t at, size;
-    TensorRef data;  // null: as in the known weights
+    int64_t at;
+    TensorRef data;  // null: in the section already
   };
-  std::vector<Piece> weights_;
-  std::multimap<uint64_t, size_t> pieces_;  // by a sample of their contents
+  std::vector<Piece> weights_;  // to be appended to the section
+  std::multimap<uint64_t, Piece> pieces_;  // all of the section, by a sample of their contents
+  std::map<int64_t, std::string_view> known_;  // contents of those in the section already, by place
   int64_t weight_bytes_ = 0;
   int position_ = 0;
   int node_ = -1;

@@ -18,6 +18,7 @@
 #include "backends/opencl/print.h"
 #include "frontend/onnx/dtype.h"
 #include "passes/loops/legalize.h"
+#include "passes/schedule/host.h"
 #include "runtime/abi.h"
 #include "runtime/cpu.h"
 #include "tools/driver/schedules.h"
@@ -226,15 +227,17 @@ Result<std::unique_ptr<CompiledModel>> compile_model(Graph graph, const CompileM
   int jobs = options.jobs > 0 ? options.jobs : static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
   model->programs.reserve(targets.size());
   model->code.reserve(targets.size());
+  WeightsSection host_weights;
+  int host_section = -1;
   for (size_t k = 0; k < targets.size(); ++k) {
     const Target& t = *targets[k];
     TargetStatistics stats;
     stats.target = t.name;
     say(fmt::format("compiling for {}", t.name));
     double before = now_seconds();
-    std::span<const uint8_t> known;
-    if (!model->file.weights.empty()) known = model->file.weights[0].pieces[0];
-    model->programs.push_back(TRY(lower_for_target(kernels, facts_of(t), options.pipeline, known, &stats.precision)));
+    // Images of processors share a section; a device is sent its own as a whole.
+    WeightsSection* section = is_opencl(t) ? nullptr : &host_weights;
+    model->programs.push_back(TRY(lower_for_target(kernels, facts_of(t), options.pipeline, section, &stats.precision)));
     release_pages(kernels);
     l::Program& program = model->programs.back();
     TRY(l::legalize(program, legalize_options_for(t)));
@@ -265,11 +268,16 @@ Result<std::unique_ptr<CompiledModel>> compile_model(Graph graph, const CompileM
     for (const std::string& name : program.origins) out.nodes.push_back({name, ops.count(name) ? ops[name] : ""});
     out.kernels = kernel_table(program);
     out.messages = program.messages;
-    if (program.shared_weights > 0) {
-      out.weights = 0;
-    } else if (!program.weights.empty()) {
-      out.weights = static_cast<int>(model->file.weights.size());
-      model->file.weights.push_back({{std::span<const uint8_t>(program.weights)}});
+    if (stats.weight_bytes > 0) {
+      int own = -1;
+      int& index = section ? host_section : own;
+      if (index < 0) {
+        index = static_cast<int>(model->file.weights.size());
+        model->file.weights.emplace_back();
+      }
+      out.weights = index;
+      if (!program.weights.empty()) model->file.weights[static_cast<size_t>(index)].pieces.push_back(program.weights);
+      if (section) section->add(program);
     }
     model->file.images.push_back(std::move(out));
   }

@@ -26,7 +26,9 @@ struct Summary {
 
 Summary summarize(const CompiledModel& model) {
   Summary s;
-  for (const auto& w : model.file.weights) s.weight_bytes += static_cast<int64_t>(w.pieces.front().size());
+  for (const auto& w : model.file.weights) {
+    for (const auto& piece : w.pieces) s.weight_bytes += static_cast<int64_t>(piece.size());
+  }
   for (const TargetStatistics& t : model.targets) {
     s.kernels = std::max(s.kernels, t.kernels);
     if (s.arena_bytes >= 0 && (t.arena_bytes < 0 || t.arena_bytes >= s.arena_bytes))
