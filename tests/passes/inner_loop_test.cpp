@@ -3,10 +3,13 @@
 // schedule: it is held to the rate of loads instead, of which prefetches take their share. A depthwise window of two rows and
 // seven columns has 126 products for 45 loads and 14 stores: LLVM's Neoverse N1 begins three operations in a cycle, of which a load
 // at an offset and a store are two each, and could do no better than 80 cycles. Four rows on AVX2 have eight sums, where a latency
-// of five cycles on two ports wants ten.
+// of five cycles on two ports wants ten. In LLVM's model of the Cortex-A53 results are written in order: a load that follows a
+// multiply-add waits for most of its ten cycles, wherever it stands, so that this core is held to little more than no spills.
 #include "tests/passes/inner_loop.h"
 
 #include <gtest/gtest.h>
+
+#include <algorithm>
 
 #include "backends/llvm/emit.h"
 #include "ir/graph/graph.h"
@@ -16,7 +19,7 @@
 namespace ingot::test {
 namespace {
 
-constexpr double kLeastShare = 0.85, kLeastShareDepthwise = 0.65, kLeastShareFewRows = 0.78;
+constexpr double kLeastShare = 0.85, kLeastShareDepthwise = 0.65, kLeastShareFewRows = 0.78, kLeastShareInOrder = 0.24;
 
 struct Case {
   const char* name;
@@ -130,7 +133,7 @@ Result<std::optional<Found>> find_loop(const Case& c, const Target& target) {
   return best;
 }
 
-void check(const char* name, const char* cpu) {
+void check(const char* name, const char* cpu, double at_most_held_to = 1) {
   const Target& target = *find_target(name);
   const auto core = Core::find(target.arch, cpu);
   if (!core) GTEST_SKIP() << "llvm-mca is not installed";
@@ -152,7 +155,8 @@ void check(const char* name, const char* cpu) {
                (*found)->schedule);
     std::string text;
     for (const std::string& i : loop.instructions) text += i + "\n";
-    EXPECT_GE(c.by_loads ? of_loads : of_fma, c.least) << c.name << " on " << cpu << "\n" << text;
+    EXPECT_GE(c.by_loads ? of_loads : of_fma, std::min(c.least, at_most_held_to)) << c.name << " on " << cpu << "\n"
+                                                                                  << text;
     EXPECT_EQ(loop.stack, 0) << c.name << " on " << cpu << "\n" << text;
   }
 }
@@ -160,6 +164,7 @@ void check(const char* name, const char* cpu) {
 TEST(InnerLoops, CortexA72) { check("cortex-a72", "cortex-a72"); }
 TEST(InnerLoops, Avx2) { check("x86-64-v3", "haswell"); }
 TEST(InnerLoops, NeoverseN1) { check("neoverse-n1", "neoverse-n1"); }
+TEST(InnerLoops, CortexA53) { check("cortex-a53", "cortex-a53", kLeastShareInOrder); }
 TEST(InnerLoops, CortexA76) { check("cortex-a76", "cortex-a76"); }
 TEST(InnerLoops, NeoverseV1) { check("neoverse-v1", "neoverse-v1"); }
 
