@@ -2,6 +2,12 @@
 //
 // Exporters that have no dilated convolution spread its filter over a window full of zeros. Slices of a constant factor
 // that are all zero add nothing (to finite numbers), so that those of a regular grid are left out.
+//
+// sum over r < 3 of x[i + r - 1 | 0] * w[r], x of one element  ->  x[0] * w[1 - i]
+//
+// A window over one element meets it in one tap (a transposed convolution that begins an image, the last maps of a detector):
+// the others lie in the border, and add nothing either.
+#include <algorithm>
 #include <numeric>
 
 #include "passes/kernels/passes.h"
@@ -50,6 +56,7 @@ class ZeroTaps {
       for (k::Block& inner : s.blocks) TRY(block(inner));
       if (s.kind != k::StageKind::Reduce || s.combiner != k::Combiner::Sum || s.body.size() != 1) continue;
       for (size_t r = 0; r < s.reds.size(); ++r) TRY(shorten(s, r));
+      for (size_t r = s.reds.size(); r-- > 0;) keep_one_tap(s, r);
     }
     return {};
   }
@@ -92,6 +99,33 @@ class ZeroTaps {
       }
     }
     return {};
+  }
+
+  void keep_one_tap(k::Stage& s, size_t r) {
+    const k::Iter red = s.reds[r];
+    Expr product = s.body[0];
+    while (product.is(ScalarOp::Cast)) product = product->args[0];
+    if (red.extent.is(1) || !product.is(ScalarOp::Mul)) return;
+    for (Expr factor : product->args) {
+      while (factor.is(ScalarOp::Cast)) factor = factor->args[0];
+      if (!factor.is(ScalarOp::Read) || !factor->checked) continue;
+      const Expr& fill = factor->args.back();
+      if (!fill.is(ScalarOp::Const) || fill->number != 0 || fill->integer != 0) continue;
+      const std::vector<Dim>& dims = p_.values[static_cast<size_t>(factor->id)].tensor().dims;
+      for (size_t d = 0; d < dims.size(); ++d) {
+        auto index = dims[d].is(1) ? as_dim(factor->args[d]) : std::nullopt;
+        auto walk = index ? affine_in(*index, red.symbol) : std::nullopt;
+        if (!walk || !(walk->coefficient.is(1) || walk->coefficient.is(-1))) continue;
+        const Dim tap = walk->coefficient.is(1) ? Dim(0) - walk->rest : walk->rest;
+        const bool moves = std::any_of(s.reds.begin(), s.reds.end(),
+                                       [&](const k::Iter& other) { return depends_on(tap, other.symbol); });
+        if (moves || !known_less_equal(0, tap) || !known_less(tap, red.extent)) continue;
+        s.body[0] = substitute(s.body[0], {{red.symbol->id, tap}});
+        if (s.reds.size() > 1) s.reds.erase(s.reds.begin() + static_cast<long>(r));
+        else s.reds[0] = {Dim::iterator(red.symbol->name, 1), 1};
+        return;
+      }
+    }
   }
 
   Result<int> slices(int id, size_t d, const Grid& grid) {

@@ -397,6 +397,25 @@ TEST(ZeroTaps, TheEndsOfAFilterGo) {
   EXPECT_NE(text.find("over (r0 < 2): %x[i0 + r0 + 1] * "), std::string::npos) << text;
 }
 
+TEST(ZeroTaps, OneTapMeetsOneElement) {
+  std::string text = after(dropping, R"(kernels g {
+  input %x: f32[1, 8, 1]
+  input %w: f32[4, 8, 3]
+  %y: f32[1, 4, 3] = reduce sum (i0, i1, i2) over (r0 < 8, r1 < 3): %x[i0, r0, i2 + r1 - 2 | 0.0] * %w[i1, r0, r1]
+  output %y
+}
+)");
+  EXPECT_NE(text.find("over (r0 < 8): %x[i0, r0, 0 | 0.0] * %w[i1, r0, -i2 + 2]"), std::string::npos) << text;
+  // The window does not always meet it.
+  stays(dropping, R"(kernels g {
+  input %x: f32[1]
+  input %w: f32[3]
+  %y: f32[4] = reduce sum (i0) over (r0 < 3): %x[i0 + r0 - 3 | 0.0] * %w[r0]
+  output %y
+}
+)");
+}
+
 TEST(ZeroTaps, OthersStay) {
   stays(dropping, R"(kernels g {
   input %x: f32[9]
