@@ -113,9 +113,8 @@ Result<void> Host::block(const k::Block& b) {
   if (!chained_ && options_.chains) {
     for (const Chain& c : find_chains(b, uses, {epilogue_of, waits_for}, p_, storages_, facts_)) {
       // Winograd's algorithm saves more than strips do.
-      const bool fewer_products = std::any_of(c.stages.begin(), c.stages.end(), [&](size_t k) {
-        return winograd_.count(b.stages[k].results[0]) > 0;
-      });
+      const bool fewer_products = std::any_of(c.stages.begin(), c.stages.end(),
+                                              [&](size_t k) { return winograd_.count(b.stages[k].results[0]) > 0; });
       if (fewer_products) continue;
       auto kernels = TRY(chain(c, b));
       if (!kernels) continue;
