@@ -132,6 +132,7 @@ Result<l::Program> lower_for_target(const k::Program& p, const TargetFacts& fact
   how.weights = weights;
   k::Program own = p;
   TargetFacts own_facts = facts;
+  if (options.cache_bytes > 0) own_facts.l2_bytes = options.cache_bytes;
   own_facts.f16_fma &= options.precision == DType::F16;  // partial sums in f16 are for those who asked
   if (options.precision != DType::F32) {
     Timer t;

@@ -20,6 +20,7 @@ struct PipelineOptions {
   DType precision = DType::F32;  // bf16, f16: of the operands of sums of products, where the target gains by it
   bool lower_logits = false;     // the last sums before an output, too
   std::vector<std::string> disabled;   // passes to leave out, by name
+  int64_t cache_bytes = 0;  // of the second cache that schedules reckon with; 0: the target's
   // Called after each pass with its name, its seconds, and the text of what it made (made only when asked for).
   std::function<void(std::string_view pass, double seconds, const std::function<std::string()>& text)> after;
 };

@@ -117,6 +117,7 @@ class Host {
   int64_t next_local_ = 0;
   std::vector<Launch>* chained_ = nullptr;  // takes the launches of stages that become part of a chain's kernel
   std::vector<k::Iter> bound_;  // by that kernel
+  bool chain_fits_ = true;  // every product of it has a schedule of its own
   std::map<std::pair<int, size_t>, int> relaid_;  // (constant, dim) -> the same with this dim last
 };
 

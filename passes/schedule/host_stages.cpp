@@ -208,7 +208,7 @@ Result<std::optional<Host::ChainKernels>> Host::chain(const Chain& c, const k::B
   for (int64_t rows : strip_rows(c)) strips.push_back(strip_of(c, b, rows, p_, storages_));
   std::vector<ScheduledStrip> scheduled;
   std::vector<int> shared;  // values that the first strip needs besides
-  bool ok = true;
+  bool& ok = chain_fits_ = true;
   for (const Strip& strip : strips) {
     std::vector<Launch> launches;
     const int first = static_cast<int>(p_.values.size());
@@ -259,8 +259,13 @@ Result<std::optional<std::vector<Launch>>> Host::product(const k::Stage& reduce,
   std::optional<std::vector<Launch>> none;
   if (facts_.vector_bytes == 0) return none;
   const std::optional<Product> product = find_product(reduce, epilogue, p_, storages_, bound_);
+  chain_fits_ &= product.has_value();
   if (!product) return none;
-  if (chained_) return TRY(schedule_contraction(*product, p_, storages_, facts_, options_.small_weights));
+  if (chained_) {
+    auto launches = TRY(schedule_contraction(*product, p_, storages_, facts_, options_.small_weights));
+    chain_fits_ &= launches || product->columns.empty();  // a depthwise one is of rows anyway
+    return launches;
+  }
   if (auto narrow = TRY(schedule_narrow(*product, p_, storages_, facts_))) {
     narrow->back().kernel.notes.why = "few columns: vectors along the sum";
     return narrow;

@@ -112,6 +112,14 @@ std::optional<int64_t> bound_above(Dim d, const k::Stage& s) {
       }
     }
   }
+  // Likewise the place of a strip, which a loop around the stage binds.
+  std::map<int64_t, Symbol> symbols;
+  collect_symbols(d, symbols);
+  for (const auto& [id, symbol] : symbols) {
+    auto a = affine_in(d, symbol);
+    if (!a || !a->coefficient.is_constant() || symbol->hi >= kDimMax || extremes.count(id)) continue;
+    extremes.insert_or_assign(id, Dim(a->coefficient.value() >= 0 ? symbol->hi : symbol->lo));
+  }
   d = substitute(d, extremes);
   Dim relaxed = 0;
   for (const Dim::Term& t : d.terms()) {

@@ -49,7 +49,8 @@ RandomGraph::RandomGraph(uint32_t seed, bool dynamic) : rng_(seed * 2 + dynamic)
       &RandomGraph::reduction,   &RandomGraph::product,     &RandomGraph::product,       &RandomGraph::product,
       &RandomGraph::convolution, &RandomGraph::convolution, &RandomGraph::pooling,       &RandomGraph::movement,
       &RandomGraph::movement,    &RandomGraph::movement,    &RandomGraph::normalisation, &RandomGraph::integer,
-      &RandomGraph::half,        &RandomGraph::branches,    &RandomGraph::branches,
+      &RandomGraph::half,        &RandomGraph::branches,    &RandomGraph::branches,      &RandomGraph::chain,
+      &RandomGraph::chain,
   };
   for (int tries = 0; static_cast<int>(steps_.size()) < kSteps && tries < 100; ++tries)
     (this->*kMakers[pick(std::size(kMakers))])();
@@ -210,6 +211,48 @@ void RandomGraph::product() {
   if (y < 0) return;
   if (chance(40)) y = add("add", {y, weights({n}, 1)});
   if (y >= 0 && chance(40)) add(chance(50) ? "relu" : "gelu", {y});
+}
+
+// Two products with rows between them: attention, layers of a perceptron, a depthwise and a pointwise convolution.
+void RandomGraph::chain() {
+  auto scale = [](int64_t k) { return 1 / std::sqrt(static_cast<double>(k)); };
+  if (chance(30)) {
+    const int64_t channels = 3 + pick(30), out = 1 + pick(40), side = 5 + pick(12);
+    const int x = input(DType::F32, {1 + pick(2), channels, side, 4 + pick(14)});
+    items_.back().symbolic = {dynamic_, false, false, false};
+    int y = add(
+        "conv", {x, weights({channels, 1, 3, 3}, 0.3), weights({channels}, 1)},
+        {{"group", channels}, {"pads", std::vector<int64_t>(4, 1)}, {"strides", std::vector<int64_t>(2, 1 + pick(2))}});
+    if (y >= 0 && chance(70)) y = add(chance(50) ? "relu" : "hard_swish", {y});
+    if (y >= 0) y = add("conv", {y, weights({out, channels, 1, 1}, scale(channels)), weights({out}, 1)}, {});
+    if (y >= 0 && chance(50)) add("relu", {y});
+    return;
+  }
+  int a = any_float();
+  if (dims(a).size() < 2) return;
+  const std::vector<int64_t> d = dims(a);
+  const int64_t columns = 3 + pick(60), out = 3 + pick(60);
+  auto right = [&](int64_t k, int64_t n) {  // one for all, or one for each of the batch
+    std::vector<int64_t> w = {k, n};
+    if (chance(50)) w.insert(w.begin(), d.begin(), d.end() - 2);
+    return weights(w, scale(k));
+  };
+  int y = add("mat_mul", {a, right(d.back(), columns)});
+  if (y >= 0 && chance(50)) y = add(chance(50) ? "add" : "mul", {y, weights({columns}, 1)});
+  if (y < 0) return;
+  const std::vector<int64_t> rows = dims(y);
+  switch (pick(4)) {
+    case 0: y = add("gelu", {y}); break;
+    case 1:
+      y = add("layer_normalization", {y, weights({columns}, 1), weights({columns}, 1)},
+              {{"axis", int64_t{-1}}, {"epsilon", 0.01}});
+      break;
+    case 2: y = add("add", {y, input(DType::F32, rows)}); [[fallthrough]];
+    default:
+      if (y >= 0) y = add("softmax", {y}, {{"axis", int64_t{-1}}});
+  }
+  if (y >= 0) y = add("mat_mul", {y, right(columns, out)});
+  if (y >= 0 && chance(50)) add("add", {y, weights({out}, 1)});
 }
 
 void RandomGraph::convolution() {

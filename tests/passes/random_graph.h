@@ -61,6 +61,7 @@ class RandomGraph {
   void reduction();
   void product();
   void convolution();
+  void chain();
   void branches();
   void pooling();
   void movement();

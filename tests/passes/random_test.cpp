@@ -52,6 +52,12 @@ void check(uint32_t seed, bool dynamic) {
       return compare(compile_and_run(std::move(c.graph), target, c.inputs, 1), c.expected, rtol);
     });
   }
+  // What is made of large values happens to these small ones where the cache is small.
+  PipelineOptions small_cache;
+  small_cache.cache_bytes = 24 << 10;
+  report("small cache", [&](RandomGraph::Case c) {
+    return compare(compile_and_run(std::move(c.graph), "host", c.inputs, 1, small_cache), c.expected, rtol);
+  });
   report("two threads", [&](RandomGraph::Case c) -> std::string {
     auto bytes = compile_to_bytes(std::move(c.graph), {"host"});
     if (!bytes) return bytes.error().message;
