@@ -83,9 +83,8 @@ int RandomGraph::any_float() {
   if (!floats_.empty() && chance(80))
     return floats_[floats_.size() - 1 - static_cast<size_t>(pick(std::min<int>(3, static_cast<int>(floats_.size()))))];
   std::vector<int64_t> dims(static_cast<size_t>(1 + pick(4)));
-  do {
-    for (int64_t& d : dims) d = extent();
-  } while (product_of(dims) > kMaxElements / 4);
+  for (int64_t& d : dims) d = extent();
+  while (product_of(dims) > kMaxElements / 4) dims.pop_back();
   int v = input(DType::F32, dims);
   floats_.push_back(v);
   return v;
