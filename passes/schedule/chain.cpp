@@ -57,6 +57,7 @@ class Finder {
       if (of >= 0 && !axis_of_.count(static_cast<size_t>(of))) return std::nullopt;  // that is computed with it
       chain_.stages.push_back(stage), chain_.axis_of.push_back(axes);
     }
+    find_batches();
     write_in_place();
     if (!choose_strips() || !operands_stay()) return std::nullopt;
     return std::move(chain_);
@@ -181,6 +182,22 @@ class Finder {
       }
     });
     return axes;
+  }
+
+  // What moves both factors of some product of the chain is no row: its operands are packed for all, and a strip would have to
+  // take a part of them.
+  void find_batches() {
+    for (size_t k = 0; k < chain_.stages.size(); ++k) {
+      const k::Stage& s = stage(chain_.stages[k]);
+      if (!is_contraction(s)) continue;
+      Expr product = s.body[0];
+      while (product.is(ScalarOp::Cast)) product = product->args[0];
+      for (size_t d = 0; d < s.iters.size(); ++d) {
+        if (chain_.axis_of[k][d] < 0) continue;
+        if (depends(product->args[0], s.iters[d].symbol) && depends(product->args[1], s.iters[d].symbol))
+          chain_.axes[static_cast<size_t>(chain_.axis_of[k][d])].row = false;
+      }
+    }
   }
 
   // A map that reads an inner value at its own index, as the last one, leaves its result there.

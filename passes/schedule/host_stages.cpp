@@ -243,6 +243,10 @@ Result<std::optional<Host::ChainKernels>> Host::chain(const Chain& c, const k::B
           return used.count(id) > 0;
         });
       });
+      for (size_t k = 0; k < l.values.size() && (inner || moves); ++k) {
+        const int id = l.values[k];
+        ok &= !l.kernel.buffers[k].written || strip.inner.count(id) > 0 || id == result.stages.back()->results[0];
+      }
       if (inner || moves) own.launches.push_back(std::move(l));
       else if (&strip == &strips[0]) result.launches.push_back(std::move(l));
     }

@@ -77,6 +77,16 @@ TEST(Chain, TwoLayersOfAPerceptron) {
   expect_schedule("strips", net, {1400, 48}, kError);
 }
 
+TEST(Chain, ABatchOfTheFirstProductThatTheSecondHasNot) {
+  const std::string net = R"(graph net(%x: f32[60, 100, 8], %w: f32[60, 8, 64], %v: f32[1, 64, 24]) -> (%y) {
+  %h = mat_mul %x, %w
+  %g = relu %h
+  %y = mat_mul %g, %v
+}
+)";
+  expect_schedule("strips", net, {60, 100, 8}, kError);
+}
+
 TEST(Chain, IsLeftOutByName) {
   PipelineOptions options;
   options.disabled = {"chains"};
