@@ -13,8 +13,8 @@ namespace ingot {
 namespace {
 
 inline constexpr std::string_view kLowerPrecision = "lower-precision";
-inline constexpr std::string_view kWinograd = "winograd",
-                                  kChains = "chains";  // parts of the schedule that can be left out
+inline constexpr std::string_view kWinograd = "winograd", kChains = "chains",
+                                  kGroups = "groups";  // parts of the schedule that can be left out
 
 struct KernelPass {
   std::string_view name;
@@ -89,7 +89,7 @@ class Timer {
 std::vector<std::string> pass_names() {
   std::vector<std::string> names;
   for (const KernelPass& p : kernel_passes()) names.emplace_back(p.name);
-  for (std::string_view name : {kWinograd, kChains}) names.emplace_back(name);
+  for (std::string_view name : {kWinograd, kChains, kGroups}) names.emplace_back(name);
   return names;
 }
 
@@ -128,6 +128,7 @@ Result<l::Program> lower_for_target(const k::Program& p, const TargetFacts& fact
   };
   how.winograd = enabled(kWinograd);
   how.chains = enabled(kChains);
+  how.groups = enabled(kGroups);
   if (options.optimize_for == OptimizeFor::Size) how.extra_weights = 0, how.extra_bytes = 0, how.small_weights = true;
   how.weights = weights;
   k::Program own = p;

@@ -11,7 +11,8 @@
 extern "C" {
 #endif
 
-#define INGOT_ABI_VERSION 1u
+#define INGOT_ABI_VERSION 2u
+#define INGOT_MAX_GROUP 16 /* launches that run beside each other */
 #define INGOT_MAX_RANK 16 /* dimensions of a tensor at the interface */
 
 /* Element types, numbered as ONNX's TensorProto.DataType. */
@@ -88,6 +89,16 @@ typedef struct ingot_context ingot_context;
 typedef int32_t (*ingot_kernel_fn)(const ingot_context* context, void* const* buffers, const int64_t* scalars,
                                    int64_t begin, int64_t end);
 
+/* One of several launches that run beside each other. */
+typedef struct ingot_launch {
+  ingot_kernel_fn kernel;
+  void* const* buffers;
+  const int64_t* scalars;
+  int64_t count, grain;  /* as in parallel_for */
+  int64_t cost;          /* of an item, an estimate in picoseconds */
+  int64_t index;         /* in the file's kernel table */
+} ingot_launch;
+
 struct ingot_context {
   uint32_t abi_version; /* INGOT_ABI_VERSION */
   uint32_t size_bytes;  /* sizeof(ingot_context) */
@@ -120,6 +131,9 @@ struct ingot_context {
   int32_t (*device_launch)(const ingot_context*, int32_t kernel, void* const* buffers, const int64_t* scalars,
                            int64_t items);
   int32_t (*device_sync)(const ingot_context*);
+  /* Runs up to INGOT_MAX_GROUP launches, none of which needs another, as one loop over all their items; gives the status of
+   * the first range that failed, in their order. */
+  int32_t (*parallel_group)(const ingot_context*, const ingot_launch* launches, int32_t count);
   /* Messages of INGOT_RUN_CHECK live in the file. */
 };
 

@@ -144,8 +144,8 @@ enum { kCancelUser = 1, kCancelTime = 2 };
 
 int64_t ingot_now_ns(void);
 
-/* threads.c: calls body(data, begin, end) over [0, count) in ranges of at least grain; the status of the lowest range
- * that failed. Never allocates once the pool exists. */
+/* threads.c: calls body(data, begin, end) over [0, count) of each part, in ranges of at least grain; the status of the lowest
+ * range that failed. Never allocates once the pool exists. */
 typedef int32_t (*ingot_range_fn)(void* data, int64_t begin, int64_t end);
 struct ingot_parallel_options {
   int32_t threads;
@@ -153,10 +153,16 @@ struct ingot_parallel_options {
   ingot_parallel_for_fn parallel_for;
   void* user;
 };
+struct ingot_part {
+  void* data;
+  int64_t count, grain;
+  int64_t cost; /* of an item, in picoseconds; matters beside other parts only */
+};
 void ingot_pool_start(void);
-int32_t ingot_parallel(const struct ingot_parallel_options* options, ingot_range_fn body, void* data, int64_t count,
-                       int64_t grain);
-/* First item of the range that this thread is in; -1: none. */
+/* At most INGOT_MAX_GROUP parts. */
+int32_t ingot_parallel(const struct ingot_parallel_options* options, ingot_range_fn body,
+                       const struct ingot_part* parts, int32_t part_count);
+/* First item of the range that this thread is in, counted through all parts; -1: none. */
 int64_t ingot_current_range(void);
 
 /* Rounding and denormal mode of this thread: sets the default of IEEE (or flushing), returns what was set before. */

@@ -33,7 +33,21 @@ static int32_t parallel_for(const ingot_context* c, ingot_kernel_fn kernel, void
                             const int64_t* scalars, int64_t count, int64_t grain) {
   struct launch launch = {c, kernel, buffers, scalars};
   struct ingot_parallel_options options = parallel_options(session_of(c));
-  return ingot_parallel(&options, run_range, &launch, count, grain);
+  struct ingot_part part = {&launch, count, grain, 1};
+  return ingot_parallel(&options, run_range, &part, 1);
+}
+
+static int32_t parallel_group(const ingot_context* c, const ingot_launch* launches, int32_t count) {
+  struct launch all[INGOT_MAX_GROUP];
+  struct ingot_part parts[INGOT_MAX_GROUP];
+  struct ingot_parallel_options options = parallel_options(session_of(c));
+  if (count > INGOT_MAX_GROUP) return INGOT_RUN_TOO_LARGE;
+  for (int32_t k = 0; k < count; k++) {
+    const ingot_launch* l = &launches[k];
+    all[k] = (struct launch){c, l->kernel, l->buffers, l->scalars};
+    parts[k] = (struct ingot_part){&all[k], l->count, l->grain, l->cost};
+  }
+  return ingot_parallel(&options, run_range, parts, count);
 }
 
 /* The first report stays; in a parallel loop, that of the lowest range. */
@@ -412,6 +426,7 @@ ingot_status ingot_run(struct ingot_session* s) {
       .trace = s->options.trace ? trace : NULL,
       .device_launch = s->device ? device_launch : NULL,
       .device_sync = s->device ? device_sync : NULL,
+      .parallel_group = parallel_group,
   };
   bool limited = s->options.time_limit_ms > 0;
   if (limited) {

@@ -8,6 +8,9 @@
  * spin for a bounded time after their last job, then sleep. When other processes take the cores, spinning is what
  * collapses, so that everything that waits gives up its core soon.
  *
+ * A job has parts: launches that do not need each other. Their ranges follow each other as if they were one loop, of the time
+ * that their items are estimated to take; what is not worth splitting by itself runs beside the rest.
+ *
  * Ranges do not depend on which thread runs them, and the error of the lowest range wins, so that results do not depend
  * on the number of threads. Loops inside loops run inline. */
 #include <sched.h>
@@ -24,7 +27,8 @@ enum {
   kSpinNs = 50 * 1000,       /* a worker, for the next job */
   kJoinSpinNs = 20 * 1000,   /* a caller, for the workers in its job */
   kMaxRanges = 8192,
-  kMaxShares = 64            /* more threads begin with the ranges of another one */
+  kMaxShares = 64,           /* more threads begin with the ranges of another one */
+  kLeastPartsPs = 2500000    /* parts that take less together are not worth a thread */
 };
 
 /* Ranges [next, end) are left of one thread's share. */
@@ -35,8 +39,9 @@ struct share {
 
 struct job {
   ingot_range_fn body;
-  void* data;
-  int64_t count, step;
+  const struct ingot_part* parts;
+  int32_t part_count;
+  int64_t step[INGOT_MAX_GROUP], end[INGOT_MAX_GROUP]; /* items of a range; the part's last range, exclusive */
   struct share* shares;
   int32_t share_count;
   _Atomic int64_t unbegun;   /* ranges */
@@ -158,12 +163,17 @@ static int32_t wanted_threads(void) {
 
 static void run_range(struct job* j, int64_t i) {
   atomic_fetch_sub_explicit(&j->unbegun, 1, memory_order_relaxed);
-  int64_t begin = i * j->step, end = begin + j->step < j->count ? begin + j->step : j->count;
-  current_range = begin;
-  int32_t status = j->body(j->data, begin, end);
+  int32_t k = 0;
+  int64_t before = 0; /* items of the parts before this one */
+  for (; i >= j->end[k]; k++) before += j->parts[k].count > 0 ? j->parts[k].count : 0;
+  const struct ingot_part* p = &j->parts[k];
+  const int64_t step = j->step[k], begin = (i - (k ? j->end[k - 1] : 0)) * step;
+  const int64_t end = p->count - begin > step ? begin + step : p->count;
+  current_range = before + begin;
+  int32_t status = j->body(p->data, begin, end);
   if (!status) return;
   pthread_mutex_lock(&j->failure_lock);
-  if (!j->status || begin < j->failed_at) j->status = status, j->failed_at = begin;
+  if (!j->status || i < j->failed_at) j->status = status, j->failed_at = i;
   pthread_mutex_unlock(&j->failure_lock);
 }
 
@@ -296,33 +306,85 @@ static void foreign_task(void* data, int64_t number) {
   current_range = outer;
 }
 
-int32_t ingot_parallel(const struct ingot_parallel_options* o, ingot_range_fn body, void* data, int64_t count,
-                       int64_t grain) {
-  if (count <= 0) return 0;
-  if (grain < 1) grain = 1;
-  int32_t threads = o->threads;
-  if (in_parallel || threads <= 1 || count <= grain) return body(data, 0, count);
+static int32_t run_here(ingot_range_fn body, const struct ingot_part* parts, int32_t count) {
+  int32_t status = 0;
+  for (int32_t k = 0; k < count && !status; k++)
+    if (parts[k].count > 0) status = body(parts[k].data, 0, parts[k].count);
+  return status;
+}
 
-  int64_t pieces = (int64_t)threads * kRangesPerThread;
-  if (pieces > kMaxRanges) pieces = kMaxRanges;
-  int64_t step = (count - 1) / pieces + 1;
-  step = step <= grain ? grain : (step > INT64_MAX / 2 ? step : (step + grain - 1) / grain * grain);
-  const int64_t ranges = (count - 1) / step + 1;
-  if (ranges == 1) return body(data, 0, count);
-  if (ranges < threads) threads = (int32_t)ranges;
-  const int32_t shares = threads < kMaxShares ? threads : kMaxShares;
-  struct share share[kMaxShares];
-  for (int32_t k = 0; k < shares; k++) {
-    atomic_init(&share[k].next, ranges * k / shares);
-    share[k].end = ranges * (k + 1) / shares;
+static double time_of(const struct ingot_part* p) {
+  return p->count > 0 ? (double)p->count * (double)(p->cost > 0 ? p->cost : 1) : 0;
+}
+
+/* Items of each range, and how many ranges there are in all. */
+static int64_t split(struct job* j, int32_t threads) {
+  double all = 0;
+  for (int32_t k = 0; k < j->part_count; k++) all += time_of(&j->parts[k]);
+  const int64_t pieces =
+      (int64_t)threads * kRangesPerThread < kMaxRanges ? (int64_t)threads * kRangesPerThread : kMaxRanges;
+  int64_t ranges = 0;
+  for (int32_t k = 0; k < j->part_count; k++) {
+    const int64_t count = j->parts[k].count, grain = j->parts[k].grain < 1 ? 1 : j->parts[k].grain;
+    /* The part's share of the pieces; never more than one range each. */
+    const double own = j->part_count == 1 ? (double)pieces : (double)pieces * time_of(&j->parts[k]) / all;
+    int64_t parts = own < 1 ? 1 : (int64_t)(own + 0.5);
+    int64_t step = count > 0 ? (count - 1) / parts + 1 : 1;
+    j->step[k] = step <= grain ? grain : (step > INT64_MAX / 2 ? step : (step + grain - 1) / grain * grain);
+    if (count > 0) ranges += (count - 1) / j->step[k] + 1;
+    j->end[k] = ranges;
   }
-  struct job j = {.body = body,
-                  .data = data,
-                  .count = count,
-                  .step = step,
-                  .shares = share,
-                  .share_count = shares,
-                  .flush_denormals = o->flush_denormals};
+  return ranges;
+}
+
+/* Each thread's ranges take about the same time. */
+static void share_out(struct job* j, int64_t ranges) {
+  const int32_t shares = j->share_count;
+  if (j->part_count == 1) {
+    for (int32_t k = 0; k < shares; k++) {
+      atomic_init(&j->shares[k].next, ranges * k / shares);
+      j->shares[k].end = ranges * (k + 1) / shares;
+    }
+    return;
+  }
+  double all = 0, done = 0;
+  for (int32_t k = 0; k < j->part_count; k++) all += time_of(&j->parts[k]);
+  int32_t share = 0;
+  int64_t first = 0, at = 0;
+  for (int32_t k = 0; k < j->part_count; k++) {
+    const int64_t own = j->end[k] - at;
+    for (int64_t i = 0; i < own; i++, at++) {
+      const double time = time_of(&j->parts[k]) / (double)own;
+      if (share + 1 < shares && done + time / 2 >= all * (share + 1) / shares) {
+        atomic_init(&j->shares[share].next, first);
+        j->shares[share].end = first = at;
+        share++;
+      }
+      done += time;
+    }
+  }
+  for (; share < shares; share++, first = ranges) {
+    atomic_init(&j->shares[share].next, first);
+    j->shares[share].end = ranges;
+  }
+}
+
+int32_t ingot_parallel(const struct ingot_parallel_options* o, ingot_range_fn body, const struct ingot_part* parts,
+                       int32_t count) {
+  int32_t threads = o->threads;
+  if (in_parallel || threads <= 1 || count < 1) return run_here(body, parts, count);
+  double time = 0;
+  for (int32_t k = 0; k < count; k++) time += time_of(&parts[k]);
+  if (count > 1 ? time <= kLeastPartsPs : parts[0].count <= parts[0].grain) return run_here(body, parts, count);
+
+  struct share share[kMaxShares];
+  struct job j = {
+      .body = body, .parts = parts, .part_count = count, .shares = share, .flush_denormals = o->flush_denormals};
+  const int64_t ranges = split(&j, threads);
+  if (ranges <= 1) return run_here(body, parts, count);
+  if (ranges < threads) threads = (int32_t)ranges;
+  j.share_count = threads < kMaxShares ? threads : kMaxShares;
+  share_out(&j, ranges);
   atomic_init(&j.unbegun, ranges);
   int64_t helpers = threads - 1;
   pthread_mutex_init(&j.failure_lock, NULL);

@@ -62,6 +62,7 @@ class HostPrinter final : public Printer {
 
   llvm::Function* print() {
     print_launch();
+    if (std::any_of(program_.host.begin(), program_.host.end(), has_group)) print_group();
     auto* entry = llvm::Function::Create(llvm::FunctionType::get(int_, {pointer_}, false),
                                          llvm::GlobalValue::ExternalLinkage, "ingot_entry", module_);
     set_attributes(*entry, target_, debug_);
@@ -94,7 +95,7 @@ class HostPrinter final : public Printer {
   llvm::PointerType* pointer_;
   llvm::Type *word_, *int_;
   llvm::StructType* view_;
-  llvm::Function* launch_ = nullptr;
+  llvm::Function *launch_ = nullptr, *group_ = nullptr;
   llvm::Value *weights_ = nullptr, *inputs_ = nullptr, *arena_ = nullptr;
   std::vector<llvm::AllocaInst*> slots_;
   llvm::AllocaInst *buffer_array_ = nullptr, *scalar_array_ = nullptr;
@@ -342,28 +343,113 @@ class HostPrinter final : public Printer {
     return slot;
   }
 
-  void launch(const Stmt& s) {
-    if (s.id < 0 || s.id >= static_cast<int64_t>(program_.kernels.size()))
-      return fail(invalid("launch of kernel {}, expected one below {}", s.id, program_.kernels.size()));
+  static bool has_group(const Stmt& s) {
+    return s.kind == StmtKind::Group || std::any_of(s.body.begin(), s.body.end(), has_group) ||
+           std::any_of(s.otherwise.begin(), s.otherwise.end(), has_group);
+  }
+
+  // group(context, launches, count): side by side; one after the other where each is to be timed.
+  void print_group() {
+    group_ = llvm::Function::Create(llvm::FunctionType::get(int_, {pointer_, pointer_, int_}, false),
+                                    llvm::GlobalValue::InternalLinkage, "ingot_group", module_);
+    set_attributes(*group_, target_, debug_);
+    group_->addFnAttr(llvm::Attribute::NoInline);
+    function_ = group_;
+    run_context_ = group_->getArg(0);
+    llvm::Value *launches = group_->getArg(1), *count = group_->getArg(2);
+    b_.SetInsertPoint(llvm::BasicBlock::Create(context_, "entry", group_));
+    llvm::BasicBlock *together = new_block("together"), *apart = new_block("apart"), *next = new_block("next"),
+                     *more = new_block("more"), *done = new_block("done");
+    llvm::BasicBlock* entry = b_.GetInsertBlock();
+    b_.CreateCondBr(b_.CreateIsNotNull(context_field(kProfile, pointer_)), apart, together);
+    b_.SetInsertPoint(together);
+    poll();
+    b_.CreateRet(call_context(kParallelGroup, int_, {run_context_, launches, count}));
+    b_.SetInsertPoint(apart);
+    llvm::PHINode* k = b_.CreatePHI(int_, 2, "k");
+    k->addIncoming(i32(0), entry);
+    llvm::Value* l = b_.CreateGEP(b_.getInt8Ty(), launches,
+                                  b_.CreateMul(b_.CreateSExt(k, word_), i64(int64_t{sizeof(ingot_launch)})));
+    auto field = [&](size_t offset, llvm::Type* type) { return field_of(l, static_cast<int64_t>(offset), type); };
+    llvm::Value* status = b_.CreateCall(
+        launch_, {run_context_, field(offsetof(ingot_launch, kernel), pointer_),
+                  field(offsetof(ingot_launch, buffers), pointer_), field(offsetof(ingot_launch, scalars), pointer_),
+                  field(offsetof(ingot_launch, count), word_), field(offsetof(ingot_launch, grain), word_),
+                  b_.CreateTrunc(field(offsetof(ingot_launch, index), word_), int_)});
+    b_.CreateCondBr(b_.CreateICmpNE(status, i32(0)), done, next);
+    b_.SetInsertPoint(next);
+    llvm::Value* after = b_.CreateAdd(k, i32(1));
+    k->addIncoming(after, more);
+    b_.CreateCondBr(b_.CreateICmpSLT(after, count), more, done);
+    b_.SetInsertPoint(more);
+    b_.CreateBr(apart);
+    b_.SetInsertPoint(done);
+    b_.CreateRet(status);
+  }
+
+  void group(const Stmt& s) {
+    if (device_) {
+      for (const Stmt& l : s.body) launch(l);
+      return;
+    }
+    auto* launches = entry_slot(llvm::ArrayType::get(b_.getInt8Ty(), sizeof(ingot_launch) * s.body.size()), "group");
+    launches->setAlignment(llvm::Align(8));
+    for (size_t k = 0; k < s.body.size(); ++k) {
+      const Stmt& l = s.body[k];
+      if (!fits_kernel(l)) return;
+      auto* buffers = entry_slot(llvm::ArrayType::get(pointer_, std::max<size_t>(1, l.buffers.size())));
+      auto* scalars = entry_slot(llvm::ArrayType::get(word_, std::max<size_t>(1, l.scalars.size())));
+      fill_arguments(l, buffers, scalars);
+      const int64_t at = static_cast<int64_t>(k * sizeof(ingot_launch));
+      auto set = [&](size_t offset, llvm::Value* v) { set_field(launches, at + static_cast<int64_t>(offset), v); };
+      set(offsetof(ingot_launch, kernel), kernel_function(l.id));
+      set(offsetof(ingot_launch, buffers), buffers);
+      set(offsetof(ingot_launch, scalars), scalars);
+      set(offsetof(ingot_launch, count), dim(unrolled_.empty() ? l.end : substitute(l.end, unrolled_)));
+      set(offsetof(ingot_launch, grain), i64(std::max<int64_t>(1, l.grain)));
+      set(offsetof(ingot_launch, cost), i64(std::max<int64_t>(1, l.cost)));
+      set(offsetof(ingot_launch, index), i64(l.id));
+    }
+    llvm::Value* status = b_.CreateCall(group_, {run_context_, launches, i32(static_cast<int64_t>(s.body.size()))});
+    return_if(b_.CreateICmpNE(status, i32(0)), status);
+  }
+
+  bool fits_kernel(const Stmt& s) {
+    if (s.id < 0 || s.id >= static_cast<int64_t>(program_.kernels.size())) {
+      fail(invalid("launch of kernel {}, expected one below {}", s.id, program_.kernels.size()));
+      return false;
+    }
     const l::Kernel& k = program_.kernels[s.id];
-    if (s.buffers.size() != k.buffers.size() || s.scalars.size() != k.scalars.size())
-      return fail(invalid("launch of '{}' with {} buffers and {} scalars, expected {} and {}", k.name, s.buffers.size(),
-                          s.scalars.size(), k.buffers.size(), k.scalars.size()));
-    Dim grid = unrolled_.empty() ? s.end : substitute(s.end, unrolled_);
-    if (grid.is(0)) return;
-    llvm::AllocaInst* buffers = shared_array(buffer_array_, buffer_capacity_, pointer_, s.buffers.size());
-    llvm::AllocaInst* scalars = shared_array(scalar_array_, scalar_capacity_, word_, s.scalars.size());
+    const bool fits = s.buffers.size() == k.buffers.size() && s.scalars.size() == k.scalars.size();
+    if (!fits)
+      fail(invalid("launch of '{}' with {} buffers and {} scalars, expected {} and {}", k.name, s.buffers.size(),
+                   s.scalars.size(), k.buffers.size(), k.scalars.size()));
+    return fits;
+  }
+
+  void fill_arguments(const Stmt& s, llvm::Value* buffers, llvm::Value* scalars) {
     for (size_t i = 0; i < s.buffers.size(); ++i)
       b_.CreateStore(buffer_pointer(s.buffers[i]), b_.CreateConstGEP1_64(pointer_, buffers, i));
     for (size_t i = 0; i < s.scalars.size(); ++i)
       b_.CreateStore(dim(s.scalars[i]), b_.CreateConstGEP1_64(word_, scalars, i));
+  }
+
+  llvm::Function* kernel_function(int64_t id) {
+    auto* type = llvm::FunctionType::get(int_, {pointer_, pointer_, pointer_, word_, word_}, false);
+    auto* function = llvm::cast<llvm::Function>(module_.getOrInsertFunction(names_[id], type).getCallee());
+    function->setVisibility(llvm::GlobalValue::HiddenVisibility);
+    return function;
+  }
+
+  void launch(const Stmt& s) {
+    if (!fits_kernel(s)) return;
+    Dim grid = unrolled_.empty() ? s.end : substitute(s.end, unrolled_);
+    if (grid.is(0)) return;
+    llvm::AllocaInst* buffers = shared_array(buffer_array_, buffer_capacity_, pointer_, s.buffers.size());
+    llvm::AllocaInst* scalars = shared_array(scalar_array_, scalar_capacity_, word_, s.scalars.size());
+    fill_arguments(s, buffers, scalars);
     llvm::Value* f = llvm::ConstantPointerNull::get(pointer_);
-    if (!device_) {
-      auto* type = llvm::FunctionType::get(int_, {pointer_, pointer_, pointer_, word_, word_}, false);
-      auto* function = llvm::cast<llvm::Function>(module_.getOrInsertFunction(names_[s.id], type).getCallee());
-      function->setVisibility(llvm::GlobalValue::HiddenVisibility);
-      f = function;
-    }
+    if (!device_) f = kernel_function(s.id);
     llvm::Value* status = b_.CreateCall(
         launch_, {run_context_, f, buffers, scalars, dim(grid), i64(std::max<int64_t>(1, s.grain)), i32(s.id)});
     return_if(b_.CreateICmpNE(status, i32(0)), status);
@@ -563,6 +649,7 @@ class HostPrinter final : public Printer {
   void special(const Stmt& s) override {
     switch (s.kind) {
       case StmtKind::Launch: launch(s); return;
+      case StmtKind::Group: group(s); return;
       case StmtKind::Place: place(s); return;
       case StmtKind::Assign: assign_object(s); return;
       case StmtKind::Call: call(s); return;

@@ -144,7 +144,8 @@ class Printer {
     kNowNs,
     kTrace,
     kDeviceLaunch,
-    kDeviceSync
+    kDeviceSync,
+    kParallelGroup
   };
 };
 

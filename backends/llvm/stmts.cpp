@@ -50,6 +50,7 @@ void Printer::stmt(const Stmt& s) {
     case StmtKind::Fail: fail_stmt(s); return;
     case StmtKind::Scratch:
     case StmtKind::Launch:
+    case StmtKind::Group:
     case StmtKind::Place:
     case StmtKind::Assign:
     case StmtKind::Call:

@@ -32,6 +32,7 @@ enum class StmtKind : uint8_t {
   Fail,  // ends the kernel (host: the run) with `code` and up to four `args`
   // On the host only.
   Launch,  // kernel `id` with buffers, scalars, over grid `end`
+  Group,  // body: launches, none of which needs another
   Place,  // gives host buffer `id` its memory: see HostBuffer
   Assign,  // object buffer `id` becomes the object of buffers[0]; that of an output is handed to the runtime
   Call,  // algorithm `name`: operands -> results (host buffers with dims), `symbols` get what it decides
@@ -62,6 +63,7 @@ struct Stmt {
   std::vector<int> buffers;  // Launch, Assign
   std::vector<Dim> scalars;  // Launch
   int64_t grain = 1;  // Launch: the fewest items that are worth a thread
+  int64_t cost = 1;  // Launch: of an item, an estimate in picoseconds; matters in groups
   std::string name, message;
   std::vector<Tensor> operands, results;  // Call
   std::vector<int64_t> ints;

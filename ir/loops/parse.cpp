@@ -535,8 +535,13 @@ class Parser {
       s.end = TRY(dim());
       TRY(expect("grain"));
       s.grain = TRY(integer());
+      TRY(expect("cost"));
+      s.cost = TRY(integer());
       TRY(expect("node"));
       s.node = TRY(small());
+    } else if (accept("group")) {
+      s.kind = StmtKind::Group;
+      s.body = TRY(block());
     } else if (accept("place")) {
       s.kind = StmtKind::Place;
       s.id = TRY(integer());

@@ -307,9 +307,14 @@ class Writer {
         for (size_t i = 0; i < s.buffers.size(); ++i) v += (i ? ", " : "") + std::to_string(s.buffers[i]);
         v += ";";
         for (size_t i = 0; i < s.scalars.size(); ++i) v += (i ? ", " : " ") + dim(s.scalars[i]);
-        line(v + ") over " + dim(s.end) + fmt::format(" grain {} node {}", s.grain, s.node));
+        line(v + ") over " + dim(s.end) + fmt::format(" grain {} cost {} node {}", s.grain, s.cost, s.node));
         return;
       }
+      case StmtKind::Group:
+        line("group {");
+        block(s.body);
+        line("}");
+        return;
       case StmtKind::Assign:
         line(fmt::format("assign {} = {} node {}", s.id, s.buffers.empty() ? -1 : s.buffers[0], s.node));
         return;

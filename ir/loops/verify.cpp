@@ -6,6 +6,7 @@
 #include <unordered_set>
 
 #include "ir/loops/loops.h"
+#include "runtime/abi.h"
 
 namespace ingot::l {
 
@@ -290,6 +291,7 @@ class Verifier {
         if (s.args.size() > 4) return invalid("fail with {} arguments, expected at most 4", s.args.size());
         return {};
       case StmtKind::Launch:
+      case StmtKind::Group:
       case StmtKind::Place:
       case StmtKind::Assign:
       case StmtKind::Call:
@@ -308,6 +310,12 @@ class Verifier {
         for (const Dim& d : s.scalars) TRY(dim(d));
         return dim(s.end);
       }
+      case StmtKind::Group:
+        if (s.body.empty() || s.body.size() > INGOT_MAX_GROUP)
+          return invalid("a group of {} launches, expected 1 to {}", s.body.size(), INGOT_MAX_GROUP);
+        for (const Stmt& l : s.body)
+          if (l.kind != StmtKind::Launch) return invalid("a group with something else than a launch");
+        return block(s.body, depth + 1);
       case StmtKind::Place: {
         TRY(buffer(s.id));
         const HostBuffer& b = program_.buffers[static_cast<size_t>(s.id)];

@@ -49,6 +49,7 @@ Result<l::Program> Host::run() {
   }
   host_ = &out_.host;
   TRY(block(p_.body));
+  group(out_.host);
   give_objects();
   // Tables of strings are made before anything else: first uses may lie in branches and loops.
   out_.host.insert(out_.host.begin(), std::make_move_iterator(tables_.begin()), std::make_move_iterator(tables_.end()));

@@ -24,6 +24,7 @@ struct WeightsSection {
 
 struct ScheduleOptions {
   bool winograd = true;
+  bool groups = true;  // launches that do not need each other run beside each other
   bool chains = true;
   // By how much forms of weights that save time may be larger than the plain ones, in sum: a share of all weights, and bytes.
   double extra_weights = 0.5;

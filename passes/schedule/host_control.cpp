@@ -175,6 +175,7 @@ Result<void> Host::inside(std::vector<l::Stmt>& list, const std::function<Result
   host_ = &list;
   Result<void> r = f();
   host_ = saved;
+  if (r) group(list);
   return r;
 }
 

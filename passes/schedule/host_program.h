@@ -1,6 +1,6 @@
 // The state of K to L: one object walks the stages of a program and builds the host program, its kernels and its buffers.
 // host.cpp begins and ends; host_stages.cpp turns stages into kernels; host_control.cpp emits the rest of the host program;
-// host_memory.cpp knows where values lie.
+// host_memory.cpp knows where values lie; groups.cpp lets launches run beside each other.
 #pragma once
 
 #include <map>
@@ -86,6 +86,22 @@ class Host {
   struct Life {
     int first, last;
   };
+
+  // groups.cpp
+  struct Launched {
+    int position;
+    double time = 0;  // an estimate, picoseconds
+    std::vector<std::pair<int, bool>> values;  // whether it writes them
+    bool border = false;  // writes what is around a value
+  };
+  static int64_t cost_of(const Launch& l);
+  bool in_order(const Launched& a, const Launched& b) const;
+  double most_memory(const std::map<int, Life>& lives) const;
+  std::map<int, Life> lives_after(const std::vector<std::vector<size_t>>& groups,
+                                  const std::vector<const Launched*>& run) const;
+  std::vector<std::vector<size_t>> grouped(const std::vector<const Launched*>& run, bool move) const;
+  void group(std::vector<l::Stmt>& list);
+  std::map<int64_t, Launched> launched_;  // by kernel
   k::Program p_;
   const TargetFacts& facts_;
   const ScheduleOptions options_;

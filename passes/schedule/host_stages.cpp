@@ -82,6 +82,7 @@ void Host::emit_launch(Launch l) {
   ++position_;
   for (int id : l.values) touch(id);
   l::Stmt s{l::StmtKind::Launch};
+  s.cost = cost_of(l);
   s.node = node_;
   s.id = static_cast<int64_t>(out_.kernels.size());
   for (int id : l.values) {
@@ -92,6 +93,12 @@ void Host::emit_launch(Launch l) {
   s.scalars = std::move(l.scalars);
   s.end = l.items;
   s.grain = l.grain;
+  Launched record{position_};
+  record.time =
+      static_cast<double>(s.cost) * static_cast<double>(std::max<int64_t>(1, l.items.constant().value_or(16)));
+  record.border = l.kernel.schedule == "border";
+  for (size_t k = 0; k < l.values.size(); ++k) record.values.push_back({l.values[k], l.kernel.buffers[k].written});
+  launched_.emplace(s.id, std::move(record));
   l.kernel.node = node_;
   // A constant's parameter says so even when it was packed after the kernel was begun.
   out_.kernels.push_back(std::move(l.kernel));

@@ -27,6 +27,7 @@ struct Storage {
   Dim elements;                       // of the allocation; of a window its own
   int whole = -1;                     // of a window: the value it lies in (windows.h), which is no window itself
   Dim start;                          // of a window: where its index 0 lies, from that of the whole
+  std::vector<Dim> at;                // the same as an index
   // Of a constant that lies as a contraction reads it (one_form.cpp): where split[d] > 0, index i of dim d is i / split[d] steps
   // of outer[d] and i % split[d] of strides[d].
   std::vector<int64_t> split;

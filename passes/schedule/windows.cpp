@@ -292,6 +292,7 @@ class Chooser {
       s.strides = all.strides;
       s.whole = w.root;
       s.start = all.offset(w.shift);
+      s.at = w.shift;
       s.origin = 0;
       s.elements = 1;
       for (const Dim& d : s.dims) s.elements *= d;
@@ -310,6 +311,14 @@ class Chooser {
 }  // namespace
 
 std::set<int> choose_windows(const k::Program& p, Storages& storages) { return Chooser(p, storages).run(); }
+
+bool apart(const Storages& storages, int a, int b) {
+  const Storage &x = storages[static_cast<size_t>(a)], &y = storages[static_cast<size_t>(b)];
+  for (size_t k = 0; x.whole >= 0 && y.whole >= 0 && k < x.at.size(); ++k) {
+    if (known_less_equal(x.at[k] + x.dims[k], y.at[k]) || known_less_equal(y.at[k] + y.dims[k], x.at[k])) return true;
+  }
+  return false;
+}
 
 int memory_of(const Storages& storages, int value) {
   const int whole = storages[static_cast<size_t>(value)].whole;

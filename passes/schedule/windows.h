@@ -25,6 +25,9 @@ std::set<int> choose_windows(const k::Program&, Storages&);
 // Whether a map's piece, whose body is a Load, would copy elements onto themselves.
 bool copies_onto_itself(const Storages&, int from, const Dim& from_offset, int to, const Dim& to_offset);
 
+// Whether two values that lie in one memory have no element in common.
+bool apart(const Storages&, int a, int b);
+
 // The value whose memory this one lies in: itself, unless it is a window.
 int memory_of(const Storages&, int value);
 

@@ -107,6 +107,11 @@ int32_t Loaded::run(const std::vector<Input>& inputs, const std::vector<uint8_t>
       if (int32_t r = f(x, b, s, i, std::min(count, i + step)); r != 0) return r;
     return 0;
   };
+  c.parallel_group = [](const ingot_context* x, const ingot_launch* l, int32_t count) {
+    for (int32_t k = count; k-- > 0;)  // in any order
+      if (int32_t r = l[k].count > 0 ? l[k].kernel(x, l[k].buffers, l[k].scalars, 0, l[k].count) : 0; r != 0) return r;
+    return 0;
+  };
   c.arena = [](const ingot_context* x, int64_t size) -> void* {
     auto* self = static_cast<Loaded*>(x->runtime);
     self->arena_.resize(static_cast<size_t>(size) + 64);

@@ -215,7 +215,7 @@ TEST(File, SectionFields) {
 TEST(File, DescriptorFields) {
   Damage d;
   using H = ingot_file_descriptors;
-  d.descriptor<uint32_t>(offsetof(H, abi_version), 9, "got code for interface version 9, expected 1");
+  d.descriptor<uint32_t>(offsetof(H, abi_version), 9, "got code for interface version 9, expected 2");
   for (size_t at : {offsetof(H, inputs), offsetof(H, outputs), offsetof(H, dims), offsetof(H, symbols),
                     offsetof(H, images), offsetof(H, nodes), offsetof(H, kernels), offsetof(H, messages),
                     offsetof(H, values), offsetof(H, aliases), offsetof(H, metadata), offsetof(H, strings)}) {

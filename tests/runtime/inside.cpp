@@ -1,5 +1,6 @@
 #include "tests/runtime/inside.h"
 
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <cstdlib>
@@ -16,9 +17,14 @@ struct ingot_parallel_options {
   ingot_parallel_for_fn parallel_for;
   void* user;
 };
+struct ingot_part {
+  void* data;
+  int64_t count, grain, cost;
+};
 void ingot_pool_start(void);
-int32_t ingot_parallel(const ingot_parallel_options* options, ingot_range_fn body, void* data, int64_t count,
-                       int64_t grain);
+int64_t ingot_current_range(void);
+int32_t ingot_parallel(const ingot_parallel_options* options, ingot_range_fn body, const ingot_part* parts,
+                       int32_t part_count);
 }
 
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
@@ -62,8 +68,38 @@ std::vector<std::pair<int64_t, int64_t>> parallel_ranges(int64_t count, int64_t 
     seen.ranges.emplace_back(begin, end);
     return int32_t{0};
   };
-  ingot_parallel(&options, body, &seen, count, grain);
+  ingot_part part = {&seen, count, grain, 1};
+  ingot_parallel(&options, body, &part, 1);
   return seen.ranges;
+}
+
+std::vector<Visit> group_visits(const std::vector<Part>& parts, int32_t threads, const std::vector<int>& failing,
+                                int32_t* status) {
+  struct Shared {
+    std::mutex lock;
+    std::vector<Visit> visits;
+  } shared;
+  struct Own {
+    Shared* shared;
+    int part;
+    bool fails;
+  };
+  std::vector<Own> own;
+  std::vector<ingot_part> given;
+  for (size_t k = 0; k < parts.size(); k++)
+    own.push_back({&shared, static_cast<int>(k), std::find(failing.begin(), failing.end(), k) != failing.end()});
+  for (size_t k = 0; k < parts.size(); k++) given.push_back({&own[k], parts[k].count, parts[k].grain, parts[k].cost});
+  ingot_pool_start();
+  ingot_parallel_options options = {threads, false, nullptr, nullptr};
+  auto body = [](void* data, int64_t begin, int64_t end) {
+    auto& o = *static_cast<Own*>(data);
+    std::lock_guard hold(o.shared->lock);
+    o.shared->visits.push_back({o.part, begin, end, ingot_current_range(), std::this_thread::get_id()});
+    return o.fails ? o.part + 1 : int32_t{0};
+  };
+  int32_t result = ingot_parallel(&options, body, given.data(), static_cast<int32_t>(given.size()));
+  if (status) *status = result;
+  return shared.visits;
 }
 
 std::vector<int> parallel_visits(int64_t count, int64_t grain, int32_t threads) {

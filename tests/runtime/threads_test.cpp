@@ -46,6 +46,53 @@ TEST(Threads, RangesKeepTheGrain) {
   }
 }
 
+// Parts side by side: each item once, each part's grain kept, and no range of two parts.
+TEST(Threads, EveryItemOfEveryPartOnce) {
+  const std::vector<std::vector<Part>> groups = {
+      {{1, 1, 5000000}, {1, 1, 5000000}},
+      {{1, 5, 400000}, {672, 178, 14044}, {1, 1, 90000000}, {0, 1, 1}, {33, 4, 700000}},
+      {{0, 1, 1}, {0, 1, 1}},
+      {{7, 3, 1}, {9, 100, 2}},
+      {{100003, 16, 3000}, {-5, 1, 1}, {17, 1, 1000000000}, {1, 1, 0}},
+      std::vector<Part>(16, Part{64, 4, 100000}),
+  };
+  for (const auto& parts : groups) {
+    for (int32_t threads : {1, 2, 3, 16, 100}) {
+      std::vector<std::vector<int>> seen;
+      std::vector<int64_t> before;
+      int64_t sum = 0;
+      for (const Part& p : parts) {
+        seen.emplace_back(static_cast<size_t>(std::max<int64_t>(0, p.count)), 0);
+        before.push_back(sum);
+        sum += std::max<int64_t>(0, p.count);
+      }
+      for (const Visit& v : group_visits(parts, threads)) {
+        const Part& p = parts[static_cast<size_t>(v.part)];
+        for (int64_t i = v.begin; i < v.end; i++) seen[static_cast<size_t>(v.part)][static_cast<size_t>(i)]++;
+        EXPECT_EQ(v.begin % p.grain, 0);
+        EXPECT_TRUE(v.end - v.begin >= p.grain || v.end == p.count);
+        if (v.current >= 0) {
+          EXPECT_EQ(v.current, before[static_cast<size_t>(v.part)] + v.begin);
+        }
+      }
+      for (const auto& part : seen)
+        for (int n : part) ASSERT_EQ(n, 1) << threads;
+    }
+  }
+}
+
+// Of several parts that fail, the first one's status is the group's, whoever ran first.
+TEST(Threads, TheFirstFailureOfAGroupWins) {
+  for (int round = 0; round < 50; round++) {
+    int32_t status = 0;
+    group_visits({{8, 1, 3000000}, {8, 1, 3000000}, {8, 1, 3000000}}, 3, {1, 2}, &status);
+    EXPECT_EQ(status, 2);
+  }
+  int32_t status = 7;
+  group_visits({{8, 1, 3000000}, {8, 1, 3000000}}, 2, {}, &status);
+  EXPECT_EQ(status, 0);
+}
+
 TEST(Threads, ManySessionsAtOnce) {
   auto model = load_file(static_add());
   std::vector<std::thread> callers;
