@@ -22,6 +22,7 @@
 #include "runtime/internal.h"
 
 enum {
+  kStackBytes = 1 << 20, /* of a worker, whatever the C library's default; kernels take up to half of it */
   kMaxThreads = 1024,
   kRangesPerThread = 4,      /* evens out threads that lose their core for a while */
   kSpinNs = 50 * 1000,       /* a worker, for the next job */
@@ -242,11 +243,15 @@ void ingot_pool_start(void) {
   pthread_mutex_lock(&pool.lock);
   if (!pool.threads) {
     int32_t wanted = wanted_threads();
+    pthread_attr_t attributes;
+    const bool sized = !pthread_attr_init(&attributes);
+    if (sized) pthread_attr_setstacksize(&attributes, kStackBytes);
     for (pool.workers = 0; pool.workers < wanted - 1; pool.workers++) {
       pthread_t thread;
-      if (pthread_create(&thread, NULL, work, (void*)(intptr_t)(pool.workers + 1))) break;
+      if (pthread_create(&thread, sized ? &attributes : NULL, work, (void*)(intptr_t)(pool.workers + 1))) break;
       pthread_detach(thread);
     }
+    if (sized) pthread_attr_destroy(&attributes);
     pool.threads = pool.workers + 1;
     if (!pool.fork_handler) pthread_atfork(NULL, NULL, forget_after_fork);
     pool.fork_handler = true;

@@ -15,7 +15,7 @@ namespace {
 constexpr int kMaxDepth = 200;       // nesting of statements
 constexpr int kMaxExprDepth = 4000;  // nesting of one expression
 constexpr int kMaxLanes = 1024;
-constexpr int64_t kMaxScratch = 1 << 20;  // bytes of one scratch buffer
+constexpr int64_t kMaxScratch = 512 << 10;  // bytes of one scratch buffer: it lies on the stack
 
 class Verifier {
  public:

@@ -250,7 +250,7 @@ class Finder {
   bool choose_strips() {
     using Walk = Chain::Axis::Walk;
     const auto bytes = bytes_per_index();
-    if (!bytes || *bytes <= 0) return false;
+    if (!bytes || *bytes <= 0 || *bytes > kMostStripBytes) return false;
     const int64_t budget = std::min(facts_.l2_bytes / 8, kMostStripBytes);
     const int64_t unit = facts_.vector_registers < 32 ? 6 : facts_.vector_bytes >= 32 ? 14 : 8;
     int64_t rows = 1;
@@ -258,8 +258,9 @@ class Finder {
     for (size_t k = chain_.axes.size(); k-- > 0;) {
       Chain::Axis& axis = chain_.axes[k];
       if (!axis.row) continue;
-      if (!axis.extent.is_constant() || rows * axis.extent.value() * *bytes > budget) {
-        if (!axis.extent.is_constant()) break;
+      if (!axis.extent.is_constant()) break;
+      const double all = static_cast<double>(rows * *bytes) * static_cast<double>(axis.extent.value());
+      if (all > static_cast<double>(budget)) {
         int64_t part = std::max(budget, kMostStripBytes / 2) / (rows * *bytes);
         if (rows == 1) part = part / unit * unit;
         if (part < 1) break;

@@ -17,15 +17,15 @@ Epilogues pair_epilogues(const k::Block&, const Uses&);
 struct Chain {
   struct Axis {  // an iterator that every stage of the chain has
     Dim extent;
-    bool row = false;  // of the last contraction; else one of its batches
+    bool row = false;  // moves one factor of every product; else a batch of some
     Symbol symbol;  // its value, where the kernel takes one at a time
     enum class Walk : uint8_t { Point, Strip, Whole } walk = Walk::Point;
   };
   std::vector<Axis> axes;  // outermost first
   std::vector<size_t> stages;  // of the block, in order; the last one has the result
   std::vector<std::vector<int>> axis_of;  // per stage and iterator: its axis, or -1
-  std::map<int, int>
-      inner;  // values that only the chain sees, and where they lie: a map of its own index over what it reads
+  // Values that only the chain sees, and where they lie: a map of its own index over what it reads.
+  std::map<int, int> inner;
   int64_t rows = 0;  // of a strip, at most
   int64_t strip_bytes = 0;  // of the inner values
   double saved = 0;  // bytes of them in all
