@@ -335,6 +335,8 @@ size_t Host::shared_prefix(const std::vector<const k::Stage*>& group) const {
     }
   }
   if (!related) return 0;
+  // What the stages before share, they share still: the last one need not read all of them.
+  if (group.size() > 2) prefix = std::min(prefix, shared_prefix({group.begin(), group.end() - 1}));
   Dim items = 1, work = 1;
   for (size_t k = 0; k < last.iters.size(); ++k) work *= last.iters[k].extent;
   for (size_t k = 0; k < prefix; ++k) items *= last.iters[order.back()[k]].extent;

@@ -1,6 +1,7 @@
 // Where values lie: which ones are stored channels last, which get a border, and which must not.
 #include <gtest/gtest.h>
 
+#include "ir/ops/interpreter.h"
 #include "passes/pipeline.h"
 #include "passes/schedule/storage.h"
 #include "tests/passes/compiled.h"
@@ -153,6 +154,27 @@ TEST(Layout, ManyPiecesAreOneKernel) {
     for (const auto& row : expected) flat.insert(flat.end(), row.begin(), row.end());
     const float* y = (*got)[0].tensor->as<float>();
     EXPECT_EQ(std::vector<float>(y, y + (*got)[0].tensor->elements()), flat) << target;
+  }
+}
+
+// A pool that is stored channels last, its copy in the order of the output, and a concatenation of that: the last two share
+// more than the first two, whose dims of equal extent lie elsewhere.
+TEST(Layout, StagesOfOneKernelShareWhatAllOfThemShare) {
+  const std::string text = R"(graph g(%x: f32[2, 3, 3, 37], %w: f32[3, 3, 5, 5]) -> (%p, %y) {
+  %c = conv %x, %w {pads = [2, 2, 2, 2]}
+  %h = hard_swish %c
+  %p = max_pool %h {kernel_shape = [3, 3], pads = [1, 1, 1, 1], strides = [1, 1]}
+  %y = concat %p, %x {axis = 3}
+}
+)";
+  std::vector<HostValue> inputs = {HostValue::of(test::numbers({2, 3, 3, 37}, 5))};
+  auto expected = Interpreter().run(test::with_constants(text), inputs);
+  ASSERT_TRUE(expected) << expected.error().message;
+  for (const std::string& target : test::runnable_targets()) {
+    auto got = test::compile_and_run(test::with_constants(text), target, inputs);
+    ASSERT_TRUE(got) << got.error().message;
+    for (size_t k = 0; k < 2; ++k)
+      EXPECT_EQ(test::difference(*(*got)[k].tensor, *(*expected)[k].tensor, 1e-5), "") << target << ", output " << k;
   }
 }
 
