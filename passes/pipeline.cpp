@@ -131,6 +131,7 @@ Result<l::Program> lower_for_target(const k::Program& p, const TargetFacts& fact
   how.groups = enabled(kGroups);
   if (options.optimize_for == OptimizeFor::Size) how.extra_weights = 0, how.extra_bytes = 0, how.small_weights = true;
   how.weights = weights;
+  if (options.checks.poison) how.canary_bytes = l::kCanaryBytes;
   k::Program own = p;
   TargetFacts own_facts = facts;
   if (options.cache_bytes > 0) own_facts.l2_bytes = options.cache_bytes;
@@ -150,6 +151,14 @@ Result<l::Program> lower_for_target(const k::Program& p, const TargetFacts& fact
   if (auto ok = l::verify(loops); !ok) return std::move(ok.error()).context("after pass 'schedule'");
   if (options.after) options.after("schedule", t.seconds(), [&] { return l::str(loops); });
   return loops;
+}
+
+Result<void> add_checks(l::Program& p, const CheckOptions& checks) {
+  if (checks.bounds) l::check_bounds(p);
+  if (checks.poison) l::poison(p, *checks.poison);
+  if (!checks.any()) return {};
+  if (auto ok = l::verify(p); !ok) return std::move(ok.error()).context("after checks were added");
+  return {};
 }
 
 }  // namespace ingot

@@ -10,6 +10,7 @@
 #include "ir/kernel/program.h"
 #include "ir/loops/loops.h"
 #include "passes/kernels/passes.h"
+#include "passes/loops/checked.h"
 
 namespace ingot {
 
@@ -20,6 +21,7 @@ struct PipelineOptions {
   DType precision = DType::F32;  // bf16, f16: of the operands of sums of products, where the target gains by it
   bool lower_logits = false;     // the last sums before an output, too
   std::vector<std::string> disabled;   // passes to leave out, by name
+  CheckOptions checks;  // of generated code: for tests
   int64_t cache_bytes = 0;  // of the second cache that schedules reckon with; 0: the target's
   // Called after each pass with its name, its seconds, and the text of what it made (made only when asked for).
   std::function<void(std::string_view pass, double seconds, const std::function<std::string()>& text)> after;
@@ -38,5 +40,8 @@ Result<k::Program> optimize(Graph& graph, const PipelineOptions& = {});
 // those of other targets, the program has only what the section lacks.
 Result<l::Program> lower_for_target(const k::Program&, const TargetFacts&, const PipelineOptions& = {},
                                     const WeightsSection* weights = nullptr, PrecisionSummary* lowered = nullptr);
+
+// After legalisation: what `checks` asks for.
+Result<void> add_checks(l::Program&, const CheckOptions&);
 
 }  // namespace ingot

@@ -80,7 +80,8 @@ enum ingot_run_code {
   INGOT_RUN_CHECK = 7,       /* a condition of the model does not hold; args: number of the message[, what it got] */
   INGOT_RUN_TOO_LARGE = 8,   /* a size overflows; args: none */
   INGOT_RUN_DEVICE = 9,
-  INGOT_RUN_LIMIT = 10       /* a loop exceeded its limit */
+  INGOT_RUN_LIMIT = 10,      /* a loop exceeded its limit */
+  INGOT_RUN_BOUNDS = 11      /* of checked code; args: number of the message, element, first, end */
 };
 
 typedef struct ingot_context ingot_context;

@@ -149,7 +149,12 @@ INGOT_API ingot_status ingot_model_image(const ingot_model* model, int32_t index
 
 enum ingot_session_flag {
   INGOT_SESSION_PROFILE = 1, /* times every kernel; see ingot_session_profile */
-  INGOT_SESSION_FLUSH_DENORMALS = 2 /* denormal numbers become zero while the model runs */
+  INGOT_SESSION_FLUSH_DENORMALS = 2, /* denormal numbers become zero while the model runs */
+  /* For tests, on Linux: arena, outputs, temporaries and copies of inputs have exactly their size, between unreadable pages,
+   * aligned to 16 bytes; one that a run wrote beside makes it fail. Slow, and two pages more for each. */
+  INGOT_SESSION_GUARD = 4,
+  /* For tests: arena, outputs and temporaries begin each run with a pattern made of poison_seed. */
+  INGOT_SESSION_POISON = 8
 };
 
 /* Runs task(data, i) for every i in [0, count), in any order and on any threads, and returns when all have ended. */
@@ -167,6 +172,7 @@ typedef struct ingot_session_options {
   /* Null, or: is handed the intermediate tensors of a model compiled with tracing, during the run. */
   void (*trace)(void* user, const char* value, const DLTensor* tensor);
   void* trace_user;
+  uint64_t poison_seed; /* of INGOT_SESSION_POISON */
 } ingot_session_options;
 
 /* Allocates what a run of a static-shape model needs. Errors: NO_MEMORY, LIMIT, UNSUPPORTED. options may be null. */

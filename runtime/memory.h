@@ -24,6 +24,9 @@ struct ingot_memory {
   pthread_mutex_t lock;
   struct ingot_device* device; /* null, or: blocks are memory that this device sees */
   int64_t limit_bytes;  /* 0: none */
+  bool guard;           /* exact sizes between unreadable pages, nothing cached; see INGOT_SESSION_GUARD */
+  bool damaged;         /* with guard: bytes beside a block that was released had changed */
+  uint64_t poison;      /* 0, or: what memory holds at first (poison.h) */
   int64_t held_bytes;   /* blocks and what else was counted */
   int64_t live_bytes, peak_bytes, cached_bytes;
   atomic_bool limit_hit;
@@ -31,7 +34,7 @@ struct ingot_memory {
   struct ingot_memory_block* cached[kMemoryClasses];
 };
 
-void ingot_memory_init(struct ingot_memory* memory, int64_t limit_bytes);
+void ingot_memory_init(struct ingot_memory* memory, int64_t limit_bytes, bool guard, uint64_t poison);
 void ingot_memory_destroy(struct ingot_memory* memory);
 /* Null: no memory, or over the limit (then limit_hit). 64-byte aligned; size 0 gives a pointer too. */
 void* ingot_memory_allocate(struct ingot_memory* memory, int64_t size_bytes);
@@ -39,7 +42,12 @@ void* ingot_memory_allocate(struct ingot_memory* memory, int64_t size_bytes);
 bool ingot_memory_release(struct ingot_memory* memory, void* data);
 /* Every live block becomes free for the next run. */
 void ingot_memory_recycle(struct ingot_memory* memory);
-/* Long-lived memory that counts: arena, outputs, copies of inputs. Zeroed. */
+/* With guard: whether nobody wrote beside any block, released ones included; beside one piece of long-lived memory. */
+bool ingot_memory_intact(struct ingot_memory* memory);
+bool ingot_memory_reserved_intact(const struct ingot_memory* memory, const void* data, int64_t size_bytes);
+/* Fills memory with the pattern, where there is one. */
+void ingot_memory_poison(const struct ingot_memory* memory, void* data, int64_t size_bytes);
+/* Long-lived memory that counts: arena, outputs, copies of inputs. Zeroed, or poisoned. */
 void* ingot_memory_reserve(struct ingot_memory* memory, int64_t size_bytes);
 void ingot_memory_unreserve(struct ingot_memory* memory, void* data, int64_t size_bytes);
 

@@ -76,7 +76,10 @@ static void memory_report(struct ingot_session* s, int64_t bytes, const char* wh
 
 static void* arena(const ingot_context* c, int64_t size) {
   struct ingot_session* s = session_of(c);
-  if (size <= s->arena_bytes && s->arena) return s->arena;
+  if (size <= s->arena_bytes && s->arena && !s->memory.guard) {
+    ingot_memory_poison(&s->memory, s->arena, size);
+    return s->arena;
+  }
   ingot_memory_unreserve(&s->memory, s->arena, s->arena_bytes);
   s->arena_bytes = 0;
   s->arena = ingot_memory_reserve(&s->memory, size);
@@ -123,14 +126,14 @@ static void* output(const ingot_context* c, int32_t index, int32_t dtype, int32_
     return NULL;
   }
   /* A device writes the session's memory; what is bound is filled at the end of the run. */
-  bool direct = slot->bound && !s->device;
+  const bool direct = slot->bound && !s->device, exact = s->memory.guard;
   if (slot->bound && slot->bound_bytes < bytes) {
     ingot_shape_text(dtype, rank, shape, text, sizeof text);
     output_report(s, INGOT_INVALID_ARGUMENT, p->name, text, bytes, slot->bound_bytes);
     return NULL;
   }
   void* data = direct ? slot->data : slot->own;
-  if (!direct && (!data || slot->own_bytes < bytes)) {
+  if (!direct && (!data || slot->own_bytes < bytes || exact)) {
     ingot_memory_unreserve(&s->memory, slot->own, slot->own_bytes);
     slot->own_bytes = 0;
     slot->own = data = ingot_memory_reserve(&s->memory, bytes);
@@ -140,6 +143,7 @@ static void* output(const ingot_context* c, int32_t index, int32_t dtype, int32_
     }
     slot->own_bytes = bytes;
   }
+  ingot_memory_poison(&s->memory, data, bytes);
   if (rank) memcpy(slot->shape, shape, (size_t)rank * sizeof *shape);
   slot->tensor = (DLTensor){slot->bound ? slot->data : data, {kDLCPU, 0}, rank, p->dl_dtype, slot->shape, NULL, 0};
   slot->written = true;
@@ -170,6 +174,7 @@ static const char* plain_text(int32_t code) {
     case INGOT_RUN_TOO_LARGE: return "a size overflows";
     case INGOT_RUN_DEVICE: return "the device failed";
     case INGOT_RUN_LIMIT: return "a loop exceeded its limit";
+    case INGOT_RUN_BOUNDS: return "an access outside of its buffer";
   }
   return "the model failed";
 }
@@ -203,6 +208,9 @@ static void describe(const struct ingot_session* s, int32_t code, int32_t count,
              a[3], p ? ": " : "", p ? p->type : "");
   } else if (code == INGOT_RUN_VALUE && count >= 1) {
     snprintf(out, size, "got value %lld, which is out of range", a[0]);
+  } else if (code == INGOT_RUN_BOUNDS && count >= 4 && a[0] >= 0 && (uint64_t)a[0] < image->messages.count) {
+    snprintf(out, size, "%s: got element %lld, expected at least %lld and less than %lld",
+             ingot_file_text(f, f->messages[image->messages.offset + (uint32_t)a[0]]), a[1], a[2], a[3]);
   } else if (code == INGOT_RUN_CHECK && count >= 1 && a[0] >= 0 && (uint64_t)a[0] < image->messages.count) {
     const char* text = ingot_file_text(f, f->messages[image->messages.offset + (uint32_t)a[0]]);
     if (count >= 2) snprintf(out, size, "got %lld, expected %s", a[1], text);
@@ -394,6 +402,14 @@ static ingot_status failure(struct ingot_session* s, int32_t code) {
   return ingot_fail(status_of(s, code), "%s", plain_text(code));
 }
 
+/* What INGOT_SESSION_GUARD can say of writes that no unreadable page ended. */
+static bool nothing_beside(struct ingot_session* s) {
+  bool intact = ingot_memory_intact(&s->memory) && ingot_memory_reserved_intact(&s->memory, s->arena, s->arena_bytes);
+  for (int32_t i = 0; i < ingot_model_output_count(s->model); i++)
+    intact = intact && ingot_memory_reserved_intact(&s->memory, s->outputs[i].own, s->outputs[i].own_bytes);
+  return intact;
+}
+
 ingot_status ingot_run(struct ingot_session* s) {
   const ingot_model* m = s->model;
   s->has_run = false;
@@ -451,6 +467,8 @@ ingot_status ingot_run(struct ingot_session* s) {
     if (!s->outputs[i].written)
       status = s->reported ? ingot_fail(s->reported_status, "%s", s->message)
                            : ingot_fail(INGOT_RUN_FAILED, "output '%s' was not written", m->outputs[i].name);
+  if (status == INGOT_OK && s->memory.guard && !nothing_beside(s))
+    status = ingot_fail(INGOT_RUN_FAILED, "the run wrote beside the memory of a tensor");
   s->cancel = 0;
   s->has_run = status == INGOT_OK;
   return status;

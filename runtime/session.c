@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "runtime/internal.h"
+#include "runtime/poison.h"
 
 static bool enter(ingot_session* s) {
   int expected = 0;
@@ -121,7 +122,8 @@ ingot_status ingot_session_create(ingot_model* model, const ingot_session_option
   ingot_session_options o;
   ingot_status status = ingot_read_options(&o, sizeof o, options);
   if (status != INGOT_OK) return status;
-  const uint32_t known = INGOT_SESSION_PROFILE | INGOT_SESSION_FLUSH_DENORMALS;
+  const uint32_t known =
+      INGOT_SESSION_PROFILE | INGOT_SESSION_FLUSH_DENORMALS | INGOT_SESSION_GUARD | INGOT_SESSION_POISON;
   if (o.flags & ~known)
     return ingot_fail(INGOT_INVALID_ARGUMENT, "got session flags 0x%x, expected a subset of 0x%x", o.flags, known);
   if (o.memory_limit_bytes < 0 || o.time_limit_ms < 0 || o.threads < 0)
@@ -132,7 +134,8 @@ ingot_status ingot_session_create(ingot_model* model, const ingot_session_option
   s->model = model;
   s->options = o;
   pthread_mutex_init(&s->lock, NULL);
-  ingot_memory_init(&s->memory, o.memory_limit_bytes);
+  ingot_memory_init(&s->memory, o.memory_limit_bytes, (o.flags & INGOT_SESSION_GUARD) != 0,
+                    o.flags & INGOT_SESSION_POISON ? ingot_poison_word(o.poison_seed) : 0);
   status = set_up(s);
   if (status != INGOT_OK) {
     destroy(s);

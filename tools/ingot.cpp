@@ -47,7 +47,8 @@ int status_of(const Result<bool>& result) { return result ? (*result ? 0 : kInpu
 // Flags that several subcommands share, as text until they are checked.
 struct Shared {
   std::string backend, target = "host", tolerance = "auto", precision = "f32";
-  bool lower_logits = false;
+  bool lower_logits = false, check_bounds = false;
+  std::optional<uint64_t> poison;
   std::vector<std::string> dims;
   std::optional<double> rtol, atol;
   double memory_limit_gib = 0, time_limit_s = 0;
@@ -126,6 +127,9 @@ LoadOptions load_of(const Shared& shared, const std::string& default_backend) {
   if (auto known = targets_named(load.targets); !known) throw Usage{"--target: " + known.error().message};
   load.dims = dims_of(shared.dims);
   read_precision(shared, load);
+  load.checks = {shared.check_bounds, shared.poison};
+  if (load.checks.any() && load.backend == Backend::Interpreter)
+    throw Usage{"--check-bounds, --poison: got --backend interpreter, expected one that compiles"};
   load.memory_limit_gib = shared.memory_limit_gib, load.time_limit_s = shared.time_limit_s;
   return load;
 }
@@ -163,6 +167,16 @@ void add_precision(CLI::App* command, Shared& shared) {
           "sums stay f32 (default: f32)")
       ->type_name("TYPE");
   command->add_flag("--lower-logits", shared.lower_logits, "the last sums before an output as well");
+}
+// Of code that proves itself, for tests of the compiler.
+void add_checks(CLI::App* command, Shared& shared) {
+  command->add_flag("--check-bounds", shared.check_bounds,
+                    "every access of compiled code is compared with its buffer, which lies between unreadable pages");
+  command
+      ->add_option("--poison", shared.poison,
+                   "memory begins with a pattern made of this seed, with canaries beside it: two seeds must give the "
+                   "same results")
+      ->type_name("SEED");
 }
 // For models from strangers, whose loops and sizes nobody has looked at.
 void add_limits(CLI::App* command, Shared& shared) {
@@ -256,6 +270,7 @@ Command run_command(CLI::App& app) {
   c->add_option("--threads", o.load.threads, "threads at most (default: all)")->check(integer_in(1, 1024));
   c->add_flag("--json", o.json, "print JSON");
   add_precision(c, shared);
+  add_checks(c, shared);
   return {c, [] {
             refuse_backend(shared, o.model);
             refuse_precision(shared, o.model);
@@ -299,6 +314,7 @@ Command conformance_command(CLI::App& app) {
   c->add_flag("--kernels", o.kernels, "JSON tells the kernels of each test and where they ran");
   c->add_flag("--verbose", o.verbose, "list the tests that passed too");
   add_precision(c, shared);
+  add_checks(c, shared);
   return {c, [] {
             o.load = load_of(shared, INGOT_DEFAULT_BACKEND);
             o.load.profile = o.kernels;
@@ -328,6 +344,7 @@ Command inspect_command(CLI::App& app) {
       ->check(integer_in(1, 1024));
   c->add_flag("--json", o.json, "print JSON (stages file and schedules)");
   add_precision(c, shared);
+  add_checks(c, shared);
   return {c, [] {
             const int threads = o.load.threads;
             o.load = load_of(shared, INGOT_DEFAULT_BACKEND);
@@ -376,6 +393,7 @@ Command compile_command(CLI::App& app) {
       ->type_name("PASS");
   c->add_flag("--json", o.json, "print the summary as JSON");
   add_precision(c, shared);
+  add_checks(c, shared);
   return {
       c, [c] {
         o.load = load_of(shared, "llvm");
@@ -417,6 +435,7 @@ Command bench_command(CLI::App& app) {
               "a table of kernels: time, GFLOP/s, GB/s, share of this machine's measured peak");
   c->add_flag("--json", o.json, "print JSON");
   add_precision(c, shared);
+  add_checks(c, shared);
   return {c, [] {
             refuse_backend(shared, o.model);
             refuse_precision(shared, o.model);
@@ -443,6 +462,7 @@ Command diff_command(CLI::App& app) {
   add_tolerance(c, shared);
   c->add_flag("--json", o.json, "print JSON");
   add_precision(c, shared);
+  add_checks(c, shared);
   return {c, [] {
             o.load = load_of(shared, "llvm");
             o.inputs.dims = o.load.dims;

@@ -2,9 +2,10 @@
 // and holds the model's control flow. What every launch has in common is one internal function, so that the entry of a
 // model with a thousand launches stays small.
 //
-// A host buffer is a pointer: of the arena, the weights or an input it is computed where it is used; of an output or a
-// dynamic buffer it lies in a slot that Place fills. Placing a dynamic buffer again releases what it held. The slot of an
-// object holds the address of an ingot_object, which lives until the end of the run, so that it is never released.
+// A host buffer is a pointer to its memory: of the arena, the weights or an input it is computed where it is used; of an
+// output or a dynamic buffer it lies in a slot that Place fills. What kernels and loads get is `origin` bytes further, the
+// same for every kind. Placing a dynamic buffer again releases what it held. The slot of an object holds the address of an
+// ingot_object, which lives until the end of the run, so that it is never released.
 #include "backends/llvm/printer.h"
 #include "runtime/abi.h"
 
@@ -244,6 +245,13 @@ class HostPrinter final : public Printer {
       return llvm::PoisonValue::get(pointer_);
     }
     const HostBuffer& h = program_.buffers[id];
+    llvm::Value* memory = memory_of(id);
+    return h.origin.is(0) ? memory : b_.CreateGEP(b_.getInt8Ty(), memory, dim(h.origin));
+  }
+  DType buffer_dtype(int64_t id) override { return program_.buffers[id].dtype; }
+
+  llvm::Value* memory_of(int64_t id) {
+    const HostBuffer& h = program_.buffers[id];
     llvm::Type* byte = b_.getInt8Ty();
     switch (h.kind) {
       case HostBuffer::Kind::Arena: return b_.CreateGEP(byte, arena_, dim(h.offset));
@@ -261,7 +269,6 @@ class HostPrinter final : public Printer {
     }
     return nullptr;
   }
-  DType buffer_dtype(int64_t id) override { return program_.buffers[id].dtype; }
 
   void poll() override {
     llvm::Value* flag = b_.CreateAlignedLoad(int_, context_field(kCancel, pointer_), llvm::Align(4), true);
@@ -484,12 +491,8 @@ class HostPrinter final : public Printer {
     switch (h.kind) {
       case HostBuffer::Kind::Arena: {
         if (h.offset.is_constant() && h.size.is_constant() && program_.arena_bytes.is_constant()) return;
+        checked_size(h.size, s.node);
         llvm::Value* end = checked_size(h.offset + h.size, s.node);
-        // Behind a border's origin, a value without elements has less than no bytes: only its magnitude is checked.
-        if (!h.size.is_constant()) {
-          checked(h.size);
-          report_if(magnitude_overflow_, s.node, INGOT_RUN_TOO_LARGE, {});
-        }
         report_if(b_.CreateICmpSGT(end, dim(program_.arena_bytes)), s.node, INGOT_RUN_TOO_LARGE, {});
         return;
       }

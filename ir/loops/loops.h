@@ -116,7 +116,9 @@ struct HostBuffer {
   } kind = Kind::Arena;
   std::string name;
   DType dtype = DType::Invalid;
-  Dim offset, size;  // bytes
+  Dim offset;  // bytes from the arena, the weights or the element with index 0 of the base buffer to this buffer's memory
+  Dim size;  // bytes of that memory; of a View those from its element with index 0 on
+  Dim origin;  // bytes of that memory before the element with logical index 0, which is where kernels' pointers point
   int index = -1;
   std::vector<Dim> dims;  // Input, Output
 };

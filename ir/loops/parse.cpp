@@ -256,6 +256,7 @@ class Parser {
     b.offset = TRY(dim());
     TRY(expect("size"));
     b.size = TRY(dim());
+    if (accept("origin")) b.origin = TRY(dim());
     TRY(expect("index"));
     b.index = TRY(small());
     TRY(expect("dims"));

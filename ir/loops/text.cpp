@@ -233,6 +233,7 @@ class Writer {
         fmt::format("buffer {} {}: {} {} offset ", id, quoted(b.name), name(b.dtype), kKinds[static_cast<int>(b.kind)]);
     s += dim(b.offset);
     s += " size " + dim(b.size);
+    if (!b.origin.is(0)) s += " origin " + dim(b.origin);
     s += fmt::format(" index {} dims ", b.index);
     line(s + dims(b.dims));
   }

@@ -321,6 +321,7 @@ class Verifier {
         const HostBuffer& b = program_.buffers[static_cast<size_t>(s.id)];
         TRY(dim(b.offset));
         TRY(dim(b.size));
+        TRY(dim(b.origin));
         if (b.kind == HostBuffer::Kind::Output)
           for (const Dim& d : b.dims) TRY(dim(d));
         return {};

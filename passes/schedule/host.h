@@ -30,6 +30,7 @@ struct ScheduleOptions {
   double extra_weights = 0.5;
   int64_t extra_bytes = 512 << 10;
   bool small_weights = false;  // as few bytes as there are, where that costs time
+  int64_t canary_bytes = 0;  // left free before and after each buffer of the arena (passes/loops/checked.h)
   const WeightsSection* weights = nullptr;  // none: the program has a section of its own
 };
 

@@ -9,6 +9,10 @@
 
 namespace ingot {
 
+namespace {
+inline constexpr int64_t kFirstRoom = 64;  // iterations that scanned results have room for at first
+}
+
 l::Stmt& Host::emit(l::StmtKind kind) {
   host_->push_back({kind});
   host_->back().node = node_;
@@ -234,6 +238,85 @@ Result<void> Host::decide_late(const k::Stage& s, const std::vector<bool>& late,
   return {};
 }
 
+// In an iteration that finds no room left in the scanned results: they move to memory with twice the room.
+Result<void> Host::grow(const k::Stage& s, int64_t room, const Symbol& iteration, const Symbol& trip) {
+  const size_t carried = s.operands.size() - 2;
+  l::Stmt full{l::StmtKind::If};
+  full.node = s.node;
+  const Expr has = KernelBuilder::local(room, DType::I64, 1);
+  full.expr = ex::binary(ScalarOp::Ge, ex::index(Dim(iteration)), has);
+  TRY(inside(full.body, [&]() -> Result<void> {
+    std::vector<int> kept;
+    for (size_t k = carried; k < s.results.size(); ++k) {
+      const int id = s.results[k];
+      TensorType filled = value(id).tensor();
+      filled.dims[0] = Dim(iteration);
+      kept.push_back(add_value(p_, storages_, value(id).name + ".grown", std::move(filled)));
+      place(kept.back());
+      const int from = renamed(id, value(kept.back()).tensor());
+      copy(from, kept.back());
+    }
+    set(room, ex::binary(ScalarOp::Min, ex::index(max(Dim(trip), 0)), ex::binary(ScalarOp::Add, has, has)));
+    let(s.symbols.back(), has);
+    for (size_t k = carried; k < s.results.size(); ++k) {
+      place(s.results[k]);
+      copy(kept[k - carried], s.results[k]);
+    }
+    return {};
+  }));
+  host_->push_back(std::move(full));
+  return {};
+}
+
+// The memory of a row-major value under another type: where its extents have changed their names, or a part of it is used.
+int Host::renamed(int id, TensorType type) {
+  const int alias = add_value(p_, storages_, value(id).name, std::move(type));
+  buffers_[alias] = buffer(id);
+  Storage& s = storages_[static_cast<size_t>(alias)];
+  s.whole = memory_of(storages_, id);
+  s.at.assign(s.dims.size(), Dim(0));
+  return alias;
+}
+
+// What the carried values become after this iteration, as values that may be read once the symbols of their extents mean the
+// next iteration's: extents of the body are in the symbols of this one. What is a parameter of this iteration is copied
+// first, since its place is overwritten.
+std::vector<int> Host::next_values(const k::Stage& s) {
+  const k::Block& b = s.blocks[0];
+  const size_t carried = s.operands.size() - 2;
+  auto changes = [&](int id) {
+    const Storage& st = storage(id);
+    auto any = [&](const Dim& d) {
+      return std::any_of(s.carried_symbols.begin(), s.carried_symbols.end(),
+                         [&](const Symbol& c) { return depends_on(d, c); });
+    };
+    return any(st.origin) || std::any_of(st.dims.begin(), st.dims.end(), any) ||
+           std::any_of(st.strides.begin(), st.strides.end(), any);
+  };
+  std::vector<int> next;
+  for (size_t k = 0; k < carried; ++k) {
+    int id = b.outputs[k + 1];
+    const int to = b.params[k + 2];
+    const bool param = std::find(b.params.begin(), b.params.end(), id) != b.params.end();
+    const bool tensor = value(id).type.is_tensor();
+    const bool resized = tensor && id != to && (changes(id) || changes(to));
+    if (id != to && (param || (resized && !(storage(id).row_major() && storage(id).whole < 0)))) {
+      k::Value copied = value(id);
+      copied.name += ".next";
+      copied.constant = nullptr;
+      const int t = p_.add(std::move(copied));
+      storages_.resize(p_.values.size());
+      if (tensor) storages_[static_cast<size_t>(t)] = row_major(value(t).tensor());
+      place(t);
+      copy(id, t);
+      id = t;
+    }
+    if (resized) id = renamed(id, value(to).tensor());
+    next.push_back(id);
+  }
+  return next;
+}
+
 Result<void> Host::loop(const k::Stage& s) {
   const k::Block& b = s.blocks[0];
   size_t carried = s.operands.size() - 2, scanned = s.results.size() - carried;
@@ -256,12 +339,10 @@ Result<void> Host::loop(const k::Stage& s) {
     place(b.params[k + 2]);
     copy(s.operands[k + 2], b.params[k + 2]);
   }
-  // Scanned results have room for every iteration that the trip count allows.
-  bool unknown_count = scanned > 0 && s.symbols.size() > s.carried_symbols.size();
-  if (unknown_count) {
-    if (s.operands[0] < 0) return unsupported("a Loop with scanned outputs has no trip count, expected one");
-    let(s.symbols.back(), ex::index(max(Dim(trip), 0)));
-  }
+  // Where only the run knows the number of iterations, scanned results have room for `room` of them, and grow.
+  const bool unknown_count = scanned > 0 && s.symbols.size() > s.carried_symbols.size();
+  const int64_t room = unknown_count ? declare(DType::I64, ex::index(min(max(Dim(trip), 0), kFirstRoom))) : -1;
+  if (unknown_count) let(s.symbols.back(), KernelBuilder::local(room, DType::I64, 1));
   // Those whose extents the first iteration decides are placed there; without any iteration they are empty.
   std::vector<bool> late(s.carried_symbols.size(), false);
   std::vector<int> late_results;
@@ -303,31 +384,19 @@ Result<void> Host::loop(const k::Stage& s) {
     node_ = s.node;
     set(going, host_load(b.outputs[0], 0));
     if (!late_results.empty()) TRY(decide_late(s, late, late_results, extents, iteration));
+    if (unknown_count) TRY(grow(s, room, iteration, trip));
     for (size_t k = 0; k < scanned; ++k) {
       int to = s.results[carried + k];
       copy(b.outputs[carried + 1 + k], to, Dim(iteration) * storage(to).strides[0]);
     }
     for (size_t k = 0; k < extents.size(); ++k) set(extents[k], ex::index(b.symbols[k]));
-    // Outputs that are parameters of this iteration move through a copy, since their place is overwritten.
-    std::vector<int> from(b.outputs.begin() + 1, b.outputs.begin() + 1 + static_cast<long>(carried));
-    for (size_t k = 0; k < carried; ++k) {
-      bool param = std::find(b.params.begin(), b.params.end(), from[k]) != b.params.end();
-      if (!param || from[k] == b.params[k + 2]) continue;
-      k::Value temporary = value(from[k]);
-      temporary.name += ".next";
-      int t = p_.add(std::move(temporary));
-      storages_.resize(p_.values.size());
-      if (value(t).type.is_tensor()) storages_[static_cast<size_t>(t)] = row_major(value(t).tensor());
-      place(t);
-      copy(from[k], t);
-      from[k] = t;
-    }
+    const std::vector<int> next = next_values(s);
     let_carried();
     for (size_t k = 0; k < carried; ++k) {
       int to = b.params[k + 2];
-      if (from[k] == to) continue;
+      if (next[k] == to) continue;
       if (out_.buffers[static_cast<size_t>(buffer(to))].kind == l::HostBuffer::Kind::Dynamic) place(to);
-      copy(from[k], to);
+      copy(next[k], to);
     }
     set(count, ex::index(Dim(iteration) + 1));
     return {};

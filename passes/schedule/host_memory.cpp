@@ -57,7 +57,9 @@ int Host::buffer(int id, bool decided) {
     l::HostBuffer view{l::HostBuffer::Kind::View, v.name, s.dtype};
     view.index = buffer(s.whole);
     view.offset = s.start * (bits(s.dtype) / 8);
-    view.size = bytes(id);
+    Dim span = 1;
+    for (size_t d = 0; d < s.dims.size(); ++d) span += (s.dims[d] - 1) * s.strides[d];
+    view.size = span * (bits(s.dtype) / 8);
     return bind(id, std::move(view));
   }
   l::HostBuffer b{l::HostBuffer::Kind::Arena, v.name, s.dtype};
@@ -71,8 +73,8 @@ int Host::buffer(int id, bool decided) {
     if (id >= model_values_) p_.values[static_cast<size_t>(id)].constant = nullptr;
     return bind(id, std::move(b));
   }
-  int64_t element = bits(s.dtype) / 8;
   b.size = bytes(id);
+  b.origin = s.origin * (bits(s.dtype) / 8);
   if (auto it = outputs_.find(id); it != outputs_.end()) {
     b.kind = l::HostBuffer::Kind::Output;
     b.index = it->second;
@@ -80,12 +82,9 @@ int Host::buffer(int id, bool decided) {
     b.dtype = port.dtype;
     b.dims = port.dims;
   } else if (!decided && known_at_entry(b.size)) {
-    b.offset = s.origin * element;  // the plan adds where the allocation lies
-    b.size = b.size - b.offset;
     arena_.push_back(id);
   } else {
     b.kind = l::HostBuffer::Kind::Dynamic;
-    b.offset = s.origin * element;
   }
   return bind(id, std::move(b));
 }
@@ -189,13 +188,13 @@ void Host::place_in_arena() {
   std::vector<PlannedBuffer> plan;
   for (int id : arena_) {
     Life life = lives_.at(id);
-    plan.push_back({bytes(id), life.first, life.last, {}});
+    plan.push_back({bytes(id) + Dim(2 * options_.canary_bytes), life.first, life.last, {}});
   }
   out_.arena_bytes = plan_memory(plan);
   if (out_.arena_bytes.is_constant()) out_.arena_lower_bound = memory_lower_bound(plan);
   for (size_t k = 0; k < arena_.size(); ++k) {
     const int b = buffers_.at(arena_[k]);
-    out_.buffers[static_cast<size_t>(b)].offset += plan[k].offset;
+    out_.buffers[static_cast<size_t>(b)].offset = plan[k].offset + Dim(options_.canary_bytes);
     out_.arena_plan.push_back({b, plan[k].offset, plan[k].bytes, plan[k].first, plan[k].last});
   }
 }

@@ -81,6 +81,9 @@ class Host {
   Result<void> branch(const k::Stage& s);
   Result<void> decide_late(const k::Stage& s, const std::vector<bool>& late, const std::vector<int>& results,
                            const std::vector<int64_t>& extents, const Symbol& iteration);
+  Result<void> grow(const k::Stage& s, int64_t room, const Symbol& iteration, const Symbol& trip);
+  int renamed(int id, TensorType type);
+  std::vector<int> next_values(const k::Stage& s);
   Result<void> loop(const k::Stage& s);
 
   struct Life {

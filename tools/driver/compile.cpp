@@ -241,6 +241,7 @@ Result<std::unique_ptr<CompiledModel>> compile_model(Graph graph, const CompileM
     release_pages(kernels);
     l::Program& program = model->programs.back();
     TRY(l::legalize(program, legalize_options_for(t)));
+    TRY(add_checks(program, options.pipeline.checks));
     stats.schedule_s = now_seconds() - before;
     before = now_seconds();
     CompileOptions backend;
@@ -291,6 +292,8 @@ Result<std::unique_ptr<CompiledModel>> compile_model(Graph graph, const CompileM
   nlohmann::ordered_json manifest{{"disabled_passes", options.pipeline.disabled},
                                   {"optimize", small ? "size" : "speed"},
                                   {"targets", nlohmann::ordered_json::array()}};
+  if (options.pipeline.checks.bounds) manifest["check_bounds"] = true;
+  if (options.pipeline.checks.poison) manifest["poison"] = *options.pipeline.checks.poison;
   if (options.pipeline.precision != DType::F32) manifest["precision"] = std::string(name(options.pipeline.precision));
   for (size_t k = 0; k < targets.size(); ++k) {
     const TargetStatistics& t = model->targets[k];

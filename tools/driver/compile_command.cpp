@@ -92,10 +92,9 @@ Result<void> emit(const CompileCommand& options, Graph graph) {
   TRY(fix_dims(graph, options.load.dims));
   LoadOptions load = options.load;
   if (load.targets.empty()) load.targets = {"host"};
-  PipelineOptions pipeline;
+  PipelineOptions pipeline = pipeline_of(options.load);
   pipeline.disabled = options.disabled_passes;
   pipeline.optimize_for = options.optimize_for;
-  pipeline.precision = options.load.precision, pipeline.lower_logits = options.load.lower_logits;
   if (options.emit != "so")
     return write_file(options.output, TRY(stage_text(std::move(graph), options.emit, load, pipeline)));
   if (load.targets.size() != 1) return invalid("--emit so is of one target, got {}", load.targets.size());
@@ -128,10 +127,9 @@ Result<void> compile(const CompileCommand& options) {
   if (options.load.backend == Backend::OpenCl) settings.targets = {"opencl"};
   settings.jobs = options.jobs;
   settings.progress = [&](const std::string& line) { progress.show(line); };
+  settings.pipeline = pipeline_of(options.load);
   settings.pipeline.disabled = options.disabled_passes;
   settings.pipeline.optimize_for = options.optimize_for;
-  settings.pipeline.precision = options.load.precision;
-  settings.pipeline.lower_logits = options.load.lower_logits;
   settings.pipeline.after = [&](std::string_view pass, double seconds, const std::function<std::string()>& text) {
     passes.emplace_back(pass, seconds);
     if (options.dump_after == "all" || options.dump_after == pass) fmt::print(stderr, "# after {}\n{}\n", pass, text());

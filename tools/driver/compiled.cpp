@@ -238,7 +238,9 @@ class Compiled final : public Executable {
       outputs_.push_back(port_of(*ingot_model_output(model_, i), symbols));
     ingot_session_options session{};
     session.size_bytes = sizeof session;
-    session.flags = options.profile ? static_cast<uint32_t>(INGOT_SESSION_PROFILE) : 0;
+    if (options.profile) session.flags |= INGOT_SESSION_PROFILE;
+    if (options.checks.bounds) session.flags |= INGOT_SESSION_GUARD;
+    if (options.checks.poison) session.flags |= INGOT_SESSION_POISON, session.poison_seed = *options.checks.poison;
     session.threads = threads_ = options.threads;
     session.memory_limit_bytes = static_cast<int64_t>(options.memory_limit_gib * (int64_t{1} << 30));
     session.time_limit_ms = static_cast<int64_t>(options.time_limit_s * 1000);

@@ -141,13 +141,21 @@ Result<std::unique_ptr<Executable>> make_interpreter(Graph graph) {
   return std::unique_ptr<Executable>(std::make_unique<Interpreted>(std::move(graph)));
 }
 
+PipelineOptions pipeline_of(const LoadOptions& options) {
+  PipelineOptions p;
+  p.precision = options.precision;
+  p.lower_logits = options.lower_logits;
+  p.checks = options.checks;
+  return p;
+}
+
 Result<std::unique_ptr<Executable>> make_executable(Graph graph, const LoadOptions& options) {
   if (options.backend == Backend::Interpreter) return make_interpreter(std::move(graph));
   if (!options.runner.empty()) return make_external(std::move(graph), options);
   CompileModelOptions compile;
   compile.targets = options.backend == Backend::OpenCl ? std::vector<std::string>{"opencl"} : options.targets;
   compile.jobs = options.jobs;
-  compile.pipeline.precision = options.precision, compile.pipeline.lower_logits = options.lower_logits;
+  compile.pipeline = pipeline_of(options);
   auto model = TRY(compile_model(std::move(graph), compile));
   const std::vector<uint8_t> bytes = TRY(ingot_bytes(model->file));
   return load_compiled_memory(bytes, options);

@@ -9,6 +9,7 @@
 
 #include "ir/graph/graph.h"
 #include "ir/ops/host_value.h"
+#include "passes/pipeline.h"
 #include "support/result.h"
 
 namespace ingot::driver {
@@ -62,12 +63,16 @@ struct LoadOptions {
   std::map<std::string, int64_t> dims;  // fixes named dims
   DType precision = DType::F32;  // of what is compiled: PipelineOptions
   bool lower_logits = false;
+  CheckOptions checks;  // of what is compiled, and of the session that runs it
   int threads = 0;  // of a run; 0: all
   int jobs = 0;  // of a compilation; 0: one per processor
   bool profile = false;
   double memory_limit_gib = 0;  // of a run of compiled code; 0: none
   double time_limit_s = 0;
 };
+
+// What a compilation takes from these options.
+PipelineOptions pipeline_of(const LoadOptions&);
 
 // Replaces named dims of the inputs; a name that no input has is an error with the nearest one.
 Result<void> fix_dims(Graph&, const std::map<std::string, int64_t>& dims);

@@ -83,7 +83,7 @@ class External final : public Executable {
     CompileModelOptions compile;
     compile.targets = options.targets;
     compile.jobs = options.jobs;
-    compile.pipeline.precision = options.precision, compile.pipeline.lower_logits = options.lower_logits;
+    compile.pipeline = pipeline_of(options);
     threads_ = options.threads;
     const auto model = TRY(compile_model(std::move(graph), compile));
     // Known by the compiler's inference; of the type only the element matters here.

@@ -103,8 +103,7 @@ Result<Json> schedules_of(const InspectOptions& options) {
     TRY(fix_dims(graph, options.load.dims));
     const std::vector<const Target*> targets = TRY(targets_named(options.load.targets));
     if (targets.size() != 1) return invalid("stage 'schedules' is of one target, got {}", targets.size());
-    PipelineOptions pipeline;
-    pipeline.precision = options.load.precision, pipeline.lower_logits = options.load.lower_logits;
+    PipelineOptions pipeline = pipeline_of(options.load);
     const k::Program program = TRY(optimize(graph, pipeline));
     j = schedules_json(TRY(lower_for_target(program, facts_of(*targets[0]), pipeline)), *targets[0]);
   } else {
@@ -252,8 +251,7 @@ Result<void> inspect(const InspectOptions& options) {
   auto text = [&]() -> Result<std::string> {
     Graph graph = TRY(import_onnx_file(options.file));
     TRY(fix_dims(graph, options.load.dims));
-    PipelineOptions pipeline;
-    pipeline.precision = options.load.precision, pipeline.lower_logits = options.load.lower_logits;
+    PipelineOptions pipeline = pipeline_of(options.load);
     return stage_text(std::move(graph), stage, options.load, pipeline);
   }();
   if (!text) return in_file(std::move(text.error()), options.file);
