@@ -31,7 +31,10 @@ Expr both(const Expr& a, const Expr& b) { return make(ScalarOp::And, DType::Bool
 Expr splat(const Expr& e, int lanes) { return e.lanes() == lanes ? e : make(ScalarOp::Splat, e.type(), lanes, {e}).e; }
 
 bool is_false(const Expr& begin, const Expr& end, const Expr& low, const Expr& high) {
-  auto number = [](const Expr& e) { return e.is(ScalarOp::Index) ? e->dim.constant() : std::nullopt; };
+  auto number = [](const Expr& e) -> std::optional<int64_t> {
+    if (e.is(ScalarOp::Const)) return e->integer;
+    return e.is(ScalarOp::Index) ? e->dim.constant() : std::nullopt;
+  };
   auto b = number(begin), e = number(end), l = number(low), h = number(high);
   return b && e && l && h && *b >= *l && *e <= *h;
 }

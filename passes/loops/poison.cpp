@@ -4,8 +4,11 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <bit>
+#include <functional>
 #include <map>
+#include <set>
 
 #include "passes/loops/build.h"
 #include "passes/loops/checked.h"
@@ -124,8 +127,6 @@ class Poisoner {
   }
 
   void compare_canaries(int buffer, int node, std::vector<Stmt>& out) const {
-    while (program_.buffers[static_cast<size_t>(buffer)].kind == HostBuffer::Kind::View)
-      buffer = program_.buffers[static_cast<size_t>(buffer)].index;
     auto it = canaries_.find(buffer);
     if (it == canaries_.end()) return;
     for (int view : {it->second.before, it->second.after}) {
@@ -151,35 +152,60 @@ class Poisoner {
     }
   }
 
-  void after(const Stmt& s, std::vector<Stmt>& out) const {
-    switch (s.kind) {
-      case StmtKind::Scratch: scratch(s, out); return;
-      case StmtKind::Place: place_canaries(static_cast<int>(s.id), out); return;
-      case StmtKind::Launch:
-        for (int b : s.buffers) compare_canaries(b, s.node, out);
-        return;
-      case StmtKind::Group:
-        for (const Stmt& one : s.body) after(one, out);
-        return;
-      case StmtKind::Call:
-        for (const auto* tensors : {&s.operands, &s.results})
-          for (const Tensor& t : *tensors)
-            if (t.buffer >= 0) compare_canaries(t.buffer, s.node, out);
-        return;
-      default: return;
+  int base_of(int buffer) const {
+    while (program_.buffers[static_cast<size_t>(buffer)].kind == HostBuffer::Kind::View)
+      buffer = program_.buffers[static_cast<size_t>(buffer)].index;
+    return buffer;
+  }
+
+  static bool uses_memory(const std::vector<Stmt>& body) {
+    return std::any_of(body.begin(), body.end(), [](const Stmt& s) {
+      return s.kind == StmtKind::Launch || s.kind == StmtKind::Group || s.kind == StmtKind::Call ||
+             s.kind == StmtKind::Place || s.kind == StmtKind::Store || uses_memory(s.body) || uses_memory(s.otherwise);
+    });
+  }
+
+  // The buffers that a statement gives to kernels and algorithms.
+  std::vector<int> given(const Stmt& s) const {
+    std::vector<int> all = s.kind == StmtKind::Launch ? s.buffers : std::vector<int>();
+    if (s.kind == StmtKind::Group) {
+      for (const Stmt& one : s.body) all.insert(all.end(), one.buffers.begin(), one.buffers.end());
     }
+    for (const auto* tensors : {&s.operands, &s.results}) {
+      for (const Tensor& t : *tensors)
+        if (t.buffer >= 0) all.push_back(t.buffer);
+    }
+    for (int& b : all) b = base_of(b);
+    return all;
   }
 
   void block(std::vector<Stmt>& body) {
     std::vector<Stmt> all;
+    std::set<int>
+        placed;  // whose canaries are not there yet: independent launches have their places before all of them
+    auto fill = [&](int buffer) {
+      if (placed.erase(buffer)) place_canaries(buffer, all);
+    };
     for (Stmt& s : body) {
-      if (s.kind != StmtKind::Group) block(s.body), block(s.otherwise);
+      if (s.kind != StmtKind::Group) {
+        if (uses_memory(s.body) || uses_memory(s.otherwise)) {
+          while (!placed.empty()) fill(*placed.begin());
+        }
+        block(s.body);
+        block(s.otherwise);
+      }
+      if (s.kind == StmtKind::Place) placed.insert(static_cast<int>(s.id));
       if (s.kind == StmtKind::Declare && !s.expr.get()) s.expr = pattern(s.dtype, s.lanes);
-      std::vector<Stmt> more;
-      after(s, more);
+      const std::vector<int> buffers = given(s);
+      const int node = s.node;
+      for (int b : buffers) fill(b);
+      std::vector<Stmt> after;
+      if (s.kind == StmtKind::Scratch) scratch(s, after);
+      for (int b : buffers) compare_canaries(b, node, after);
       all.push_back(std::move(s));
-      all.insert(all.end(), std::make_move_iterator(more.begin()), std::make_move_iterator(more.end()));
+      all.insert(all.end(), std::make_move_iterator(after.begin()), std::make_move_iterator(after.end()));
     }
+    while (!placed.empty()) fill(*placed.begin());
     body = std::move(all);
   }
 };
