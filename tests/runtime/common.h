@@ -101,6 +101,7 @@ ModelFile dynamic();
 ModelFile strings();
 ModelFile sequence();
 ModelFile failing();
+ModelFile strays();
 ModelFile denormal();
 
 }  // namespace ingot::test

@@ -91,6 +91,14 @@ ModelFile failing() {
   return file;
 }
 
+ModelFile strays() {
+  ModelFile file = with_image("strays");
+  file.inputs = {tensor("in", INGOT_I64, {{2, ""}})};
+  file.outputs = {tensor("out", INGOT_F32, {{5, ""}}), tensor("found", INGOT_I64, {})};
+  file.images[0].arena_bytes = 20;
+  return file;
+}
+
 ModelFile denormal() {
   ModelFile file = with_image("denormal");
   file.inputs = {tensor("x", INGOT_F32, {n()})};
