@@ -311,6 +311,9 @@ Command conformance_command(CLI::App& app) {
        "lines 'TEST: reason': failures of these count as skipped; one that passes is an error; may be repeated")
       ->type_name("FILE");
   add_tolerance(c, shared);
+  c->add_option("--same-as", o.same_as_path,
+                "the JSON of an earlier run: outputs whose bytes differ from those there are wrong")
+      ->type_name("FILE");
   c->add_flag("--kernels", o.kernels, "JSON tells the kernels of each test and where they ran");
   c->add_flag("--verbose", o.verbose, "list the tests that passed too");
   add_precision(c, shared);

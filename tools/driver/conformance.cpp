@@ -24,7 +24,8 @@ Json result_json(const TestResult& r, bool kernels) {
   Json j{{"test", printable(r.test)},
          {"status", status_name(r.status)},
          {"reason", printable(r.reason)},
-         {"ms", std::round(r.ms * 1000) / 1000}};
+         {"ms", std::round(r.ms * 1000) / 1000},
+         {"outputs", r.outputs}};
   if (kernels) {
     j["kernels"] = Json::array();
     for (const KernelPlacement& k : r.kernels)
@@ -47,10 +48,34 @@ TestResult result_from(const std::string& text) {
     if (j["status"] == status_name(s)) r.status = s;
   r.reason = j["reason"];
   r.ms = j["ms"];
+  r.outputs = j["outputs"];
   if (j.contains("kernels"))
     for (const auto& k : j["kernels"]) r.kernels.push_back({k["name"], k["device"], k["items"]});
   return r;
 }
+
+// FNV-1a: tells runs apart, and is no proof against somebody who wants two to look alike.
+class Hash {
+ public:
+  void add(const void* data, size_t size) {
+    for (size_t k = 0; k < size; ++k) value_ = (value_ ^ static_cast<const unsigned char*>(data)[k]) * 0x100000001b3;
+  }
+  void add(int64_t v) { add(&v, sizeof v); }
+  void add(const HostValue& v) {
+    add(static_cast<int64_t>(v.kind));
+    add(static_cast<int64_t>(v.items.size()));
+    for (const HostValue& item : v.items) add(item);
+    if (!v.is_tensor()) return;
+    add(static_cast<int64_t>(v.tensor->dtype));
+    for (int64_t d : v.tensor->dims) add(d);
+    for (const std::string& s : v.tensor->strings) add(static_cast<int64_t>(s.size())), add(s.data(), s.size());
+    if (v.tensor->dtype != DType::String) add(v.tensor->bytes, static_cast<size_t>(v.tensor->size_bytes));
+  }
+  std::string text() const { return fmt::format("{:016x}", value_); }
+
+ private:
+  uint64_t value_ = 0xcbf29ce484222325;
+};
 
 bool is_quantized_op(std::string_view op) {
   return op.starts_with("qlinear") || op.starts_with("q_linear") || op == "dequantize_linear" ||
@@ -137,12 +162,15 @@ TestResult run_test_untimed(const std::string& path, const ConformanceOptions& o
   auto executable = make_executable(std::move(*graph), options.load);
   if (!executable) return failure(executable.error());
   r.status = Status::Pass;
+  Hash hash;
+  const bool random = std::find(facts.random.begin(), facts.random.end(), true) != facts.random.end();
   for (const std::string& set : sets) {
     const std::string where = sets.size() > 1 ? base_name(set) + ": " : "";
     auto inputs = read_values(set, "input", (*executable)->inputs());
     if (!inputs) return failure(inputs.error());
     auto got = (*executable)->call(std::move(*inputs));
     if (!got) return failure(std::move(got.error()).context("in " + base_name(set)));
+    for (const HostValue& v : *got) hash.add(v);
     // What kind of message an output file holds is known from what was computed: the interpreter infers no types.
     std::vector<Port> ports = (*executable)->outputs();
     for (size_t i = 0; i < ports.size(); ++i) ports[i].type = (*got)[i].type();
@@ -156,6 +184,7 @@ TestResult run_test_untimed(const std::string& path, const ConformanceOptions& o
     if (!one.reason.empty()) r.reason = one.reason;
     if (options.kernels) r.kernels = (*executable)->placement();
   }
+  if (!random) r.outputs = hash.text();
   return r;
 }
 
@@ -206,6 +235,22 @@ void apply_known(const std::map<std::string, std::string>& known, std::vector<Te
       r.status = Status::Skip;
     }
   }
+}
+
+Result<void> compare_outputs(const std::string& path, std::vector<TestResult>& results) {
+  const Json before = Json::parse(TRY(read_file(path, int64_t{256} << 20)), nullptr, false);
+  if (!before.is_array()) return invalid("{}: expected the JSON that an earlier run wrote", path);
+  std::map<std::string, std::string> outputs;
+  for (const auto& j : before) {
+    if (j.contains("test") && j.contains("outputs")) outputs[j["test"]] = j["outputs"];
+  }
+  for (TestResult& r : results) {
+    const auto it = outputs.find(printable(r.test));
+    if (r.status != Status::Pass || it == outputs.end() || it->second.empty() || it->second == r.outputs) continue;
+    r.status = Status::Wrong;
+    r.reason = fmt::format("got outputs of other bytes than in {}", path);
+  }
+  return {};
 }
 
 void print_results(const std::vector<TestResult>& results, bool verbose) {
@@ -283,6 +328,7 @@ Result<bool> conformance(const ConformanceOptions& options) {
         progress.show(fmt::format("[{}/{}] {}", ++finished, tests.size(), r.test));
       });
   progress.clear();
+  if (!options.same_as_path.empty()) TRY(compare_outputs(options.same_as_path, results));
   apply_known(known, results);
 
   int64_t passed = 0, skipped = 0;

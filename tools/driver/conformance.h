@@ -20,6 +20,7 @@ struct TestResult {
   std::string reason;              // for pass: empty, or what was not compared by number
   double ms = 0;
   std::vector<KernelPlacement> kernels;
+  std::string outputs;  // a hash of all bytes of all outputs; empty where they are random or there are none
 };
 
 struct ConformanceOptions {
@@ -30,6 +31,7 @@ struct ConformanceOptions {
   WorkerOptions worker;
   std::vector<std::string> known_paths;  // "TEST: reason" a line: failures of these count as skipped, passes as errors
   std::string json_path;  // where to write the results; "-": standard output, instead of the text
+  std::string same_as_path;  // the JSON of an earlier run: a test that gave other bytes there has failed
   bool kernels = false;  // JSON has the kernels of each test and the device they ran on
   bool verbose = false;  // list every test, not only failures
 };
