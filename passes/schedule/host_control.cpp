@@ -278,6 +278,42 @@ int Host::renamed(int id, TensorType type) {
   return alias;
 }
 
+// Whether nothing refers to the table of carried object k once the iteration's end replaces it: each iteration makes a new one
+// (see algorithms/objects.cpp), and reads the old one in algorithms only, which do not put it into another object.
+bool Host::replaced_for_good(const k::Block& body, size_t k) const {
+  const int param = body.params[k + 2], from = body.outputs[k + 1];
+  auto of_tensors = [](const Type& t) { return !t.is_tensor() && t.element && t.element->is_tensor(); };
+  auto nests = [](const Type& t) { return t.element && !t.element->is_tensor(); };
+  if (!of_tensors(value(param).type)) return false;
+  auto any_nests = [&](const std::vector<int>& ids) {
+    return std::any_of(ids.begin(), ids.end(), [&](int id) { return id >= 0 && nests(value(id).type); });
+  };
+  const bool fresh = std::any_of(body.stages.begin(), body.stages.end(), [&](const k::Stage& s) {
+    return s.kind == k::StageKind::Call && !any_nests(s.operands) &&
+           std::find(s.results.begin(), s.results.end(), from) != s.results.end();
+  });
+  auto among = [&](const std::vector<int>& ids) { return std::find(ids.begin(), ids.end(), param) != ids.end(); };
+  bool kept = among(body.outputs);
+  for_each_stage(body, [&](const k::Stage& s) {
+    for (const k::Block& inner : s.blocks) kept = kept || among(inner.outputs);
+    if (among(s.operands)) kept = kept || s.kind != k::StageKind::Call || any_nests(s.results);
+  });
+  return fresh && !kept;
+}
+
+// The first iteration's belongs to who began the loop.
+void Host::release_after_first(int object, const Symbol& iteration) {
+  l::Stmt later{l::StmtKind::If};
+  later.node = node_;
+  later.expr = ex::binary(ScalarOp::Gt, ex::index(Dim(iteration)), ex::index(0));
+  l::Stmt c{l::StmtKind::Call};
+  c.node = node_;
+  c.name = "release_object";
+  c.operands = {tensor(object)};
+  later.body.push_back(std::move(c));
+  host_->push_back(std::move(later));
+}
+
 // What the carried values become after this iteration, as values that may be read once the symbols of their extents mean the
 // next iteration's: extents of the body are in the symbols of this one. What is a parameter of this iteration is copied
 // first, since its place is overwritten.
@@ -395,6 +431,7 @@ Result<void> Host::loop(const k::Stage& s) {
     for (size_t k = 0; k < carried; ++k) {
       int to = b.params[k + 2];
       if (next[k] == to) continue;
+      if (replaced_for_good(b, k)) release_after_first(to, iteration);
       if (out_.buffers[static_cast<size_t>(buffer(to))].kind == l::HostBuffer::Kind::Dynamic) place(to);
       copy(next[k], to);
     }

@@ -84,6 +84,8 @@ class Host {
   Result<void> grow(const k::Stage& s, int64_t room, const Symbol& iteration, const Symbol& trip);
   int renamed(int id, TensorType type);
   std::vector<int> next_values(const k::Stage& s);
+  bool replaced_for_good(const k::Block& body, size_t k) const;
+  void release_after_first(int object, const Symbol& iteration);
   Result<void> loop(const k::Stage& s);
 
   struct Life {

@@ -1,5 +1,6 @@
 // Sequences, optionals and maps. Items of a new object are copies when they were tensors of the run (whose memory is
-// reused), and shared when they were items of another object (which live until the end of the run).
+// reused), and shared when they were items of another object (which live until the end of the run). An object that an
+// algorithm gives is new, unless it was an item of an operand: its table of items is its own.
 #include "ir/ops/algorithms/support.h"
 
 using namespace ingot_alg;
@@ -196,6 +197,14 @@ extern "C" int32_t ingot_alg_sequence_at(const ingot_call* call) {
     return INGOT_RUN_OK;
   }
   return give_tensor(call, 0, s.items[at]);
+}
+
+// operands: an object of tensors that nobody uses any more. Its table is released; its items may be shared.
+extern "C" int32_t ingot_alg_release_object(const ingot_call* call) {
+  ingot_object* o = static_cast<ingot_object*>(call->operands[0].data);
+  release(call, o->items);
+  release(call, o);
+  return INGOT_RUN_OK;
 }
 
 // operands: a sequence -> i64[]
