@@ -440,9 +440,9 @@ Result<void> Expand::append(std::unique_ptr<Node> node) { return append_inferred
 
 Value* Expand::constant(TensorRef data) { return graph_.new_constant(node_.name + ".constant", std::move(data)); }
 
-Value* Expand::scalar(DType type, double v) {
-  auto data = TensorData::make(type, {});
-  store_number(type, data->mutable_bytes(), 0, v);
+Value* Expand::integer(int64_t v) {
+  auto data = TensorData::make(DType::I64, {});
+  data->mutable_as<int64_t>()[0] = v;
   return constant(data);
 }
 

@@ -175,7 +175,7 @@ class Expand {
 
   Result<Value*> op(std::string_view name, std::vector<Value*> inputs, Attrs attrs = {});
   Result<std::vector<Value*>> op_n(std::string_view name, std::vector<Value*> inputs, int outputs, Attrs attrs = {});
-  Value* scalar(DType, double);
+  Value* integer(int64_t);  // a scalar i64
   Value* ints_constant(std::vector<int64_t> values);  // 1-D i64
   Value* constant(TensorRef);
   // A node with regions (if, loop): the body builds into a fresh region whose inputs have the given types.

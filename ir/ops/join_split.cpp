@@ -139,6 +139,9 @@ bool all_constant(const std::optional<Dims>& dims) {
 
 }  // namespace
 
+// A step of an extent or more takes one element, and no extent is larger than this (ir/ops/infer.cpp).
+inline constexpr int64_t kLongestStep = int64_t{1} << 40;
+
 // Slice-13. x: [...], starts, ends, axes, steps: [k]. Bounds are clamped; a negative one counts from the end.
 Result<void> define_slice(Def& d) {
   TRY(expect_tensors(d, 3));
@@ -164,13 +167,14 @@ Result<void> define_slice(Def& d) {
   for (size_t k = 0; k < axes.size(); ++k) {
     auto a = static_cast<size_t>(TRY(d.axis(axes[k], x.rank())));
     const Dim& n = x.dims()[a];
-    int64_t step = std::clamp<int64_t>(steps[k], -kDimMax, kDimMax);
+    int64_t step = std::clamp<int64_t>(steps[k], -kLongestStep, kLongestStep);
     if (step == 0) return invalid("steps has 0, expected another number");
+    // Going down over no elements, both bounds are -1: `last` limits what `lowest` gave.
     Dim last = step > 0 ? n : n - 1;
     auto clamped = [&](const Dim& v, const Dim& lowest) -> Dim {
       if (v.is_constant() && v.value() >= kDimMax) return last;
-      if (v.is_constant() && v.value() <= -kDimMax) return lowest;
-      return max(min(select(less(v, 0), v + n, v), last), lowest);
+      if (v.is_constant() && v.value() <= -kDimMax) return min(lowest, last);
+      return min(max(select(less(v, 0), v + n, v), lowest), last);
     };
     // Going down, the end may be -1, before the first element.
     Dim from = clamped(starts[k], 0), to = clamped(ends[k], step > 0 ? 0 : -1);

@@ -456,7 +456,7 @@ Result<void> expand_scan(Expand& e) {
       TRY(scalar_of(TRY(e.op("shape", {node.inputs[states]}, {{"start", in_axes[0]}, {"end", in_axes[0] + 1}}))));
 
   // The loop is built by hand, its body not inferred yet: extents of states may have to become symbols first.
-  Value* last = TRY(e.op("sub", {trips, e.scalar(DType::I64, 1)}));
+  Value* last = TRY(e.op("sub", {trips, e.integer(1)}));
   Graph& graph = e.graph();
   auto region = std::make_unique<Region>();
   auto add = [&](std::string_view op, std::vector<Value*> inputs, Value* output, Attrs attrs = {}) {

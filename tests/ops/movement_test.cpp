@@ -92,27 +92,30 @@ TEST(Movement, ConcatAndSplit) {
 }
 
 TEST(Movement, SliceAsPythonDoes) {
-  const int64_t n = 7;
-  auto x = counted({n});
   const std::vector<int64_t> bounds = {INT64_MIN, -9, -7, -3, -1, 0, 2, 5, 7, 9, INT64_MAX};
-  for (int64_t start : bounds) {
-    for (int64_t end : bounds) {
-      for (int64_t step : {1, 2, 3, -1, -2, -9}) {
-        auto wrap = [&](int64_t v, int64_t lo, int64_t hi) {
-          return std::clamp(v < 0 ? (v < -100 ? lo : v + n) : v, lo, hi);
-        };
-        std::vector<int64_t> expected;
-        int64_t from = step > 0 ? wrap(start, 0, n) : wrap(start, -1, n - 1),
-                to = step > 0 ? wrap(end, 0, n) : wrap(end, -1, n - 1);
-        for (int64_t k = from; step > 0 ? k < to : k > to; k += step) expected.push_back(k);
-        if (step < 0 && start < -n) continue;  // ONNX clamps the start to 0, Python to -1
-        SCOPED_TRACE(fmt::format("[{}:{}:{}]", start, end, step));
-        auto v = [](int64_t e) { return tensor<int64_t>({1}, {e}); };
-        EXPECT_EQ(values<int64_t>(run1("slice", {x, ints({start}), ints({end}), ints({0}), ints({step})})), expected);
-        EXPECT_EQ(values<int64_t>(run1("slice", {x, v(start), v(end), v(0), v(step)}, {}, false)), expected);
-        if (start > -100 && start < 100 && end > -100 && end < 100) {
-          EXPECT_EQ(values<int64_t>(run1("slice", {x, v(start), v(end), ints({0}), ints({step})}, {}, false)),
+  for (int64_t n : {0, 1, 2, 7}) {
+    auto x = counted({n});
+    for (int64_t start : bounds) {
+      for (int64_t end : bounds) {
+        for (int64_t step : {int64_t{1}, int64_t{2}, int64_t{3}, INT64_MAX, int64_t{-1}, int64_t{-2}, int64_t{-9},
+                             -INT64_MAX, INT64_MIN}) {
+          if (step < 0 && start < -n && n > 0) continue;  // ONNX clamps the start to 0, Python to -1
+          auto wrap = [&](int64_t v, int64_t lo, int64_t hi) {
+            return std::clamp(v < 0 ? (v < -100 ? lo : v + n) : v, lo, hi);
+          };
+          std::vector<int64_t> expected;
+          int64_t from = step > 0 ? wrap(start, 0, n) : wrap(start, -1, n - 1),
+                  to = step > 0 ? wrap(end, 0, n) : wrap(end, -1, n - 1);
+          for (__int128 k = from; step > 0 ? k < to : k > to; k += step) expected.push_back(static_cast<int64_t>(k));
+          SCOPED_TRACE(fmt::format("[{}:{}:{}] of {}", start, end, step, n));
+          auto v = [](int64_t e) { return tensor<int64_t>({1}, {e}); };
+          EXPECT_EQ(values<int64_t>(run1("slice", {x, ints({start}), ints({end}), ints({0}), ints({step})})),
                     expected);
+          EXPECT_EQ(values<int64_t>(run1("slice", {x, v(start), v(end), v(0), v(step)}, {}, false)), expected);
+          if (start > -100 && start < 100 && end > -100 && end < 100) {
+            EXPECT_EQ(values<int64_t>(run1("slice", {x, v(start), v(end), ints({0}), ints({step})}, {}, false)),
+                      expected);
+          }
         }
       }
     }

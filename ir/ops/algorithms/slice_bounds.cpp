@@ -25,13 +25,14 @@ extern "C" int32_t ingot_alg_slice_bounds(const ingot_call* call) {
     if (axis < -rank || axis >= rank) return bad_value(call, axis);
     if (axis < 0) axis += rank;
     if (step == 0 || place[axis * 2 + 1] != 0) return bad_value(call, step == 0 ? 0 : axis);
+    // Going down over no elements, both bounds are -1: `last` limits what `lowest` gave.
     int64_t n = shape[axis], last = step > 0 ? n : n - 1;
     auto clamped = [&](int64_t v, int64_t lowest) {
       if (v < 0) v += n;
-      return v > last ? last : v < lowest ? lowest : v;
+      if (v < lowest) v = lowest;
+      return v > last ? last : v;
     };
     int64_t from = clamped(starts[k], 0), to = clamped(ends[k], step > 0 ? 0 : -1);
-    if (from < 0) from = 0;
     int64_t distance = step > 0 ? to - from : from - to;
     uint64_t stride = step > 0 ? static_cast<uint64_t>(step) : 0 - static_cast<uint64_t>(step);
     place[axis * 2] = from;
