@@ -107,7 +107,7 @@ void store_number(DType t, uint8_t* bytes, int64_t i, double v, bool saturate) {
     case DType::F4E2M1: return put_packed(bytes, i, 4, encode(t, v, saturate));
     default: break;
   }
-  if (!is_float(t)) return;
+  if (!is_float(t)) return store_integer(t, bytes, i, truncate_to(t, v));
   uint32_t code = encode(t, v, saturate);
   if (bits(t) == 16) put(bytes, i, static_cast<uint16_t>(code));
   else put(bytes, i, static_cast<uint8_t>(code));

@@ -1,4 +1,6 @@
 // Elementwise functions of two or more tensors, with broadcasting. a: [...], b: [...] -> the broadcast shape.
+#include <algorithm>
+
 #include "ir/ops/common.h"
 
 namespace ingot {
@@ -46,35 +48,75 @@ Result<void> define_mod(Def& d) {
   return broadcasting(d, [&](const Expr& a, const Expr& b) { return ex::binary(op, a, b); });
 }
 
-// Pow-15: the result has the type of the base. Integers with other types are computed in f64. Small constant exponents
-// are products.
+namespace {
+
+DType integer_of(int bits, bool with_sign) {
+  switch (bits) {
+    case 8: return with_sign ? DType::I8 : DType::U8;
+    case 16: return with_sign ? DType::I16 : DType::U16;
+    case 32: return with_sign ? DType::I32 : DType::U32;
+    default: return with_sign ? DType::I64 : DType::U64;
+  }
+}
+
+// x^y of integers of any two types, modulo 2^bits of x's type; x^-n is 1/x^n, truncated, and 0 for x = 0. The power is taken
+// in a type that holds every y.
+Expr integer_power(const Expr& x, const Expr& y) {
+  DType t = x.type(), from = y.type();
+  const int width = std::max(bits(t), bits(from));
+  if (is_signed(t) || !is_signed(from)) {
+    DType work = integer_of(width, is_signed(from));
+    return ex::cast(ex::binary(ScalarOp::Pow, ex::cast(x, work), ex::cast(y, work)), t);
+  }
+  DType work = integer_of(width, false);
+  Expr up = ex::cast(ex::binary(ScalarOp::Pow, ex::cast(x, work), ex::cast(y, work)), t);
+  return ex::select(y < zero(from), ex::cast(eq(x, one(t)), t), up);
+}
+
+}  // namespace
+
+// Pow-15: the result has the type of the base. Of integers it is exact, modulo 2^bits. Of an integer and a float it is
+// computed in f64, as NumPy does, and of a float where the exponents may not be whole in the base's type; small constant
+// exponents of floats are products.
 Result<void> define_pow(Def& d) {
   TRY(expect_arithmetic(d, 2));
   Tensor a = d.in(0), b = d.in(1);
-  DType t = a.dtype();
+  DType t = a.dtype(), e = b.dtype();
   Dims dims = TRY(d.broadcast_dims(a.dims(), b.dims()));
-  std::optional<double> exponent = constant_scalar(d, 1);
-  bool real = is_float(t);
+  if (!is_float(t) && !is_float(e)) {
+    auto number = [](const Expr& v) { return v.type() == DType::Bool ? ex::cast(v, DType::U8) : v; };
+    d.out(
+        d.map(dims, [&](Ix i) { return ex::cast(integer_power(number(a.broadcast(i)), number(b.broadcast(i))), t); }));
+    return {};
+  }
+  std::optional<double> exponent = is_float(t) ? constant_scalar(d, 1) : std::nullopt;
+  const bool wide = !is_float(t) || e == DType::F64 || (is_int(e) && bits(e) > 16);
   d.out(d.map(dims, [&](Ix i) {
     Expr x = a.broadcast(i);
     if (exponent == 1) return x;
     if (exponent == 2) return x * x;
-    if (exponent == 3) return widened(x, [](const Expr& v) { return v * v * v; });
-    DType work = real ? compute_type(t) : DType::F64;
+    if (exponent == 3 && t != DType::F64) return widened(x, [](const Expr& v) { return v * v * v; });
+    DType work = wide ? DType::F64 : compute_type(t);
     Expr y = ex::binary(ScalarOp::Pow, ex::cast(x, work), ex::cast(b.broadcast(i), work));
     return ex::cast(y, t);
   }));
   return {};
 }
 
-// BitShift-11. direction: LEFT or RIGHT.
+// BitShift-28. direction: LEFT or RIGHT. The right shift of a signed type fills up with its sign; an amount that is negative
+// or not less than the type's bits leaves nothing but what it fills up with.
 Result<void> define_bit_shift(Def& d) {
   std::string direction = d.str("direction", "");
   if (direction != "LEFT" && direction != "RIGHT") {
     return invalid("attribute 'direction' is '{}', expected 'LEFT' or 'RIGHT'", direction);
   }
-  ScalarOp op = direction == "LEFT" ? ScalarOp::Shl : ScalarOp::Shr;
-  return broadcasting(d, [&](const Expr& a, const Expr& b) { return ex::binary(op, a, b); });
+  const bool left = direction == "LEFT";
+  return broadcasting(d, [&](const Expr& a, const Expr& b) {
+    DType t = a.type();
+    if (left || !is_signed(t)) return ex::binary(left ? ScalarOp::Shl : ScalarOp::Shr, a, b);
+    Expr most = ex::integer(t, bits(t) - 1);
+    return ex::binary(ScalarOp::Shr, a, ex::select(b < zero(t), most, min(b, most)));
+  });
 }
 
 namespace {

@@ -83,8 +83,9 @@ Result<void> define_reduce_min(Def& d) { return reduce_extreme(d, Combiner::Min,
 // ReduceMean-18: the sum over the number of elements.
 Result<void> define_reduce_mean(Def& d) {
   TRY(expect_arithmetic(d, 1));
-  return reduce_with(d, Combiner::Sum, compute_type(d.dtype(0)), same,
-                     [](const Expr& e, const Dim& n) { return e / dim_as(n, e.type()); });
+  // The sum of integers may be no number of their type where the mean is one; it truncates.
+  const DType t = d.dtype(0), work = is_int(t) && bits(t) < 64 ? DType::I64 : compute_type(t);
+  return reduce_with(d, Combiner::Sum, work, same, [](const Expr& e, const Dim& n) { return e / dim_as(n, e.type()); });
 }
 
 // ReduceL1-18, ReduceL2-18, ReduceSumSquare-18.

@@ -189,13 +189,15 @@ Result<void> define_tile(Def& d) {
   return {};
 }
 
-// SpaceToDepth-13. x: [N, C, H*b, W*b] -> [N, b*b*C, H, W]
+// SpaceToDepth-28. x: [N, C, H*b, W*b] -> [N, b*b*C, H, W]; depth is (b, b, C) in mode DCR, (C, b, b) in mode CRD.
 Result<void> define_space_to_depth(Def& d) {
   TRY(expect_tensors(d, 1));
   Tensor x = d.in(0);
   int64_t b = d.i64("blocksize", 0);
+  std::string mode = d.str("mode", "DCR");
   if (x.rank() != 4) return invalid("input has rank {}, expected 4", x.rank());
   if (b < 1 || b > (1 << 20)) return invalid("blocksize is {}, expected a positive number", b);
+  if (mode != "DCR" && mode != "CRD") return invalid("mode is '{}', expected 'DCR' or 'CRD'", mode);
   for (int k = 2; k < 4; ++k) {
     TRY(d.require(
         equal(mod(x.dim(k), b), 0),
@@ -203,8 +205,9 @@ Result<void> define_space_to_depth(Def& d) {
   }
   Dim c = x.dim(1);
   d.out(d.map({x.dim(0), c * (b * b), floordiv(x.dim(2), b), floordiv(x.dim(3), b)}, [&](Ix i) {
-    Dim block = floordiv(i[1], c);
-    return x(Dims{i[0], mod(i[1], c), i[2] * b + floordiv(block, b), i[3] * b + mod(block, b)});
+    const bool outer = mode == "DCR";
+    Dim block = outer ? floordiv(i[1], c) : mod(i[1], b * b), channel = outer ? mod(i[1], c) : floordiv(i[1], b * b);
+    return x(Dims{i[0], channel, i[2] * b + floordiv(block, b), i[3] * b + mod(block, b)});
   }));
   return {};
 }

@@ -50,12 +50,13 @@ struct Sampler {
     DType t = v.type();
     return align ? (v + 1.0) * 0.5 * dim_as(n - 1, t) : ((v + 1.0) * dim_as(n, t) - 1.0) * 0.5;
   }
-  // Brings a coordinate that lies outside into the image: clamped, or mirrored at the borders.
+  // Brings a coordinate that lies outside of the outer pixels (their centres or edges, as `align` says) into the image:
+  // clamped to a centre, or mirrored. Between edge and centre it stays: there, cubic curves go on.
   Expr inside(const Expr& v, const Dim& n) const {
     DType t = v.type();
-    if (padding == "border") return max(min(v, dim_as(n - 1, t)), 0);
-    if (padding != "reflection") return v;
+    if (padding == "zeros") return v;
     Expr lo = ex::number(t, align ? 0 : -0.5), hi = dim_as(n, t) - (align ? 1.0 : 0.5);
+    if (padding == "border") return ex::select(v < lo, zero(t), ex::select(v > hi, dim_as(n - 1, t), v));
     Expr range = hi - lo, away = abs(v - lo);
     Expr turns = floor(away / range), rest = away - turns * range;
     Expr even = eq(turns, floor(turns * 0.5) * 2.0);
@@ -107,6 +108,10 @@ Result<void> define_grid_sample(Def& d) {
   }
   Dims out_dims = slice_of(grid.dims(), 1, grid.rank() - 1);
   Dims places = joined({grid.dim(0)}, out_dims), dims = joined({x.dim(0), x.dim(1)}, out_dims);
+  for (int k = 0; k < spatial && s.padding != "zeros"; ++k) {
+    TRY(d.require(max(less(0, x.dim(2 + k)), equal(product(dims), 0)),
+                  fmt::format("dimension {} is empty, expected an element to sample", 2 + k)));
+  }
   // The coordinate of a place along spatial dim k of x, in pixels.
   auto coordinate = [&](Ix place, int k) {
     Dims at = place;

@@ -22,12 +22,17 @@ Tensor roots(Def& d, const Dim& n, double sign, DType t) {
   });
 }
 
-Result<int> parts_of(const Tensor& x, int input) {
+// Checks that the last extent is 1 (real) or 2 (real and imaginary). `imaginary`: there may be a second part; where it is not
+// known, reads of it give 0 where there is none.
+struct Parts {
+  bool imaginary = false, known = true;
+};
+Result<Parts> parts_of(Def& d, const Tensor& x, int input) {
   const Dim& last = x.dims().back();
-  if (!last.is(1) && !last.is(2)) {
-    return invalid("input {} has the last extent {}, expected 1 (real) or 2 (real and imaginary)", input, last.str());
-  }
-  return static_cast<int>(last.value());
+  TRY(d.require(
+      equal(last, 1) + equal(last, 2),
+      fmt::format("input {} has the last extent {}, expected 1 (real) or 2 (real and imaginary)", input, last.str())));
+  return Parts{!last.is(1), last.is_constant()};
 }
 
 }  // namespace
@@ -40,7 +45,7 @@ Result<void> define_dft(Def& d) {
   TRY(expect_rank_at_least(x, 0, 2));
   AxisChoice axis = TRY(axis_choice(d, 2, x.rank(), -2));
   TRY(d.require(equal(axis.flag.back(), 0), "axis is the last one, expected another one"));
-  int parts = TRY(parts_of(x, 0));
+  Parts parts = TRY(parts_of(d, x, 0));
   bool inverse = d.i64("inverse", 0), onesided = d.i64("onesided", 0);
   auto settled = [&](const Dims& dims) { return axis.known ? dims : d.named(dims); };
   Dim extent = settled({axis.extent(x.dims())})[0];
@@ -52,7 +57,7 @@ Result<void> define_dft(Def& d) {
   auto part = [&](Ix i, const Dim& at, int c) {
     Dims index = axis.put(i, at);
     index.back() = c;
-    return widen(whole ? x(index) : x.or_fill(index, zero(x.dtype())));
+    return widen(whole && (c == 0 || parts.known) ? x(index) : x.or_fill(index, zero(x.dtype())));
   };
   Dims dims = axis.put(x.dims(), onesided && !inverse ? half : n);
   dims.back() = inverse && onesided ? 1 : 2;
@@ -60,7 +65,7 @@ Result<void> define_dft(Def& d) {
   Tensor y = d.reduce(Combiner::Sum, dims, {summed}, [&](Ix i, Ix r) {
     Dim turn = mod(axis.extent(i) * r[0], n);
     Expr e = part(i, r[0], 0) * w(turn, i.back(), 0);
-    if (parts == 2) e = e + part(i, r[0], 1) * w(turn, i.back(), 1);
+    if (parts.imaginary) e = e + part(i, r[0], 1) * w(turn, i.back(), 1);
     if (!inverse || !onesided) return e;
     // The bins that are not stored are the conjugates of those that are; 0 and N/2 stand for themselves.
     Expr single = equals(r[0], 0) || equals(r[0] * 2, n);
@@ -71,14 +76,16 @@ Result<void> define_dft(Def& d) {
   return {};
 }
 
-// STFT-17. signal: [B, L, 1 or 2], frame_step: scalar, window: [W], frame_length: scalar N ->
+// STFT-17. signal: [B, L, 1 or 2] or, as PyTorch's exporters wrote it, [B, L], frame_step: scalar, window: [W], frame_length: scalar N ->
 // [B, (L - N)/step + 1, N or N/2 + 1 (onesided), 2]
 Result<void> define_stft(Def& d) {
   TRY(expect_arithmetic(d, 1));
   TRY(expect_tensors(d, 2));
   Tensor x = d.in(0), window = d.in(2);
-  if (x.rank() != 3) return invalid("signal has rank {}, expected 3", x.rank());
-  int parts = TRY(parts_of(x, 0));
+  if (x.rank() != 2 && x.rank() != 3) return invalid("signal has rank {}, expected 3 (or 2)", x.rank());
+  if (window && window.rank() != 1) return invalid("window has rank {}, expected 1", window.rank());
+  Parts parts;
+  if (x.rank() == 3) parts = TRY(parts_of(d, x, 0));
   Dim step = TRY(integer_input(d, 1, 1));
   if (step.lower() < 1) return invalid("frame_step is {}, expected a positive number", step.str());
   Dim n = d.has(3) ? TRY(integer_input(d, 3, 0)) : window ? window.dim(0) : x.dim(1);
@@ -89,8 +96,11 @@ Result<void> define_stft(Def& d) {
   bool whole_window = window && known_less_equal(n, window.dim(0));
   Tensor y = d.reduce(Combiner::Sum, {x.dim(0), frames, bins, 2}, {n}, [&](Ix i, Ix r) {
     Dim at = i[1] * step + r[0], turn = mod(i[2] * r[0], n);
-    Expr e = widen(x(i[0], at, 0)) * w(turn, i[3], 0);
-    if (parts == 2) e = e + widen(x(i[0], at, 1)) * w(turn, i[3], 1);
+    Expr e = widen(x.rank() == 2 ? x(i[0], at) : x(i[0], at, 0)) * w(turn, i[3], 0);
+    if (parts.imaginary) {
+      Expr second = parts.known ? x(i[0], at, 1) : x.or_fill(Dims{i[0], at, 1}, zero(x.dtype()));
+      e = e + widen(second) * w(turn, i[3], 1);
+    }
     if (!window) return e;
     Expr weight = whole_window ? window(r[0]) : window.or_fill(Dims{r[0]}, zero(window.dtype()));
     return e * ex::cast(weight, t);

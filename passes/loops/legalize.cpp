@@ -263,9 +263,8 @@ class Legalizer {
       if (v == 0) return like(x, 1);
       if (v == 1) return x;
       if (v == 2) return x * x;
-      if (v == 3) return x * x * x;
+      if (v == 3 && x.type() != DType::F64) return x * x * x;
       if (v == -1) return 1 / x;
-      if (v == -2) return 1 / (x * x);
       if (v == 0.5) return select(x == -__builtin_inf(), __builtin_inf(), sqrt(x + 0.0));
     }
     return math::pow(x, y);
@@ -344,8 +343,6 @@ class Legalizer {
         steps = 0;
         while (steps < 63 && c->integer >> steps) ++steps;
       }
-    } else {
-      steps = std::min(steps, 32);
     }
     V r = one, base = x;
     for (int i = 0; i < steps; ++i) {

@@ -3,7 +3,8 @@
 // Infinities, NaN, signed zeros and denormals are right in all of them. Error bounds, over the whole range unless said
 // (measured by tests/backends/math_test.cpp, which fails above them):
 //   f32 [ulp]: exp 1.5, expm1 2, log 1.5, log1p 2, sin cos 1.5, tan 3, tanh 6, erf 6, sigmoid 3; all others 1
-//   f64 [relative]: 1e-13; sin, cos, tan for |x| <= 1e9; pow 3e-13
+//   f64 [ulp]: sqrt 0.5; exp, log, log1p, atan, pow 1; all others 3; sin, cos, tan for |x| <= 1e9. A power that is a number
+//   of the type is that number.
 // Sources: fdlibm for the f64 kernels of log, sin, cos, asin, atan; Eigen for the rational f32 tanh and erf; the other
 // coefficients are Chebyshev fits in quad precision.
 // The bounds hold without fma, too: where the low half of a product matters, `has_fma` selects how it is had.

@@ -150,14 +150,18 @@ TEST(Signal, DftAndItsInverse) {
               {n, 1}, [&](const Shape& i) { return number_at(real, i); });
   }
   auto signal = floats({1, 20, 1}), window = floats({8});
-  expect_is(run1("stft", {signal, scalar(3), window}, {}, false), {1, 5, 5, 2}, [&](const Shape& i) {
+  auto spectrum = [&](const Shape& i) {
     double s = 0;
     for (int64_t n = 0; n < 8; ++n) {
       double w = 2 * std::numbers::pi * static_cast<double>(i[2] * n) / 8;
       s += number_at(signal, {0, i[1] * 3 + n, 0}) * number_at(window, {n}) * (i[3] ? -std::sin(w) : std::cos(w));
     }
     return s;
-  });
+  };
+  expect_is(run1("stft", {signal, scalar(3), window}), {1, 5, 5, 2}, spectrum);
+  // As exporters write it: a signal without a last dim, a step of one element.
+  auto flat = tensor<float>({1, 20}, values<float>(signal));
+  expect_is(run1("stft", {flat, ints({3}), window}), {1, 5, 5, 2}, spectrum);
 }
 
 TEST(Signal, Windows) {
@@ -203,6 +207,69 @@ TEST(Sample, GridsThatNameThePixelsGiveTheImage) {
   };
   EXPECT_EQ(sample("zeros"), (std::vector<float>{3, 0}));
   EXPECT_EQ(sample("border"), (std::vector<float>{3, 8}));
+}
+
+// Every mode, padding and alignment against a plain loop, with coordinates inside, at the borders and outside.
+TEST(Sample, EveryModeAsAPlainLoop) {
+  const int64_t h = 3, w = 4;
+  auto x = floats({1, 1, h, w}, 10);
+  std::vector<float> places;
+  for (double v : {-3.1, -1.6, -1.2, -1.0, -0.9, -0.3, 0.0, 0.4, 0.95, 1.0, 1.1, 1.7, 2.9})
+    for (double u : {-2.2, -1.0, -0.85, 0.1, 0.9, 1.0, 1.3})
+      places.push_back(static_cast<float>(u)), places.push_back(static_cast<float>(v));
+  const int64_t count = static_cast<int64_t>(places.size()) / 2;
+  auto grid = tensor<float>({1, 1, count, 2}, places);
+  for (bool align : {false, true})
+    for (const std::string padding : {"zeros", "border", "reflection"})
+      for (const std::string mode : {"nearest", "linear", "cubic"}) {
+        SCOPED_TRACE(fmt::format("{} {} align {}", mode, padding, align));
+        auto reflect = [&](double v, int64_t n) {
+          const double lo = align ? 0 : -0.5, hi = static_cast<double>(n) - (align ? 1 : 0.5);
+          while (v < lo || v > hi) v = v < lo ? 2 * lo - v : 2 * hi - v;
+          return v;
+        };
+        auto pixel_place = [&](double v, int64_t n) {
+          const double size = static_cast<double>(n), lo = align ? 0 : -0.5, hi = size - (align ? 1 : 0.5);
+          double p = align ? (v + 1) / 2 * (size - 1) : ((v + 1) * size - 1) / 2;
+          if (mode == "nearest") p = std::nearbyint(p);
+          if (p >= lo && p <= hi) return p;
+          if (padding == "border") return std::clamp(p, 0.0, size - 1);
+          return padding == "reflection" ? reflect(p, n) : p;
+        };
+        auto tap = [&](int64_t r, int64_t c) -> double {
+          if (padding == "zeros") return r < 0 || c < 0 || r >= h || c >= w ? 0 : number_at(x, {0, 0, r, c});
+          if (padding == "border")
+            return number_at(x, {0, 0, std::clamp<int64_t>(r, 0, h - 1), std::clamp<int64_t>(c, 0, w - 1)});
+          return number_at(x, {0, 0, static_cast<int64_t>(reflect(static_cast<double>(r), h)),
+                               static_cast<int64_t>(reflect(static_cast<double>(c), w))});
+        };
+        auto weight = [&](double t) {
+          t = std::abs(t);
+          if (mode == "nearest") return t == 0 ? 1.0 : 0.0;
+          if (mode == "linear") return std::max(0.0, 1 - t);
+          const double a = -0.75;
+          return t <= 1  ? (a + 2) * t * t * t - (a + 3) * t * t + 1
+                 : t < 2 ? a * t * t * t - 5 * a * t * t + 8 * a * t - 4 * a
+                         : 0.0;
+        };
+        Attrs attrs{{"align_corners", int64_t{align}}, {"mode", mode}, {"padding_mode", padding}};
+        expect_is(
+            run1("grid_sample", {x, grid}, attrs, false), {1, 1, 1, count},
+            [&](const Shape& i) {
+              double px = pixel_place(number_at(grid, {0, 0, i[3], 0}), w),
+                     py = pixel_place(number_at(grid, {0, 0, i[3], 1}), h), sum = 0;
+              for (int64_t r = -8; r <= h + 8; ++r)
+                for (int64_t c = -8; c <= w + 8; ++c) {
+                  double k = weight(py - static_cast<double>(r)) * weight(px - static_cast<double>(c));
+                  if (k != 0) sum += k * tap(r, c);
+                }
+              return sum;
+            },
+            2e-5);
+      }
+  EXPECT_NE(error_of("grid_sample", {floats({1, 1, 0, 4}), grid}, {{"padding_mode", std::string("border")}})
+                .find("dimension 2 is empty"),
+            std::string::npos);
 }
 
 TEST(Loss, CrossEntropy) {

@@ -54,6 +54,13 @@ double total(const std::vector<double>& v, const std::function<double(double)>& 
   return s;
 }
 
+// The sum of the elements is no i32, their mean is.
+TEST(Reduce, MeanOfIntegersDoesNotOverflow) {
+  auto x = tensor<int32_t>({2, 3}, {1 << 30, 1 << 30, 1 << 30, -7, -8, -9});
+  EXPECT_EQ(values<int32_t>(run1("reduce_mean", {x, ints({1})}, {{"keepdims", int64_t{0}}})),
+            (std::vector<int32_t>{1 << 30, -8}));
+}
+
 TEST(Reduce, EveryOperatorOverEveryChoiceOfAxes) {
   const std::vector<std::vector<int64_t>> choices = {{}, {0}, {1}, {2}, {-1, 0}, {0, 1, 2}};
   for (bool keepdims : {false, true}) {

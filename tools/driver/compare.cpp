@@ -111,6 +111,14 @@ Bounds bounds_for(const Numbers& g, const Tolerance& tolerance) {
   return {tolerance.rtol.value_or(1e-3), tolerance.atol.value_or(1e-7)};
 }
 
+// The distance of b from the next number of a type whose numbers are further apart than the tolerance; else 0.
+double unit_of(DType t, double b) {
+  if (t != DType::BF16 || b == 0 || !std::isfinite(b)) return 0;
+  int exponent = 0;
+  std::frexp(b, &exponent);
+  return std::ldexp(1.0, std::max(exponent, -125) - 8);
+}
+
 Comparison compare_numbers(const TensorData& got, const TensorData& expected, const Tolerance& tolerance) {
   const Numbers y(got), g(expected);
   const Bounds bounds = bounds_for(g, tolerance);
@@ -120,7 +128,7 @@ Comparison compare_numbers(const TensorData& got, const TensorData& expected, co
     const double a = y[i], b = g[i];
     if (a == b || (std::isnan(a) && std::isnan(b))) continue;
     const double difference = std::fabs(a - b);
-    const double allowed = bounds.absolute + bounds.relative * std::fabs(b);
+    const double allowed = bounds.absolute + std::max(bounds.relative * std::fabs(b), unit_of(expected.dtype, b));
     const bool fine = std::isfinite(b) && std::isfinite(a) && difference <= allowed;
     const double error =
         std::isfinite(difference) && allowed > 0 ? difference / allowed : std::numeric_limits<double>::infinity();

@@ -6,6 +6,7 @@
 //   topology  |y - g| <= 1e-2 |g| + 1e-3 std(g)
 //   argmax    the position of the largest element along the last axis
 //   auto      model for data sets named test_data_set_ort_*, node for all others
+// Data in bf16 may differ by one unit in the last place, which is up to 8e-3 |g|.
 // Integers, booleans and strings must be equal (a quantized model's integers of 8 bits: as its floats). NaN equals NaN, an
 // infinity only itself.
 #pragma once
