@@ -12,8 +12,15 @@ struct Kind {
   int32_t type;
   std::string_view names;  // separated by spaces
 };
-// All attributes of ai.onnx 1-28 and ai.onnx.ml 1-5; a name of several kinds stands several times.
+// All attributes of ai.onnx 1-28 and ai.onnx.ml 1-5; a name of several kinds stands several times. Then those of com.microsoft
+// that no operator of these has.
 constexpr Kind kKinds[] = {
+    {A::kString, "k_quant_type pad_value tokenexp v_quant_type"},
+    {A::kStrings, "separators"},
+    {A::kInt,
+     "causal do_rotary kv_cache_bit_width local_window_size mark mincharnum positive qk_output rotary_interleaved "
+     "sliding_window_cache smooth_softmax"},
+    {A::kFloat, "k_norm_epsilon q_norm_epsilon qk_norm_epsilon"},
     {A::kString,
      "activation approximate auto_pad case_change_action cast_to coordinate_transformation_mode default_string "
      "delimiter "

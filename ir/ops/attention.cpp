@@ -2,6 +2,8 @@
 
 #include <cmath>
 
+#include "ir/ops/common.h"
+
 namespace ingot {
 
 using namespace nn;
@@ -33,12 +35,14 @@ AttentionResult attend(Def& d, const AttentionSpec& a) {
   auto row = [](Ix i) { return Dims{i[0], i[1], i[2]}; };
   bool guard = a.bias && a.zero_masked_rows;
   Tensor m = d.reduce(Combiner::Max, rows, {a.keys}, [&](Ix i, Ix s) { return logit({i[0], i[1], i[2], s[0]}); });
+  if (a.sink) m = d.map(rows, [&, most = m](Ix i) { return max(most(i), a.sink(i[1])); });
   Tensor e = d.map(dims, [&](Ix i) {
     Expr top = m(row(i));
     if (guard) top = ex::select(eq(top, ex::number(st, -INFINITY)), ex::number(st, 0), top);
     return exp(logit(i) - top);
   });
   Tensor z = d.reduce(Combiner::Sum, rows, {a.keys}, [&](Ix i, Ix s) { return e(i[0], i[1], i[2], s[0]); });
+  if (a.sink) z = d.map(rows, [&, sum = z](Ix i) { return sum(i) + exp(a.sink(i[1]) - m(i)); });
   r.probabilities = d.map(dims, [&](Ix i) {
     Expr sum = z(row(i)), zero = ex::number(st, 0);
     if (guard) sum = ex::select(eq(sum, zero), ex::number(st, 1), sum);
@@ -435,6 +439,141 @@ Result<void> define_multi_head_attention(Def& d) {
   }
   AttentionResult r = attend(d, a);
   d.out(merge_heads(d, r.y, q.dtype()));
+  d.out(key);
+  d.out(value);
+  return {};
+}
+
+namespace {
+
+// x: [B, L, H*D] with each head divided by its root mean square.
+Heads normalised_heads(Def& d, const Heads& x, const Tensor& weight, double epsilon) {
+  Tensor squares = d.reduce(Combiner::Sum, {x.x.dim(0), x.length, x.heads}, {x.size}, [&](Ix i, Ix r) {
+    Expr e = widen(x(i[0], i[2], i[1], r[0]));
+    return e * e;
+  });
+  Heads y = x;
+  y.x = d.map(x.x.dims(), [&](Ix i) {
+    Expr mean = squares(i[0], i[1], floordiv(i[2], x.size)) / from_dim(x.size, squares.dtype());
+    return ex::cast(widen(x.x(i)) * rsqrt(mean + epsilon) * widen(weight(mod(i[2], x.size))), x.x.dtype());
+  });
+  return y;
+}
+
+}  // namespace
+
+// GroupQueryAttention (com.microsoft). query: [B, L, Hq*D], key, value: [B, L, H*D] (absent: packed in query's rows);
+// past_key, past_value: [B, H, P, D]; seqlens_k: i32 [B], the numbers of keys T less 1; total_sequence_length: the largest T;
+// cos_cache, sin_cache: [positions, half]; position_ids: [B, L]; attention_bias: [B|1, H|1, L, total]; head_sink: [Hq];
+// q_norm_weight, k_norm_weight: [D] -> y: [B, L, Hq*D], present_key, present_value: [B, H, max(P, total), D].
+//
+// The new rows are at positions T - L + i, or i in the first step (L = total), where the past is not read. A key is seen from
+// its own position on, for local_window_size positions. Of present, rows that nothing was written to are 0.
+Result<void> define_group_query_attention(Def& d) {
+  Tensor q = d.in(0), k = d.in(1), v = d.in(2), past_k = d.in(3), past_v = d.in(4), last = d.in(5), cos = d.in(7),
+         sin = d.in(8), positions = d.in(9), extra = d.in(10), sink = d.in(11), q_norm = d.in(14), k_norm = d.in(15);
+  const int64_t q_heads = d.i64("num_heads", 0), kv_heads = d.i64("kv_num_heads", 0);
+  if (kv_heads < 1 || q_heads < kv_heads || q_heads > kMaxWindowAttribute || q_heads % kv_heads != 0)
+    return invalid("got {} query heads and {} key heads, expected a positive multiple", q_heads, kv_heads);
+  if (d.has(12) || d.has(13) || d.str("k_quant_type", "NONE") != "NONE" || d.str("v_quant_type", "NONE") != "NONE")
+    return unsupported("a quantised key or value cache is not supported");
+  if (d.i64("sliding_window_cache", 0) != 0 || d.has(16))
+    return unsupported("caches of the size of the window and padded query chunks are not supported");
+  if (d.wants(3) || d.i64("qk_output", 0) != 0) return unsupported("the output of the scores is not supported");
+  if (bool(k) != bool(v)) return invalid("got one of key and value, expected both or neither");
+  if (bool(past_k) != bool(past_v)) return invalid("got one of past_key and past_value, expected both or neither");
+  if (bool(q_norm) != bool(k_norm))
+    return invalid("got one of q_norm_weight and k_norm_weight, expected both or neither");
+  TRY(expect_ranks(d, {3, 3, 3, 4, 4, -1, -1, 2, 2, 2, 4, 1, -1, -1, 1, 1}));
+  TRY(expect_same_floats(d, {0, 1, 2, 3, 4, 7, 8, 10, 11, 14, 15}));
+  TRY(expect_numbers(d, {5, 6, 9}));
+  if (!last || !d.has(6)) return invalid("got no seqlens_k or total_sequence_length, expected both");
+  const Dim batch = q.dim(0), length = q.dim(1), columns = k ? Dim(q_heads) : Dim(q_heads + 2 * kv_heads);
+  TRY(d.require(equal(mod(q.dim(2), columns), 0),
+                fmt::format("query has {} columns, expected a multiple of {} heads", q.dim(2).str(), columns.str())));
+  const Dim size = floordiv(q.dim(2), columns);
+  if (last.rank() != 1 && !(last.rank() == 2 && last.dim(1).is(1)))
+    return invalid("seqlens_k has type {}, expected [batch]", last.type().str());
+  TRY(d.require(equal(last.dim(0), batch),
+                fmt::format("seqlens_k has {} elements, expected the batch {}", last.dim(0).str(), batch.str())));
+  for (int n : {1, 2}) {
+    if (!d.has(n)) continue;
+    TRY(d.require(min(equal(d.in(n).dim(1), length), equal(d.in(n).dim(2), size * kv_heads)),
+                  fmt::format("input {} has type {}, expected {} rows of {} columns", n, d.in(n).type().str(),
+                              length.str(), (size * kv_heads).str())));
+  }
+  for (int n : {3, 4}) {
+    if (!d.has(n)) continue;
+    const Tensor t = d.in(n);
+    TRY(d.require(min(min(equal(t.dim(0), batch), equal(t.dim(1), kv_heads)),
+                      min(equal(t.dim(3), size), equal(t.dim(2), past_k.dim(2)))),
+                  fmt::format("input {} has type {}, expected [{}, {}, past, {}]", n, t.type().str(), batch.str(),
+                              kv_heads, size.str())));
+  }
+  const Dim total = TRY(ops::integer_input(d, 6, 0, kMaxWindowAttribute));
+
+  auto part = [&](const Tensor& own, int64_t from, int64_t count) {
+    if (k) return Heads{own, true, count, length, size};
+    Tensor x = d.map({batch, length, size * count}, [&](Ix i) { return q(i[0], i[1], size * from + i[2]); });
+    return Heads{x, true, count, length, size};
+  };
+  Heads hq = part(q, 0, q_heads), hk = part(k, q_heads, kv_heads), hv = part(v, q_heads + kv_heads, kv_heads);
+  if (q_norm) {
+    const double epsilon = d.f64("qk_norm_epsilon", 1e-6);
+    hq = normalised_heads(d, hq, q_norm, d.f64("q_norm_epsilon", epsilon));
+    hk = normalised_heads(d, hk, k_norm, d.f64("k_norm_epsilon", epsilon));
+  }
+  auto keys_of = [&](const Dim& b) { return as_index(last.rank() == 2 ? last(b, 0) : last(b)) + 1; };
+  // The position of the first new row.
+  Tensor begin = d.map({batch}, [&](Ix i) {
+    Expr first = eq(as_index(length), as_index(total));
+    return ex::select(first, as_index(0), max(keys_of(i[0]) - as_index(length), as_index(0)));
+  });
+  if (d.i64("do_rotary", 0) != 0) {
+    if (!cos || !sin) return invalid("do_rotary is 1 and cos_cache or sin_cache is absent, expected both");
+    if (!positions) positions = d.map({batch, length}, [&](Ix i) { return begin(i[0]) + as_index(i[1]); });
+    const bool interleaved = d.i64("rotary_interleaved", 0) != 0;
+    const Rotation turn{cos, sin, positions};
+    hq.x = rotate(d, hq, turn, cos.dim(1) * 2, interleaved);
+    hk.x = rotate(d, hk, turn, cos.dim(1) * 2, interleaved);
+  }
+  auto cached = [&](const Heads& now, const Tensor& past) {
+    const Dim rows = past ? max(total, past.dim(2)) : total;
+    return d.map({batch, kv_heads, rows, size}, [&](Ix i) {
+      Expr zero = ex::number(q.dtype(), 0), at = as_index(i[2]) - begin(i[0]);
+      Expr fresh = now.x.or_fill({as_index(i[0]), at, as_index(i[1] * size + i[3])}, zero);
+      return past ? ex::select(at < as_index(0), past.or_fill(i, zero), fresh) : fresh;
+    });
+  };
+  Tensor key = cached(hk, past_k), value = cached(hv, past_v);
+  AttentionSpec a{batch, q_heads, length, total, size, size, {}, {}, {}, {}};
+  a.type = accumulator(q.dtype());
+  a.softmax_type = a.type;
+  a.softcap = d.f64("softcap", 0);
+  const int64_t repeat = q_heads / kv_heads;
+  a.q = hq;
+  a.k = [&](const Dim& b, const Dim& h, const Dim& j, const Dim& e) { return key(b, floordiv(h, repeat), j, e); };
+  a.v = [&](const Dim& b, const Dim& h, const Dim& j, const Dim& e) { return value(b, floordiv(h, repeat), j, e); };
+  a.scale = d.f64("scale", 0);
+  if (a.scale == 0) {
+    auto known = size.constant();
+    if (!known)
+      return unsupported("the head size is known at run time only, expected a constant where scale is absent");
+    a.scale = 1 / std::sqrt(static_cast<double>(*known));
+  }
+  const bool causal = d.i64("causal", 1) != 0;
+  const int64_t window = d.i64("local_window_size", -1);
+  if (extra) TRY(expect_fits(d, extra, {batch, q_heads, length, total}));
+  a.bias = [&, t = a.type](Ix i) {
+    Expr j = as_index(i[3]), position = begin(i[0]) + as_index(i[2]);
+    Expr allowed = causal ? j <= position : j < keys_of(i[0]);
+    if (window > 0) allowed = allowed && position - j < as_index(window);
+    Expr bias = extra ? ex::cast(extra.broadcast(i), t) : ex::number(t, 0);
+    return ex::select(allowed, bias, ex::number(t, -INFINITY));
+  };
+  if (sink) a.sink = [&, t = a.type](const Dim& h) { return ex::cast(sink(h), t); };
+  else if (d.i64("smooth_softmax", 0) != 0) a.sink = [t = a.type](const Dim&) { return ex::number(t, 0); };
+  d.out(merge_heads(d, attend(d, a).y, q.dtype()));
   d.out(key);
   d.out(value);
   return {};

@@ -2,7 +2,7 @@
 //
 //   s[b,h,i,j] = sum(d) q[b,h,i,d] * k[b,h,j,d]
 //   l          = softcap(s * scale) + bias
-//   m = max(j) l;  e = exp(l - m);  z = sum(j) e;  p = e / z
+//   m = max(j) l;  e = exp(l - m);  z = sum(j) e;  p = e / z      (with a sink: m = max(m, sink), z += exp(sink - m))
 //   y[b,h,i,d] = sum(j) p[b,h,i,j] * v[b,h,j,d]
 //
 // Heads are indexed where they lie (packed in rows or not, shared by groups of queries), so nothing is transposed or
@@ -18,6 +18,7 @@ struct AttentionSpec {
   std::function<Expr(const Dim& b, const Dim& h, const Dim& i, const Dim& d)> q;
   std::function<Expr(const Dim& b, const Dim& h, const Dim& j, const Dim& d)> k, v;
   std::function<Expr(Ix)> bias;   // at [b,h,i,j], in `type`; null: none. -inf takes a key out
+  std::function<Expr(const Dim& h)> sink;  // a logit of a key without a value, in `softmax_type`; null: none
   bool zero_masked_rows = true;   // a row whose keys are all out gives 0 and not NaN
   double scale = 1, softcap = 0;
   DType type = DType::F32;        // of scores

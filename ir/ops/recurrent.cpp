@@ -139,6 +139,26 @@ Result<void> define_recurrent_project(Def& d) {
   return {};
 }
 
+namespace {
+
+// h: [D, B, H] as DynamicQuantizeLinear and back, per direction.
+Tensor through_bytes(Def& d, const Tensor& h) {
+  auto bound = [&](Combiner c) {
+    return d.reduce(c, {h.dim(0)}, {h.dim(1), h.dim(2)}, [&](Ix i, Ix r) { return widen(h(i[0], r[0], r[1])); });
+  };
+  Tensor lo = bound(Combiner::Min), hi = bound(Combiner::Max);
+  Tensor scale = d.map({h.dim(0)}, [&](Ix i) {
+    Expr s = (max(hi(i), 0) - min(lo(i), 0)) / 255.0;
+    return ex::select(eq(s, ex::number(s.type(), 0)), ex::number(s.type(), 1), s);
+  });
+  return d.map(h.dims(), [&](Ix i) {
+    Expr s = scale(i[0]), zero = round_even(clamp(-min(lo(i[0]), 0) / s, 0, 255));
+    return (clamp(round_even(widen(h(i)) / s) + zero, 0, 255) - zero) * s;
+  });
+}
+
+}  // namespace
+
 // xp, t, h, c, r, p: [D, 3H] (i, o, f), lens -> h', c'. Gates i, o, f, c.
 Result<void> define_lstm_step(Def& d) {
   TRY(expect_ranks(d, {4, 0, 3, 3, 3, 2, 1}));
@@ -147,7 +167,8 @@ Result<void> define_lstm_step(Def& d) {
   Step s = TRY(step(d, 4, 4, 6, 3, {"Sigmoid", "Tanh", "Tanh"}));
   Tensor c = d.in(3), p = d.in(5);
   bool coupled = d.i64("input_forget", 0) != 0;
-  Tensor g = recur(d, s.h, s.r, 0, s.hidden * 4);
+  Tensor state = d.i64("quantized_state", 0) != 0 ? through_bytes(d, s.h) : s.h;
+  Tensor g = recur(d, state, s.r, 0, s.hidden * 4);
   auto both = d.map_tuple(s.dims(), [&](Ix i) {
     Expr old = widen(c(i));
     auto gate = [&](int64_t n) { return s.input(i, n) + g(i[0], i[1], s.hidden * n + i[2]); };
@@ -265,6 +286,7 @@ struct Cell {
   std::string op, step;
   int64_t gates;
   size_t per_direction;  // activations
+  bool quantized_state = false;
 };
 
 // A bidirectional node as one forward and one reverse node over slices of its inputs, their outputs side by side.
@@ -361,6 +383,7 @@ Result<void> expand_recurrent(Expand& e, const Cell& cell) {
     if (full) lens = nullptr;
   }
   Attrs attrs = step_attrs(e);
+  if (cell.quantized_state) attrs.set("quantized_state", int64_t{1});
   bool linear = e.i64("linear_before_reset", 0) != 0 && cell.gates == 3;
   Value* xp = TRY(e.op("recurrent_project", {x, w, b},
                        {{"layout", layout}, {"recurrent_bias", linear ? 2 * *hidden : int64_t{-1}}}));
@@ -408,6 +431,39 @@ Result<void> expand_recurrent(Expand& e, const Cell& cell) {
 // LSTM-22. x: [T, B, I], w: [D, 4H, I], r: [D, 4H, H], b: [D, 8H], sequence_lens: i32 [B], initial_h, initial_c: [D, B, H],
 // p: [D, 3H] -> y: [T, D, B, H], y_h, y_c: [D, B, H]. layout 1 moves the batch to the front.
 Result<void> expand_lstm(Expand& e) { return expand_recurrent(e, {"lstm", "lstm_step", 4, 3}); }
+
+Result<void> expand_lstm_of_quantized_states(Expand& e) {
+  return expand_recurrent(e, {"lstm_of_quantized_states", "lstm_step", 4, 3, true});
+}
+
+// DynamicQuantizeLSTM (com.microsoft). x: [T, B, I], w: [D, I, 4H], r: [D, H, 4H] of bytes, then as LSTM's inputs; w_scale,
+// w_zero_point, r_scale, r_zero_point: [D] or [D, 4H]. x as a whole, and the state in each step, go through bytes
+// (DynamicQuantizeLinear), so that the products are those of integers.
+Result<void> expand_dynamic_quantize_lstm(Expand& e) {
+  for (int k = 8; k < 12; ++k)
+    if (!e.has(k)) return invalid("got no input {}, expected the scales and zero points of W and R", k);
+  auto weight = [&](int at, int scale_at) -> Result<Value*> {
+    auto spread = [&](Value* v, int64_t to) -> Result<Value*> {
+      if (!v || !v->type.is_tensor() || v->type.tensor.rank() < 1 || v->type.tensor.rank() > 2)
+        return invalid("a scale or zero point is {}, expected a tensor of rank 1 or 2", v ? v->type.str() : "absent");
+      Value* axes = v->type.tensor.rank() == 2 ? e.ints_constant({1}) : e.ints_constant({1, 2});
+      return TRY(e.op("unsqueeze", {TRY(e.op("cast", {v}, {{"to", to}})), axes}));
+    };
+    if (!e.in(at)->type.is_tensor() || e.in(at)->type.tensor.rank() != 3)
+      return invalid("got {}, expected a tensor of rank 3", e.in(at)->type.str());
+    constexpr int64_t kFloat = 1;
+    Value* whole = TRY(e.op("cast", {e.in(at)}, {{"to", kFloat}}));
+    Value* centred = TRY(e.op("sub", {whole, TRY(spread(e.in(scale_at + 1), kFloat))}));
+    Value* scaled = TRY(e.op("mul", {centred, TRY(spread(e.in(scale_at), kFloat))}));
+    return TRY(e.op("transpose", {scaled}, {{"perm", std::vector<int64_t>{0, 2, 1}}}));
+  };
+  std::vector<Value*> bytes = TRY(e.op_n("dynamic_quantize_linear", {e.in(0)}, 3));
+  std::vector<Value*> inputs{TRY(e.op("dequantize_linear", bytes)), TRY(weight(1, 8)), TRY(weight(2, 10))};
+  for (int k = 3; k < 8; ++k) inputs.push_back(e.in(k));
+  std::vector<Value*> results = TRY(e.op_n("lstm_of_quantized_states", std::move(inputs), 3, e.node().attrs));
+  for (Value* v : results) e.out(v);
+  return {};
+}
 
 // GRU-22. As LSTM with three gates z, r, h; linear_before_reset.
 Result<void> expand_gru(Expand& e) { return expand_recurrent(e, {"gru", "gru_step", 3, 2}); }

@@ -50,14 +50,14 @@ Result<void> define_string_split(Def& d) {
 Result<void> define_string_normalizer(Def& d) {
   TRY(expect_strings(d, 1));
   Tensor x = d.in(0);
-  if (x.rank() != 1 && !(x.rank() == 2 && x.dim(0).is(1))) {
-    return invalid("input has type {}, expected [n] or [1, n]", x.type().str());
-  }
+  const std::string wrong = fmt::format("input has type {}, expected [n] or [1, n]", x.type().str());
+  if (x.rank() != 1 && x.rank() != 2) return invalid("{}", wrong);
+  if (x.rank() == 2) TRY(d.require(equal(x.dim(0), 1), wrong));
   std::string action = d.str("case_change_action", "NONE");
   int64_t change = action == "LOWER" ? 1 : action == "UPPER" ? 2 : action == "NONE" ? 0 : -1;
   if (change < 0) return invalid("case_change_action is '{}', expected 'LOWER', 'UPPER' or 'NONE'", action);
   Symbol n = d.unknown_dim(0, max(x.dims().back(), 1));
-  Dims dims = replaced(x.dims(), x.rank() - 1, Dim(n));
+  Dims dims = x.rank() == 2 ? Dims{1, Dim(n)} : Dims{Dim(n)};
   d.out(d.call("string_normalizer", {x}, {{DType::String, dims}},
                {{change, d.i64("is_case_sensitive", 0)}, {}, d.strs("stopwords"), {n}})[0]);
   return {};
@@ -68,6 +68,45 @@ Result<void> define_regex_full_match(Def& d) {
   TRY(expect_strings(d, 1));
   d.out(
       d.call("regex_full_match", {d.in(0)}, {{DType::Bool, d.in(0).dims()}}, {{}, {}, {d.str("pattern", "")}, {}})[0]);
+  return {};
+}
+
+// Tokenizer (com.microsoft). x: strings [C] or [N, C] -> the tokens [..., D], filled up with pad_value. Separated by
+// `separators`, regular expressions one after another, or the matches of `tokenexp`; [""] and "." give single characters.
+// Tokens of fewer than mincharnum characters are left out. mark: each row begins with U+0002 and ends with U+0003. Matches are
+// the leftmost, and of these the longest.
+Result<void> define_tokenizer(Def& d) {
+  TRY(expect_strings(d, 1));
+  Tensor x = d.in(0);
+  if (x.rank() != 1 && x.rank() != 2) return invalid("input has rank {}, expected 1 or 2", x.rank());
+  std::vector<std::string> separators = d.strs("separators"), texts{d.str("pad_value", "")};
+  const std::string expression = d.str("tokenexp", "");
+  if (separators.empty() == expression.empty())
+    return invalid("got {} separators and tokenexp '{}', expected one of both", separators.size(), expression);
+  const int64_t least = d.i64("mincharnum", 1);
+  if (least < 1) return invalid("mincharnum is {}, expected at least 1", least);
+  enum : int64_t { kSeparated, kMatched, kCharacters };
+  const bool single = (separators.size() == 1 && separators[0].empty()) || expression == ".";
+  if (!single) {
+    texts.insert(texts.end(), separators.begin(), separators.end());
+    if (!expression.empty()) texts.push_back(expression);
+  }
+  Symbol n = d.unknown_dim(0, kMaxStringParts);
+  Dims dims = joined(x.dims(), {Dim(n)});
+  const int64_t mode = single ? kCharacters : expression.empty() ? kSeparated : kMatched;
+  d.out(d.call("tokenizer", {x}, {{DType::String, dims}}, {{mode, least, d.i64("mark", 0)}, {}, texts, {n}})[0]);
+  return {};
+}
+
+// MurmurHash3 (com.microsoft): MurmurHash3_x86_32 of the bytes of each element or string -> u32, or i32 where positive is 0.
+Result<void> define_murmur_hash3(Def& d) {
+  TRY(expect_tensors(d, 1));
+  Tensor x = d.in(0);
+  const DType t = x.dtype();
+  if (t != DType::String && (!is_arithmetic(t) || bits(t) < 32))
+    return invalid("input has element type {}, expected a string or a type of 32 or 64 bits", name(t));
+  const DType to = d.i64("positive", 1) != 0 ? DType::U32 : DType::I32;
+  d.out(d.call("murmur_hash3", {x}, {{to, x.dims()}}, {{d.i64("seed", 0)}, {}, {}, {}})[0]);
   return {};
 }
 

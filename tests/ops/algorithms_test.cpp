@@ -9,6 +9,50 @@ namespace {
 
 using namespace test;
 
+// Vectors that are known of MurmurHash3_x86_32.
+TEST(Strings, MurmurHash3) {
+  auto hash = [](std::string s, uint32_t seed) {
+    auto y = run1("murmur_hash3", {strings({1}, {std::move(s)})}, {{"seed", int64_t{seed}}});
+    EXPECT_EQ(y->dtype, DType::U32);
+    return static_cast<uint32_t>(y->integer(0));
+  };
+  EXPECT_EQ(hash("", 0), 0u);
+  EXPECT_EQ(hash("", 1), 0x514e28b7u);
+  EXPECT_EQ(hash("hello", 0), 0x248bfa47u);
+  EXPECT_EQ(hash("aaaa", 0x9747b28c), 0x5a97808au);
+  EXPECT_EQ(hash("abc", 0x9747b28c), 0xc84a62ddu);
+  EXPECT_EQ(hash("Hello, world!", 0x9747b28c), 0x24884cbau);
+  // A number is its bytes: 'aaaa'.
+  auto y = run1("murmur_hash3", {tensor<int32_t>({1}, {0x61616161})},
+                {{"seed", int64_t{0x9747b28c}}, {"positive", int64_t{0}}});
+  EXPECT_EQ(values<int32_t>(y), (std::vector<int32_t>{0x5a97808a}));
+}
+
+TEST(Strings, Tokenizer) {
+  auto tokens = [](std::vector<std::string> x, Attrs attrs, int64_t wide) {
+    const auto n = static_cast<int64_t>(x.size());
+    attrs.set("pad_value", std::string("#"));
+    auto y = run1("tokenizer", {strings({n}, std::move(x))}, std::move(attrs));
+    EXPECT_EQ(y->dims, (Shape{n, wide}));
+    return y->strings;
+  };
+  using Texts = std::vector<std::string>;
+  auto separated = [](Texts s, int64_t least = 1, int64_t mark = 0) {
+    return Attrs{{"separators", std::move(s)}, {"mincharnum", least}, {"mark", mark}};
+  };
+  auto matched = [](std::string s) { return Attrs{{"tokenexp", std::move(s)}, {"mincharnum", int64_t{1}}}; };
+  EXPECT_EQ(tokens({"Hello World", "a  b c"}, separated({" "}), 3), (Texts{"Hello", "World", "#", "a", "b", "c"}));
+  EXPECT_EQ(tokens({"ab", "a"}, separated({""}, 1, 1), 4), (Texts{"\x02", "a", "b", "\x03", "\x02", "a", "\x03", "#"}));
+  EXPECT_EQ(tokens({"ab c", "de"}, separated({" "}, 2), 1), (Texts{"ab", "de"}));
+  EXPECT_EQ(tokens({"a1b22c"}, separated({"[0-9]+"}), 3), (Texts{"a", "b", "c"}));
+  EXPECT_EQ(tokens({"a-b c"}, separated({" ", "-"}), 3), (Texts{"a", "b", "c"}));
+  EXPECT_EQ(tokens({"ab12", "x"}, matched("[a-z]+|[0-9]+"), 2), (Texts{"ab", "12", "x", "#"}));
+  EXPECT_EQ(tokens({"aab"}, matched("a|ab"), 2), (Texts{"a", "ab"}));  // the longest of the leftmost
+  EXPECT_EQ(tokens({"h\u00e9 x"}, matched("."), 4), (Texts{"h", "\u00e9", " ", "x"}));
+  EXPECT_EQ(tokens({"", " "}, separated({" "}, 1, 1), 0), Texts{});
+  EXPECT_NE(error_of("tokenizer", {strings({1}, {"a"})}).find("expected one of both"), std::string::npos);
+}
+
 TEST(Algorithms, TopKAgainstSorting) {
   for (int64_t n : {1, 7, 131}) {
     for (int64_t k : {int64_t{0}, int64_t{1}, n / 2, n}) {

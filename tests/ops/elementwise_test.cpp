@@ -160,6 +160,140 @@ TEST(Elementwise, Pow) {
   }
   EXPECT_EQ(values<int64_t>(run1("pow", {tensor<int64_t>({3}, {2, -3, 7}), tensor<float>({3}, {10, 3, 0})})),
             (std::vector<int64_t>{1024, -27, 1}));
+  // An exponent that is no number of the base's type keeps its parity.
+  EXPECT_EQ(values<float>(run1("pow", {tensor<float>({2}, {-1, -1}), tensor<int32_t>({2}, {16777217, 16777218})})),
+            (std::vector<float>{-1, 1}));
+}
+
+// x^y modulo 2^bits by products, one at a time; 1/x^-y truncated where y is negative.
+template <class T>
+T power(T x, int64_t y) {
+  if (y < 0) return x == T(1) ? T(1) : std::is_signed_v<T> && x == T(-1) ? (y % 2 ? T(-1) : T(1)) : T(0);
+  uint64_t p = 1;
+  for (int64_t k = 0; k < y; ++k) p *= static_cast<uint64_t>(x);
+  return static_cast<T>(p);
+}
+
+template <class T, class E>
+void expect_powers(const std::vector<T>& bases, const std::vector<E>& exponents) {
+  std::vector<T> want;
+  for (T x : bases)
+    for (E y : exponents) want.push_back(power(x, static_cast<int64_t>(y)));
+  auto x = tensor<T>({static_cast<int64_t>(bases.size()), 1}, bases);
+  auto y = tensor<E>({static_cast<int64_t>(exponents.size())}, exponents);
+  auto got = values<T>(run1("pow", {x, y}));
+  for (size_t k = 0; k < want.size(); ++k)
+    ASSERT_EQ(got[k], want[k]) << +bases[k / exponents.size()] << " ^ " << +exponents[k % exponents.size()];
+  for (E e : {E(0), E(1), E(2), E(3), E(7)}) {
+    auto fixed = values<T>(run1("pow", {x, constant(tensor<E>({}, {e}))}));
+    for (size_t k = 0; k < bases.size(); ++k) ASSERT_EQ(fixed[k], power(bases[k], static_cast<int64_t>(e)));
+  }
+}
+
+template <class T>
+std::vector<T> all_of(int64_t lo, int64_t hi) {
+  std::vector<T> v;
+  for (int64_t k = lo; k <= hi; ++k) v.push_back(static_cast<T>(k));
+  return v;
+}
+
+// What the reference computes, and folding with it, holds the bounds of the compiled functions (passes/loops/math.h).
+TEST(Elementwise, F64FunctionsHoldTheirBounds) {
+  std::vector<double> x;
+  for (int k = -4000; k <= 4000; ++k) x.push_back(k * 0.00731);
+  for (int k = -300; k <= 300; k += 3) x.push_back(std::ldexp(1.3, k)), x.push_back(-std::ldexp(1.7, k));
+  auto input = tensor<double>({static_cast<int64_t>(x.size())}, x);
+  auto sigmoid = [](long double v) { return 1 / (1 + std::exp(-v)); };
+  using F = std::function<long double(long double)>;
+  auto of = [](long double (*f)(long double)) { return F(f); };
+  for (const auto& [op, f, bound] : std::vector<std::tuple<std::string, F, double>>{{"exp", of(std::exp), 1},
+                                                                                    {"log", of(std::log), 1},
+                                                                                    {"sin", of(std::sin), 3},
+                                                                                    {"cos", of(std::cos), 3},
+                                                                                    {"tan", of(std::tan), 3},
+                                                                                    {"asin", of(std::asin), 3},
+                                                                                    {"acos", of(std::acos), 3},
+                                                                                    {"atan", of(std::atan), 1},
+                                                                                    {"sinh", of(std::sinh), 3},
+                                                                                    {"cosh", of(std::cosh), 3},
+                                                                                    {"tanh", of(std::tanh), 3},
+                                                                                    {"asinh", of(std::asinh), 3},
+                                                                                    {"acosh", of(std::acosh), 3},
+                                                                                    {"atanh", of(std::atanh), 3},
+                                                                                    {"erf", of(std::erf), 3},
+                                                                                    {"sqrt", of(std::sqrt), 0.51},
+                                                                                    {"sigmoid", F(sigmoid), 3}}) {
+    auto y = values<double>(run1(op, {input}));
+    for (size_t k = 0; k < x.size(); ++k) {
+      if (std::fabs(x[k]) > 1e9 && (op == "sin" || op == "cos" || op == "tan")) continue;
+      const long double want = f(x[k]);
+      const double rounded = static_cast<double>(want);
+      if (!std::isfinite(rounded)) {
+        EXPECT_TRUE(y[k] == rounded || (std::isnan(y[k]) && std::isnan(rounded))) << op << " " << x[k];
+        continue;
+      }
+      int e = 0;
+      std::frexp(want, &e);
+      EXPECT_LE(std::fabs(y[k] - want), bound * std::ldexp(1.0L, std::max(e - 53, -1074))) << op << " " << x[k];
+    }
+  }
+}
+
+TEST(Elementwise, ErfcKeepsItsSmallNumbers) {
+  std::vector<double> x;
+  for (int k = -60; k <= 260; ++k) x.push_back(k * 0.1);
+  auto y = run1("erfc", {tensor<double>({static_cast<int64_t>(x.size())}, x)});
+  for (size_t k = 0; k < x.size(); ++k) {
+    const double want = std::erfc(x[k]), got = y->number(static_cast<int64_t>(k));
+    EXPECT_LE(std::abs(got - want), want * 1e-12) << x[k];
+  }
+}
+
+TEST(Elementwise, PowOfIntegersIsExact) {
+  auto i8 = all_of<int8_t>(-128, 127);
+  auto u8 = all_of<uint8_t>(0, 255);
+  expect_powers(i8, i8);
+  expect_powers(i8, u8);
+  expect_powers(u8, i8);
+  expect_powers(u8, u8);
+  auto i16 = all_of<int16_t>(-300, 300);
+  expect_powers(i8, i16);
+  expect_powers(u8, i16);
+  expect_powers(i16, i8);
+  expect_powers(all_of<uint16_t>(0, 700), i8);
+  auto more = all_of<int64_t>(-70, 70);
+  expect_powers(std::vector<int32_t>{INT32_MIN, -46341, -11, -3, -2, -1, 0, 1, 2, 3, 10, 11, 46341, INT32_MAX}, more);
+  expect_powers(std::vector<int64_t>{INT64_MIN, -11, -3, -2, -1, 0, 1, 2, 3, 10, 11, 3037000500, INT64_MAX}, more);
+  expect_powers(std::vector<int64_t>{-3, -1, 2, 11}, all_of<int32_t>(-40, 70));
+  expect_powers(std::vector<uint64_t>{0, 1, 2, 3, 11, UINT64_MAX}, more);
+  expect_powers(i8, std::vector<int64_t>{-100000, 100000, 100001});
+}
+
+TEST(Elementwise, BitShiftOfEachAmount) {
+  auto check = [&]<class T>(T) {
+    constexpr int kBits = sizeof(T) * 8;
+    std::vector<T> x, y, left, right;
+    for (T a : {T(0), T(1), T(5), T(-1), T(-6), std::numeric_limits<T>::min(), std::numeric_limits<T>::max()}) {
+      for (int amount = -2; amount <= kBits + 2; ++amount) {
+        x.push_back(a), y.push_back(static_cast<T>(amount));
+        const bool inside = amount >= 0 && amount < kBits;
+        T l = 0, r = a < T(0) ? T(-1) : T(0);
+        if (inside) {
+          l = a, r = a;
+          for (int k = 0; k < amount; ++k) {
+            l = static_cast<T>(static_cast<uint64_t>(l) * 2);
+            r = static_cast<T>((r - (r & 1)) / 2);
+          }
+        }
+        left.push_back(l), right.push_back(r);
+      }
+    }
+    auto a = tensor<T>({static_cast<int64_t>(x.size())}, x), b = tensor<T>({static_cast<int64_t>(x.size())}, y);
+    EXPECT_EQ(values<T>(run1("bit_shift", {a, b}, {{"direction", std::string("LEFT")}})), left);
+    EXPECT_EQ(values<T>(run1("bit_shift", {a, b}, {{"direction", std::string("RIGHT")}})), right);
+  };
+  check(int8_t{}), check(int16_t{}), check(int32_t{}), check(int64_t{});
+  check(uint8_t{}), check(uint16_t{}), check(uint64_t{});
 }
 
 TEST(Elementwise, BoolsAndWhere) {

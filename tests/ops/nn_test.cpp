@@ -314,6 +314,85 @@ TEST(Attention, MaskedRowIsZero) {
   expect_is(y, {1, 1, 2, 3}, [&](const Shape& i) { return i[2] == 0 ? 0.0 : number_at(v, {0, 0, 2, i[3]}); });
 }
 
+// GroupQueryAttention against loops: a first step and later ones, packed rows, rotation, a window, a cap, sinks.
+TEST(Attention, GroupQueryWithCaches) {
+  const int64_t b = 2, hq = 4, hk = 2, size = 4, past = 6;
+  struct Case {
+    int64_t length, total;
+    std::vector<int32_t> keys;  // of each batch element
+    bool packed, rotary;
+    int64_t window;
+    double softcap;
+    bool sink;
+  };
+  for (const Case& c : {Case{1, 5, {5, 3}, false, false, -1, 0, false}, Case{1, 5, {5, 3}, true, true, 2, 0, false},
+                        Case{3, 3, {3, 3}, true, true, -1, 0, true}, Case{2, 6, {6, 4}, false, true, 3, 1.5, true}}) {
+    const int64_t n = c.length, columns = (hq + 2 * hk) * size, rows = std::max(past, c.total);
+    auto q = floats({b, n, c.packed ? columns : hq * size}, 2), k = floats({b, n, hk * size}),
+         v = floats({b, n, hk * size});
+    auto pk = floats({b, hk, past, size}), pv = floats({b, hk, past, size}), cos = floats({8, 1}), sin = floats({8, 1});
+    auto sink = floats({hq});
+    std::vector<int32_t> last;
+    for (int32_t t : c.keys) last.push_back(t - 1);
+    Attrs attrs{{"num_heads", hq},
+                {"kv_num_heads", hk},
+                {"local_window_size", c.window},
+                {"softcap", c.softcap},
+                {"do_rotary", int64_t{c.rotary}}};
+    std::vector<Arg> inputs{q,
+                            c.packed ? Arg() : Arg(k),
+                            c.packed ? Arg() : Arg(v),
+                            pk,
+                            pv,
+                            tensor<int32_t>({b}, last),
+                            constant(tensor<int32_t>({}, {static_cast<int32_t>(c.total)})),
+                            cos,
+                            sin};
+    if (c.sink) inputs.insert(inputs.end(), {Arg(), Arg(), sink});
+    auto y = run({"group_query_attention", inputs, attrs, 3, false});
+    auto begin = [&](int64_t i) { return n == c.total ? 0 : c.keys[static_cast<size_t>(i)] - n; };
+    auto fresh = [&](int which, int64_t i, int64_t s, int64_t h, int64_t e) {
+      int64_t at = h * size + e;
+      if (which == 0) return number_at(q, {i, s, at});
+      if (c.packed) return number_at(q, {i, s, (hq + (which - 1) * hk) * size + at});
+      return number_at(which == 1 ? k : v, {i, s, at});
+    };
+    // Columns 0 and 1 are the one pair that turns.
+    auto turned = [&](int which, int64_t i, int64_t s, int64_t h, int64_t e) {
+      if (!c.rotary || e > 1) return fresh(which, i, s, h, e);
+      double co = number_at(cos, {begin(i) + s, 0}), si = number_at(sin, {begin(i) + s, 0}),
+             first = fresh(which, i, s, h, 0), second = fresh(which, i, s, h, 1);
+      return e == 0 ? co * first - si * second : si * first + co * second;
+    };
+    auto row = [&](bool key, int64_t i, int64_t h, int64_t j, int64_t e) {
+      if (j < begin(i)) return number_at(key ? pk : pv, {i, h, j, e});
+      if (j - begin(i) >= n) return 0.0;
+      return key ? turned(1, i, j - begin(i), h, e) : fresh(2, i, j - begin(i), h, e);
+    };
+    expect_is(y[1], {b, hk, rows, size}, [&](const Shape& i) { return row(true, i[0], i[1], i[2], i[3]); });
+    expect_is(y[2], {b, hk, rows, size}, [&](const Shape& i) { return row(false, i[0], i[1], i[2], i[3]); });
+    expect_is(y[0], {b, n, hq * size}, [&](const Shape& i) {
+      const int64_t h = i[2] / size, position = begin(i[0]) + i[1];
+      double sum = c.sink ? std::exp(number_at(sink, {h})) : 0, out = 0;
+      for (int64_t j = 0; j <= position; ++j) {
+        if (c.window > 0 && position - j >= c.window) continue;
+        double s = 0;
+        for (int64_t e = 0; e < size; ++e) s += turned(0, i[0], i[1], h, e) * row(true, i[0], h / 2, j, e);
+        s /= std::sqrt(static_cast<double>(size));
+        if (c.softcap > 0) s = c.softcap * std::tanh(s / c.softcap);
+        sum += std::exp(s);
+        out += std::exp(s) * row(false, i[0], h / 2, j, i[2] % size);
+      }
+      return out / sum;
+    });
+  }
+  EXPECT_NE(error_of("group_query_attention",
+                     {floats({1, 1, 8}), {}, {}, {}, {}, tensor<int32_t>({1}, {0}), tensor<int32_t>({}, {1})},
+                     {{"num_heads", int64_t{3}}, {"kv_num_heads", int64_t{2}}})
+                .find("expected a positive multiple"),
+            std::string::npos);
+}
+
 TEST(Attention, RotaryTurnsPairs) {
   auto x = floats({2, 3, 8}), cos = floats({10, 2}), sin = floats({10, 2});
   auto at = tensor<int64_t>({2, 3}, {0, 4, 9, 1, 1, 2});

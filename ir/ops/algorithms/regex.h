@@ -1,5 +1,5 @@
-// Regular expressions matched against whole strings, in time proportional to the pattern times the text (Thompson's
-// simulation of all alternatives at once), so that no pattern can run away.
+// Regular expressions matched against whole strings, or searched for, in time proportional to the pattern times the text
+// (a search: from each position) by Thompson's simulation of all alternatives at once, so that no pattern can run away.
 //
 // Syntax, a subset of RE2: literals, . (not a newline), [classes] with ranges and ^, \d \D \s \S \w \W \b \B, escapes of
 // punctuation, \n \r \t \f \v, groups (..) and (?:..), |, * + ? {m} {m,} {m,n} and their lazy forms, ^ and $.
@@ -59,7 +59,50 @@ class Regex {
     return false;
   }
 
+  // The leftmost match that begins at `from` or behind, and of these the longest. `work` has room for 3*size() numbers.
+  bool find(const ingot_string& text, int64_t from, int32_t* work, int64_t* begin, int64_t* end) {
+    int32_t before = -1;
+    if (from > 0) {
+      int64_t at = from - 1;
+      while (at > 0 && (text.data[at] & 0xc0) == 0x80) --at;
+      before = decode_utf8(text, &at);
+    }
+    for (int64_t at = from;;) {
+      *begin = at;
+      *end = longest(text, at, before, work);
+      if (*end >= 0) return true;
+      if (at >= text.size) return false;
+      before = decode_utf8(text, &at);
+    }
+  }
+
  private:
+  // Where the longest match that begins at `from` ends; -1: nowhere.
+  int64_t longest(const ingot_string& text, int64_t from, int32_t before, int32_t* work) {
+    int32_t *now = work, *next = work + size_, *seen = work + 2 * size_;
+    for (int32_t k = 0; k < size_; ++k) seen[k] = -1;
+    int64_t here = from, at = from, found = -1;
+    auto character = [&] { return at < text.size ? decode_utf8(text, &at) : -1; };
+    int32_t c = character(), step = 0;
+    for (int32_t n = add(now, 0, seen, step, 0, before, c);;) {
+      for (int32_t k = 0; k < n; ++k) {
+        if (nodes_[now[k]].kind == RegexNode::Match) found = here;
+      }
+      if (c < 0 || n == 0) return found;
+      here = at;
+      int32_t following = character(), m = 0;
+      ++step;
+      for (int32_t k = 0; k < n; ++k) {
+        if (accepts(nodes_[now[k]], c)) m = add(next, m, seen, step, now[k] + 1, c, following);
+      }
+      int32_t* t = now;
+      now = next;
+      next = t;
+      n = m;
+      c = following;
+    }
+  }
+
   int32_t emit(RegexNode::Kind kind, int32_t a = 0, int32_t b = 0) {
     if (size_ >= kMaxRegexNodes) {
       ok_ = false;
