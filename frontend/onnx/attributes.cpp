@@ -18,7 +18,7 @@ constexpr Kind kKinds[] = {
     {A::kString, "k_quant_type pad_value tokenexp v_quant_type"},
     {A::kStrings, "separators"},
     {A::kInt,
-     "causal do_rotary kv_cache_bit_width local_window_size mark mincharnum positive qk_output rotary_interleaved "
+     "bits causal do_rotary gather_axis kv_cache_bit_width local_window_size mark mincharnum positive qk_output quantize_axis rotary_interleaved "
      "sliding_window_cache smooth_softmax"},
     {A::kFloat, "k_norm_epsilon q_norm_epsilon qk_norm_epsilon"},
     {A::kString,

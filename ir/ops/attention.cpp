@@ -296,38 +296,24 @@ Expr key_mask(const Tensor& mask, Ix i, const Dim& before, const Dim& batch) {
 
 }  // namespace
 
-// Attention (com.microsoft). x: [B, L, I], weights: [I, (2)H*D + Hv*Dv], bias, mask_index, past: [2, B, H, P, D],
-// attention_bias: [B|1, H|1, L, S] -> y: [B, L, H*Dv], present: [2, B, H, P+L, D].
-Result<void> define_ms_attention(Def& d) {
-  Tensor x = d.in(0), w = d.in(1), b = d.in(2), mask = d.in(3), past = d.in(4), extra = d.in(5);
-  if (d.has(6)) return unsupported("past_sequence_length is not supported");
-  TRY(expect_ranks(d, {3, 2, 1, -1, 5, 4}));
-  TRY(expect_same_floats(d, {0, 1, 2, 4, 5}));
-  TRY(expect_numbers(d, {3}));
+namespace {
+
+// Attention of rows [B, L, H*D + H*D + Hv*Dv] that hold query, key and value, with what Attention and QAttention share:
+// mask_index, past: [2, B, H, P, D], attention_bias: [B|1, H|1, L, S] -> y: [B, L, H*Dv], present: [2, B, H, P+L, D].
+Result<void> packed_attention(Def& d, const Tensor& qkv, const Dims& hidden, const Tensor& mask, const Tensor& past,
+                              const Tensor& extra) {
   if (mask && (mask.rank() < 1 || mask.rank() > 4))
     return invalid("mask_index has rank {}, expected 1 to 4", mask.rank());
   int64_t count = d.i64("num_heads", 0);
   if (count < 1) return invalid("num_heads is {}, expected at least 1", count);
   if (d.i64("do_rotary", 0) != 0) return unsupported("do_rotary is 1, expected 0");
-  std::vector<int64_t> sizes = d.ints("qkv_hidden_sizes");
-  Dims hidden;
-  if (sizes.size() == 3) {
-    hidden = Dims(sizes.begin(), sizes.end());
-  } else {
-    hidden.assign(3, floordiv(w.dim(1), 3));
-  }
+  const Dim &batch = qkv.dim(0), &length = qkv.dim(1);
+  const DType type = qkv.dtype();
   Dim size = floordiv(hidden[0], count), value_size = floordiv(hidden[2], count);
-  Tensor product = d.reduce(Combiner::Sum, {x.dim(0), x.dim(1), w.dim(1)}, {x.dim(2)},
-                            [&](Ix i, Ix r) { return widen(x(i[0], i[1], r[0])) * widen(w(r[0], i[2])); });
-  Tensor qkv = d.map(product.dims(), [&](Ix i) {
-    Expr e = product(i);
-    if (b) e = e + widen(b(i[2]));
-    return ex::cast(e, x.dtype());
-  });
-  Dim before = past ? past.dim(3) : Dim(0), keys = before + x.dim(1);
+  Dim before = past ? past.dim(3) : Dim(0), keys = before + length;
   auto cached = [&](int64_t which, const Dim& from, const Dim& width) -> Tensor {
-    return d.map({x.dim(0), count, keys, width}, [&](Ix i) {
-      Expr zero = ex::number(x.dtype(), 0);
+    return d.map({batch, count, keys, width}, [&](Ix i) {
+      Expr zero = ex::number(type, 0);
       Expr now = qkv.or_fill({i[0], i[2] - before, from + i[1] * width + i[3]}, zero);
       if (!past) return now;
       return ex::select(as_index(i[2]) < as_index(before), past.or_fill({which, i[0], i[1], i[2], i[3]}, zero), now);
@@ -339,8 +325,8 @@ Result<void> define_ms_attention(Def& d) {
     key = cached(0, hidden[0], size);
     value = cached(1, hidden[0] + hidden[1], value_size);
   }
-  AttentionSpec a{x.dim(0), count, x.dim(1), keys, size, value_size, {}, {}, {}, {}};
-  a.type = accumulator(x.dtype());
+  AttentionSpec a{batch, count, length, keys, size, value_size, {}, {}, {}, {}};
+  a.type = accumulator(type);
   a.softmax_type = a.type;
   a.zero_masked_rows = false;
   a.q = [&](const Dim& bb, const Dim& h, const Dim& i, const Dim& e) { return qkv(bb, i, h * size + e); };
@@ -360,7 +346,7 @@ Result<void> define_ms_attention(Def& d) {
   if (mask || extra || causal) {
     a.bias = [&, t](Ix i) {
       Expr bias = ex::number(t, 0);
-      if (mask) bias = ex::select(key_mask(mask, i, before, x.dim(0)), bias, ex::number(t, out_value));
+      if (mask) bias = ex::select(key_mask(mask, i, before, batch), bias, ex::number(t, out_value));
       if (causal)
         bias = bias + ex::select(as_index(i[3]) <= as_index(i[2] + before), ex::number(t, 0), ex::number(t, out_value));
       if (extra) bias = bias + ex::cast(extra.broadcast(i), t);
@@ -368,13 +354,62 @@ Result<void> define_ms_attention(Def& d) {
     };
   }
   AttentionResult r = attend(d, a);
-  d.out(merge_heads(d, r.y, x.dtype()));
+  d.out(merge_heads(d, r.y, type));
   if (keep) {
-    d.out(d.map({2, x.dim(0), count, keys, size}, [&](Ix i) {
+    d.out(d.map({2, batch, count, keys, size}, [&](Ix i) {
       return ex::select(eq(as_index(i[0]), as_index(0)), key(i[1], i[2], i[3], i[4]), value(i[1], i[2], i[3], i[4]));
     }));
   }
   return {};
+}
+
+}  // namespace
+
+// Attention (com.microsoft). x: [B, L, I], weights: [I, (2)H*D + Hv*Dv], bias, mask_index, past, attention_bias -> y, present.
+Result<void> define_ms_attention(Def& d) {
+  Tensor x = d.in(0), w = d.in(1), b = d.in(2);
+  if (d.has(6)) return unsupported("past_sequence_length is not supported");
+  TRY(expect_ranks(d, {3, 2, 1, -1, 5, 4}));
+  TRY(expect_same_floats(d, {0, 1, 2, 4, 5}));
+  TRY(expect_numbers(d, {3}));
+  std::vector<int64_t> sizes = d.ints("qkv_hidden_sizes");
+  Dims hidden(3, floordiv(w.dim(1), 3));
+  if (sizes.size() == 3) hidden = Dims(sizes.begin(), sizes.end());
+  Tensor product = d.reduce(Combiner::Sum, {x.dim(0), x.dim(1), w.dim(1)}, {x.dim(2)},
+                            [&](Ix i, Ix r) { return widen(x(i[0], i[1], r[0])) * widen(w(r[0], i[2])); });
+  Tensor qkv = d.map(product.dims(), [&](Ix i) {
+    Expr e = product(i);
+    if (b) e = e + widen(b(i[2]));
+    return ex::cast(e, x.dtype());
+  });
+  return packed_attention(d, qkv, hidden, d.in(3), d.in(4), d.in(5));
+}
+
+// QAttention (com.microsoft): Attention whose first product is one of bytes. x: [B, L, I], weights: [I, 3H*D], bias: [3H*D],
+// x_scale, w_scale, mask_index, x_zero, w_zero, past -> y, present. w_scale, w_zero: scalars or [3H*D].
+Result<void> define_qattention(Def& d) {
+  Tensor x = d.in(0), w = d.in(1), b = d.in(2), xs = d.in(3), ws = d.in(4), xz = d.in(6), wz = d.in(7);
+  for (int k : {0, 1, 2, 3, 4})
+    if (!d.has(k)) return invalid("input {} is absent, expected a tensor", k);
+  TRY(expect_ranks(d, {3, 2, 1, -1, -1, -1, -1, -1, 5}));
+  TRY(expect_same_floats(d, {2, 3, 4, 8}));
+  TRY(expect_numbers(d, {0, 1, 5, 6, 7}));
+  for (int k : {0, 1}) TRY(expect_quantized(d.dtype(k)));
+  if (!one_element(xs) || (xz && !one_element(xz)))
+    return unsupported("scale and zero point of x, expected one of each");
+  for (const Tensor& t : {ws, wz})
+    if (t && !one_element(t) && t.rank() != 1)
+      return invalid("a parameter of the weights has type {}, expected one element or one per column", t.type().str());
+  auto i32 = [](Expr e) { return ex::cast(std::move(e), DType::I32); };
+  Tensor product = d.reduce(Combiner::Sum, {x.dim(0), x.dim(1), w.dim(1)}, {x.dim(2)}, [&](Ix i, Ix r) {
+    Expr p = i32(x(i[0], i[1], r[0])), q = i32(w(r[0], i[2]));
+    return (xz ? p - i32(scalar(xz)) : p) * (wz ? q - i32(per_channel(wz, i[2])) : q);
+  });
+  Tensor qkv = d.map(product.dims(), [&](Ix i) {
+    Expr scale = ex::cast(scalar(xs), DType::F32) * ex::cast(per_channel(ws, i[2]), DType::F32);
+    return ex::cast(ex::cast(product(i), DType::F32) * scale + ex::cast(b(i[2]), DType::F32), b.dtype());
+  });
+  return packed_attention(d, qkv, Dims(3, floordiv(w.dim(1), 3)), d.in(5), d.in(8), Tensor());
 }
 
 // MultiHeadAttention (com.microsoft). query: [B, L, H*D]; key: [B, S, H*D] or [B, H, S, D]; value alike; bias: of all three;

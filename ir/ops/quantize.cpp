@@ -316,6 +316,77 @@ Result<void> qlinear_unary(Def& d, const std::function<Expr(Expr)>& f) {
 
 }  // namespace
 
+// QLinearWhere (com.microsoft). condition: bool, x, x_scale, x_zero, y, y_scale, y_zero, z_scale, z_zero.
+Result<void> define_qlinear_where(Def& d) {
+  TRY(expect_numbers(d, {0, 1, 2, 3, 4, 5, 6, 7, 8}));
+  Tensor c = d.in(0), x = d.in(1), y = d.in(4);
+  if (c.dtype() != DType::Bool) return invalid("condition has element type {}, expected bool", name(c.dtype()));
+  TRY(expect_quantized(d.dtype(8)));
+  Dims dims = TRY(d.broadcast_dims(TRY(d.broadcast_dims(c.dims(), x.dims())), y.dims()));
+  d.out(d.map(dims, [&](Ix i) {
+    Expr v = ex::select(c.broadcast(i), dequantized(x.broadcast(i), d.in(2), d.in(3)),
+                        dequantized(y.broadcast(i), d.in(5), d.in(6)));
+    return requantized(v, d.in(7), d.in(8), x.dtype());
+  }));
+  return {};
+}
+
+// GatherBlockQuantized (com.microsoft). data: [...] of 4-bit integers, or bytes that hold 8/bits elements of the last dim each;
+// indices; scales, zero_points: as data, with quantize_axis divided into blocks -> the rows that are named, dequantised. A row
+// that does not exist is 0.
+Result<void> define_gather_block_quantized(Def& d) {
+  TRY(expect_numbers(d, {0, 1, 2, 3}));
+  TRY(expect_floats(d, {2}));
+  Tensor x = d.in(0), index = d.in(1), scales = d.in(2), zeros = d.in(3);
+  const int64_t bits_per_element = d.i64("bits", 4), block = d.i64("block_size", 128);
+  const bool bytes = x.dtype() == DType::U8;
+  if (!bytes && x.dtype() != DType::U4 && x.dtype() != DType::I4)
+    return unsupported("data of {}, expected u8, u4 or i4", name(x.dtype()));
+  if (bytes && bits_per_element != 2 && bits_per_element != 4 && bits_per_element != 8)
+    return invalid("bits is {}, expected 2, 4 or 8", bits_per_element);
+  if (block < 1 || block > kMaxWindowAttribute) return invalid("block_size is {}, expected a positive number", block);
+  if (x.rank() < 1 || scales.rank() != x.rank() || (zeros && (zeros.rank() != x.rank() || zeros.dtype() != x.dtype())))
+    return invalid("scales have type {} and data {}, expected one rank and zero points of data's type",
+                   scales.type().str(), x.type().str());
+  const auto gathered = static_cast<size_t>(TRY(d.axis(d.i64("gather_axis", 0), x.rank()))),
+             quantized = static_cast<size_t>(TRY(d.axis(d.i64("quantize_axis", 1), x.rank())));
+  const int64_t per_byte = bytes ? 8 / bits_per_element : 1;
+  // Bytes of several elements run along the last dim, which then is no row to gather.
+  if (per_byte > 1 && gathered + 1 == x.dims().size()) return invalid("gather_axis is the last one, expected another");
+  const size_t last = x.dims().size() - 1;
+  auto element = [&](const Tensor& t, std::vector<Expr> at, const Dim& in_last) {
+    if (per_byte == 1) return i32(t.or_fill(at, ex::integer(t.dtype(), 0)));
+    at[last] = ex::index(floordiv(in_last, per_byte));
+    Expr shift = ex::cast(ex::index(mod(in_last, per_byte) * bits_per_element), DType::I32);
+    return ex::binary(ScalarOp::And, ex::binary(ScalarOp::Shr, i32(t.or_fill(at, ex::integer(t.dtype(), 0))), shift),
+                      ex::integer(DType::I32, (1 << bits_per_element) - 1));
+  };
+  Dims logical = x.dims();
+  logical[last] = logical[last] * per_byte;
+  TRY(d.require(equal(scales.dims()[quantized], ceildiv(logical[quantized], block)),
+                fmt::format("scales have extent {} in dimension {}, expected one for each {} of {}",
+                            scales.dims()[quantized].str(), quantized, block, logical[quantized].str())));
+  const size_t more = index.dims().size();
+  Dims dims = concat(concat(slice(logical, 0, gathered), index.dims()), slice(logical, gathered + 1, logical.size()));
+  d.out(d.map(dims, [&](Ix i) {
+    Expr row = as_index(index(slice(i, gathered, gathered + more)));
+    row = ex::select(row < as_index(0), row + as_index(logical[gathered]), row);
+    Dims rest = concat(concat(slice(i, 0, gathered), {Dim(0)}), slice(i, gathered + more, i.size()));
+    std::vector<Expr> at, of_block;
+    for (size_t k = 0; k < rest.size(); ++k) {
+      at.push_back(k == gathered ? row : ex::index(rest[k]));
+      const Expr in_blocks = k == gathered ? row / ex::integer(DType::I64, block) : ex::index(floordiv(rest[k], block));
+      of_block.push_back(k == quantized ? in_blocks : at.back());
+    }
+    Expr v = element(x, at, rest[last]);
+    if (zeros) v = v - element(zeros, of_block, last == quantized ? floordiv(rest[last], block) : rest[last]);
+    else if (bytes) v = v - ex::integer(DType::I32, int64_t{1} << (bits_per_element - 1));
+    Expr scale = ex::cast(scales.or_fill(of_block, ex::number(scales.dtype(), 0)), DType::F32);
+    return ex::cast(ex::cast(v, DType::F32) * scale, scales.dtype());
+  }));
+  return {};
+}
+
 Result<void> define_qlinear_add(Def& d) { return qlinear_binary(d, ScalarOp::Add); }
 Result<void> define_qlinear_mul(Def& d) { return qlinear_binary(d, ScalarOp::Mul); }
 Result<void> define_qlinear_sigmoid(Def& d) {

@@ -189,6 +189,17 @@ Result<void> define_tile(Def& d) {
   return {};
 }
 
+// ExpandDims (com.microsoft). x: [...], axis: a constant scalar -> x with an extent of 1 there.
+Result<void> define_expand_dims(Def& d) {
+  TRY(expect_tensors(d, 2));
+  Tensor x = d.in(0);
+  const Dim named = TRY(integer_input(d, 1));
+  if (!named.is_constant()) return unsupported("axis is known at run time only, expected a constant");
+  const int axis = TRY(d.axis(named.value(), x.rank() + 1));
+  d.out(d.map(with_inserted(x.dims(), axis, 1), [&](Ix i) { return x(without(i, axis)); }));
+  return {};
+}
+
 // SpaceToDepth-28. x: [N, C, H*b, W*b] -> [N, b*b*C, H, W]; depth is (b, b, C) in mode DCR, (C, b, b) in mode CRD.
 Result<void> define_space_to_depth(Def& d) {
   TRY(expect_tensors(d, 1));

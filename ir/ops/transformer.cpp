@@ -160,6 +160,8 @@ Result<void> define_embed_layer_normalization(Def& d) {
   Tensor ids = d.in(0), segments = d.in(1), word = d.in(2), position = d.in(3), segment = d.in(4), gamma = d.in(5),
          beta = d.in(6);
   Tensor mask = d.in(7), position_ids = d.in(8);
+  for (int k : {0, 2, 3, 5, 6})
+    if (!d.has(k)) return invalid("input {} is absent, expected a tensor", k);
   TRY(expect_ranks(d, {2, 2, 2, 2, 2, 1, 1, 2, 2}));
   TRY(expect_same_floats(d, {2, 3, 4, 5, 6}));
   TRY(expect_numbers(d, {0, 1, 7, 8}));
@@ -206,6 +208,8 @@ Result<void> define_fused_mat_mul(Def& d) {
   }
   return {};
 }
+
+Result<void> define_transpose_mat_mul(Def& d) { return define_fused_mat_mul(d); }
 
 // FusedGemm (com.microsoft). activation(alpha * A' * B' + beta * C).
 Result<void> define_fused_gemm(Def& d) {

@@ -47,6 +47,31 @@ TEST(Quantize, PerAxisAndBlocks) {
       0);
 }
 
+// Two elements in a byte, the lower first; blocks along rows; a row that does not exist is 0.
+TEST(Quantize, RowsOfBlocks) {
+  std::vector<uint8_t> packed, zeros;
+  for (int k = 0; k < 3 * 8; ++k) packed.push_back(static_cast<uint8_t>(k * 29 + 7));
+  for (int k = 0; k < 3; ++k) zeros.push_back(static_cast<uint8_t>(k * 61 + 5));
+  auto data = constant(tensor<uint8_t>({3, 8}, packed));
+  auto scales = floats({3, 2});
+  Attrs attrs{
+      {"gather_axis", int64_t{0}}, {"quantize_axis", int64_t{1}}, {"block_size", int64_t{8}}, {"bits", int64_t{4}}};
+  const std::vector<int64_t> rows{2, -3, 7};
+  for (bool with_zeros : {false, true}) {
+    std::vector<Arg> inputs{data, tensor<int64_t>({3}, rows), scales};
+    if (with_zeros) inputs.push_back(tensor<uint8_t>({3, 1}, zeros));
+    auto nibble = [](uint8_t byte, int64_t at) { return at % 2 ? byte >> 4 : byte & 15; };
+    expect_is(run1("gather_block_quantized", inputs, attrs, false), {3, 16}, [&](const Shape& i) {
+      int64_t row = rows[static_cast<size_t>(i[0])];
+      if (row < 0) row += 3;
+      if (row > 2) return 0.0;
+      int q = nibble(packed[static_cast<size_t>(row * 8 + i[1] / 2)], i[1]);
+      int z = with_zeros ? nibble(zeros[static_cast<size_t>(row)], i[1] / 8) : 8;
+      return (q - z) * number_at(scales, {row, i[1] / 8});
+    });
+  }
+}
+
 TEST(Quantize, Dynamic) {
   auto x = floats({3, 7}, 5);
   auto y = run({"dynamic_quantize_linear", {x}, {}, 3});
@@ -391,6 +416,33 @@ TEST(Attention, GroupQueryWithCaches) {
                      {{"num_heads", int64_t{3}}, {"kv_num_heads", int64_t{2}}})
                 .find("expected a positive multiple"),
             std::string::npos);
+}
+
+TEST(Attention, OfBytesIsThatOfTheirValues) {
+  std::vector<uint8_t> xs;
+  std::vector<int8_t> ws;
+  std::vector<float> x, w, scales;
+  for (int k = 0; k < 12; ++k) scales.push_back(0.01f + 0.002f * static_cast<float>(k));
+  for (int k = 0; k < 24; ++k)
+    xs.push_back(static_cast<uint8_t>(k * 37)), x.push_back(0.02f * static_cast<float>(xs.back() - 120));
+  for (int k = 0; k < 48; ++k) {
+    ws.push_back(static_cast<int8_t>(k * 53));
+    w.push_back(scales[static_cast<size_t>(k % 12)] * static_cast<float>(ws.back() - 3));
+  }
+  auto bias = floats({12});
+  Attrs attrs{{"num_heads", int64_t{2}}, {"unidirectional", int64_t{1}}};
+  auto y = run1("qattention",
+                {tensor<uint8_t>({2, 3, 4}, xs),
+                 tensor<int8_t>({4, 12}, ws),
+                 bias,
+                 f32(0.02f),
+                 tensor<float>({12}, scales),
+                 {},
+                 constant(tensor<uint8_t>({}, {120})),
+                 constant(tensor<int8_t>({}, {3}))},
+                attrs, false);
+  auto want = run1("ms_attention", {tensor<float>({2, 3, 4}, x), tensor<float>({4, 12}, w), bias}, attrs, false);
+  expect_is(y, {2, 3, 4}, [&](const Shape& i) { return number_at(want, i); });
 }
 
 TEST(Attention, RotaryTurnsPairs) {
