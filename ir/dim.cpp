@@ -32,6 +32,7 @@ struct Dim::Node {
   uint64_t hash = 0;
   uint64_t symbols = 0;  // bit id % 64 for each symbol inside
   int size = 0, depth = 0;
+  bool saturated = false;
   mutable std::atomic<int64_t> lower{kNotComputed}, upper{kNotComputed};
 };
 
@@ -73,6 +74,7 @@ const DimTerms& DimAccess::terms(const Dim& d, DimTerms& storage) {
 uint64_t DimAccess::symbol_mask(const Dim& d) { return d.node_ ? d.node_->symbols : 0; }
 int DimAccess::depth(const Dim& d) { return d.node_ ? d.node_->depth : 0; }
 int DimAccess::size(const Dim& d) { return d.node_ ? d.node_->size : 1; }
+bool DimAccess::saturated(const Dim& d) { return d.node_ ? d.node_->saturated : is_saturated(d.small_); }
 
 void normalise(DimTerms& terms) {
   auto before = [](const Term& a, const Term& b) { return compare_atoms(a.atoms, b.atoms) < 0; };
@@ -100,6 +102,7 @@ Dim Dim::from_terms(DimTerms terms) {
   for (const Term& t : terms) {
     node->hash = mix(node->hash, static_cast<uint64_t>(t.coefficient));
     size += 1;
+    node->saturated = node->saturated || is_saturated(t.coefficient);
     for (const Atom& a : t.atoms) {
       node->hash = mix(node->hash, static_cast<uint64_t>(a.kind) + 1);
       if (a.kind == AtomKind::Symbol) {
@@ -110,6 +113,7 @@ Dim Dim::from_terms(DimTerms terms) {
         node->hash = mix(mix(node->hash, a.a.hash()), a.b.hash());
         node->symbols |= DimAccess::symbol_mask(a.a) | DimAccess::symbol_mask(a.b);
         node->depth = std::max(node->depth, 1 + std::max(DimAccess::depth(a.a), DimAccess::depth(a.b)));
+        node->saturated = node->saturated || DimAccess::saturated(a.a) || DimAccess::saturated(a.b);
         size += 1 + DimAccess::size(a.a) + DimAccess::size(a.b);
       }
     }
@@ -182,8 +186,20 @@ const DimTerms& Dim::terms() const {
 
 size_t Dim::hash() const { return node_ ? node_->hash : mix(0, static_cast<uint64_t>(small_)); }
 
+Dim opaque(const Dim& d) {
+  return d.is_constant() && !DimAccess::saturated(d) ? d : atom_dim(AtomKind::FloorDiv, d, Dim(1));
+}
+
+Dim too_large() { return opaque(Dim(kDimMax)); }
+
 namespace {
+bool has_saturated(const DimTerms& terms) {
+  return std::any_of(terms.begin(), terms.end(), [](const Term& t) { return is_saturated(t.coefficient); });
+}
+
+// a + sign*b. Where a coefficient would saturate, a and b stay whole, so that the value is kept.
 Dim add(const Dim& a, const Dim& b, int64_t sign) {
+  if (DimAccess::saturated(a) || DimAccess::saturated(b)) return too_large();
   DimTerms sa, sb;
   const DimTerms &x = DimAccess::terms(a, sa), &y = DimAccess::terms(b, sb);
   DimTerms out;
@@ -202,7 +218,14 @@ Dim add(const Dim& a, const Dim& b, int64_t sign) {
       ++i, ++j;
     }
   }
+  if (has_saturated(out)) return add(opaque(a), opaque(b), sign);
   return DimAccess::from_terms(std::move(out));
+}
+
+// The sum of constants: what a saturated one is part of is known only where the other does not pull it back.
+Dim add(int64_t a, int64_t b) {
+  if ((is_saturated(a) || is_saturated(b)) && a != 0 && b != 0 && (a < 0) != (b < 0)) return too_large();
+  return Dim(sat_add(a, b));
 }
 
 size_t degree(const DimTerms& t) {
@@ -212,17 +235,15 @@ size_t degree(const DimTerms& t) {
 }
 }  // namespace
 
-Dim opaque(const Dim& d) { return d.is_constant() ? d : atom_dim(AtomKind::FloorDiv, d, Dim(1)); }
-
 Dim operator+(const Dim& a, const Dim& b) {
-  if (!a.node_ && !b.node_) return Dim(sat_add(a.small_, b.small_));
+  if (!a.node_ && !b.node_) return add(a.small_, b.small_);
   if (a.is(0)) return b;
   if (b.is(0)) return a;
   return add(a, b, 1);
 }
 
 Dim operator-(const Dim& a, const Dim& b) {
-  if (!a.node_ && !b.node_) return Dim(sat_add(a.small_, -b.small_));
+  if (!a.node_ && !b.node_) return add(a.small_, -b.small_);
   if (b.is(0)) return a;
   return add(a, b, -1);
 }
@@ -247,13 +268,16 @@ Dim operator*(const Dim& a, const Dim& b) {
   if (a.is(0) || b.is(0)) return Dim(0);
   if (a.is(1)) return b;
   if (b.is(1)) return a;
+  if (DimAccess::saturated(a) || DimAccess::saturated(b)) return too_large();
   DimTerms sa, sb;
   const DimTerms &x = DimAccess::terms(a, sa), &y = DimAccess::terms(b, sb);
-  if (x.size() * y.size() > 4 * kMaxDimTerms || degree(x) + degree(y) > kMaxDimDegree) {
-    Dim p = opaque(a), q = opaque(b);
-    return DimAccess::from_terms(product(DimAccess::terms(p, sa), DimAccess::terms(q, sb)));
+  if (x.size() * y.size() <= 4 * kMaxDimTerms && degree(x) + degree(y) <= kMaxDimDegree) {
+    DimTerms out = product(x, y);
+    normalise(out);
+    if (!has_saturated(out)) return DimAccess::from_terms(std::move(out));
   }
-  return DimAccess::from_terms(product(x, y));
+  Dim p = opaque(a), q = opaque(b);
+  return DimAccess::from_terms(product(DimAccess::terms(p, sa), DimAccess::terms(q, sb)));
 }
 
 int64_t Dim::lower() const {
@@ -279,7 +303,10 @@ int64_t Dim::upper() const {
 }
 
 namespace {
+// Comparisons have parts of their operands on the other side (`balance`): one that saturates decides nothing.
 Dim rebuild(const Atom& a, const Dim& x, const Dim& y) {
+  if ((a.kind == AtomKind::Less || a.kind == AtomKind::Equal) && (DimAccess::saturated(x) || DimAccess::saturated(y)))
+    return too_large();
   switch (a.kind) {
     case AtomKind::Symbol: break;
     case AtomKind::FloorDiv: return floordiv(x, y);
@@ -320,27 +347,6 @@ Dim substitute(const Dim& d, const Substitution& with) {
   uint64_t mask = 0;
   for (const auto& [id, replacement] : with) mask |= 1ull << (id & 63);
   return substitute_in(d, with, mask);
-}
-
-std::optional<int64_t> evaluate(const Dim& d, const Bindings& bindings) {
-  if (auto c = d.constant()) return c;
-  int64_t sum = 0;
-  for (const Term& t : d.terms()) {
-    int64_t p = t.coefficient;
-    for (const Atom& a : t.atoms) {
-      if (a.kind == AtomKind::Symbol) {
-        auto it = bindings.find(a.symbol->id);
-        if (it == bindings.end()) return std::nullopt;
-        p = sat_mul(p, it->second);
-        continue;
-      }
-      auto x = evaluate(a.a, bindings), y = evaluate(a.b, bindings);
-      if (!x || !y) return std::nullopt;
-      p = sat_mul(p, rebuild(a, Dim(*x), Dim(*y)).value());
-    }
-    sum = sat_add(sum, p);
-  }
-  return sum;
 }
 
 void collect_symbols(const Dim& d, std::map<int64_t, Symbol>& out) {

@@ -6,7 +6,11 @@
 // cancels when it is put together again; `with_moduli` finds the moduli for printing and code. Division and modulus simplify with the facts about their symbols
 // (range, exclusive symbolic upper bound), which is what turns `(i*N + j) div N` into `i` after shapes were composed.
 //
-// Constant arithmetic saturates at kDimMax: a product of hostile extents becomes "too large" and never wraps.
+// Domain: what a Dim says holds of the integers, for all values of its symbols in their ranges for which every divisor is
+// positive and every value that the expression goes through, as it was written, is below kDimMax in magnitude.
+// A constant beyond that saturates: it is kDimMax, "too large", and never wraps. All that is known of a saturated constant
+// is its sign, so that min(n, kDimMax) is n; what is computed from one, other than a larger one of the same sign, is one
+// opaque value that is "too large" as well. Nothing saturated proves anything, and its bounds are unknown.
 // A Dim is immutable, cheap to copy, and may be shared between threads.
 #pragma once
 
@@ -76,7 +80,8 @@ class Dim {
   Dim& operator+=(const Dim& b) { return *this = *this + b; }
   Dim& operator*=(const Dim& b) { return *this = *this * b; }
 
-  // Inclusive bounds from the symbols' facts; -kDimMax or kDimMax where unbounded.
+  // Inclusive bounds from the symbols' facts: -kDimMax for a lower one that is not known, kDimMax for an upper one. Of the
+  // constant kDimMax, both are kDimMax.
   int64_t lower() const;
   int64_t upper() const;
 
@@ -103,7 +108,8 @@ Dim ceildiv(const Dim&, const Dim&);
 Dim select(const Dim& condition01, const Dim& then, const Dim& otherwise);
 Dim abs(const Dim&);
 
-// Provable from the facts; false means "not known".
+// Provable from the facts; false means "not known". Of a saturated Dim only that everything is at most kDimMax and at
+// least -kDimMax.
 bool known_less(const Dim& a, const Dim& b);
 bool known_less_equal(const Dim& a, const Dim& b);
 bool known_equal(const Dim& a, const Dim& b);
@@ -112,7 +118,8 @@ bool known_divisible(const Dim& a, const Dim& b);
 using Substitution = std::map<int64_t, Dim>;  // symbol id -> replacement
 Dim substitute(const Dim&, const Substitution&);
 using Bindings = std::map<int64_t, int64_t>;  // symbol id -> value
-std::optional<int64_t> evaluate(const Dim&, const Bindings&);  // none where a symbol is unbound
+// The value; none where a symbol is unbound, +-kDimMax where it is too large or a saturated constant takes part in it.
+std::optional<int64_t> evaluate(const Dim&, const Bindings&);
 void collect_symbols(const Dim&, std::map<int64_t, Symbol>&);
 bool depends_on(const Dim&, const Symbol&);
 

@@ -135,6 +135,7 @@ std::optional<Dim> divide_out_factor(const Dim& a, const Term& b, int depth) {
       else r.push_back(t);
     }
     Dim g_dim = DimAccess::from_term(g);
+    if (g_dim.lower() < 0) continue;  // g*c is positive: with g >= 0 both are
     Dim carried = floordiv_in(DimAccess::from_terms(std::move(r)), g_dim, depth + 1);
     if (has_division(carried)) continue;
     Dim c = DimAccess::from_term(Term{b.coefficient / g.coefficient, *divide_atoms(b.atoms, g.atoms)});
@@ -152,7 +153,9 @@ std::optional<Dim> flatten(const Dim& a, const Term& c) {
     const Term* b = as_monomial(inner.b, storage);
     if (!b || inner.b.is(1) || sat_mul(b->coefficient, c.coefficient) >= kDimMax) continue;
     Dim x = a - DimAccess::from_atom(inner);
-    return floordiv(x * inner.b + inner.a, inner.b * DimAccess::from_term(c));
+    Dim flat = x * inner.b + inner.a;
+    if (DimAccess::saturated(flat)) continue;
+    return floordiv(flat, inner.b * DimAccess::from_term(c));
   }
   return std::nullopt;
 }
@@ -177,8 +180,11 @@ std::optional<Dim> other_remainders(const Dim& r, int64_t b) {
 Dim floordiv_in(const Dim& a, const Dim& b, int depth) {
   if (auto c = b.constant()) {
     if (*c == 0) return Dim(0);
-    if (*c < 0) return floordiv_in(-a, Dim(-*c), depth);
     if (*c == 1) return a;
+  }
+  if (DimAccess::saturated(a) || DimAccess::saturated(b)) return too_large();
+  if (auto c = b.constant()) {
+    if (*c < 0) return floordiv_in(-a, Dim(-*c), depth);
     if (auto v = a.constant()) return Dim(floor_div(*v, *c));
   }
   if (a.is(0)) return Dim(0);
@@ -196,9 +202,14 @@ Dim floordiv_in(const Dim& a, const Dim& b, int depth) {
 }
 
 Dim extreme(AtomKind kind, const Dim& a, const Dim& b) {
+  if (a == b) return a;
   if (known_less_equal(a, b)) return kind == AtomKind::Min ? a : b;
   if (known_less_equal(b, a)) return kind == AtomKind::Min ? b : a;
   return compare(a, b) <= 0 ? atom_dim(kind, a, b) : atom_dim(kind, b, a);
+}
+
+bool are_numbers(const Dim& a, const Dim& b) {
+  return a.is_constant() && b.is_constant() && !DimAccess::saturated(a) && !DimAccess::saturated(b);
 }
 
 // x - y with the positive terms on the left, the negative ones and the constant on the right.
@@ -221,8 +232,14 @@ Division divide(const Dim& a, const Dim& b) {
 }
 
 Dim floordiv(const Dim& a, const Dim& b) { return floordiv_in(a, b, 0); }
-Dim mod(const Dim& a, const Dim& b) { return a - b * floordiv(a, b); }
-Dim ceildiv(const Dim& a, const Dim& b) { return floordiv(a + b - Dim(1), b); }
+Dim mod(const Dim& a, const Dim& b) {
+  if (are_numbers(a, b)) return Dim(a.value() - b.value() * floor_div(a.value(), b.value()));
+  return a - b * floordiv(a, b);
+}
+Dim ceildiv(const Dim& a, const Dim& b) {
+  if (are_numbers(a, b)) return Dim(floor_div(a.value() + b.value() - 1, b.value()));
+  return floordiv(a + b - Dim(1), b);
+}
 Dim min(const Dim& a, const Dim& b) { return extreme(AtomKind::Min, a, b); }
 Dim max(const Dim& a, const Dim& b) { return extreme(AtomKind::Max, a, b); }
 Dim abs(const Dim& a) { return max(a, -a); }
@@ -235,21 +252,24 @@ Dim less(const Dim& a, const Dim& b) {
 }
 
 Dim equal(const Dim& a, const Dim& b) {
-  if (a == b) return Dim(1);
+  if (a == b && !DimAccess::saturated(a)) return Dim(1);
   if (known_less(a, b) || known_less(b, a)) return Dim(0);
   auto [x, y] = (a - b).terms()[0].coefficient > 0 ? balance(a, b) : balance(b, a);
   return compare(x, y) <= 0 ? atom_dim(AtomKind::Equal, x, y) : atom_dim(AtomKind::Equal, y, x);
 }
 
 Dim select(const Dim& condition, const Dim& then, const Dim& otherwise) {
-  return otherwise + condition * (then - otherwise);
+  Dim difference = then - otherwise;
+  if (DimAccess::saturated(difference)) return condition * then + (Dim(1) - condition) * otherwise;
+  return otherwise + condition * difference;
 }
 
-bool known_equal(const Dim& a, const Dim& b) { return a == b || (known_less_equal(a, b) && known_less_equal(b, a)); }
+bool known_equal(const Dim& a, const Dim& b) { return known_less_equal(a, b) && known_less_equal(b, a); }
 
 bool known_divisible(const Dim& a, const Dim& b) {
   if (b.is(0)) return false;
   if (b.is(1) || a.is(0)) return true;
+  if (DimAccess::saturated(a) || DimAccess::saturated(b)) return false;
   return divide(a, b).remainder.is(0);
 }
 

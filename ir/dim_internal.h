@@ -18,18 +18,24 @@ inline constexpr size_t kMaxDimDegree = 24;
 inline constexpr int kMaxDimSize = 4096;
 inline constexpr int kMaxDimDepth = 64;
 
-Dim opaque(const Dim& x);  // x div 1
+Dim opaque(const Dim& x);  // x div 1; a constant itself, unless it is saturated
+Dim too_large();  // what is computed from a saturated Dim
 
 using DimTerms = std::vector<Dim::Term>;
 
 inline int64_t saturate(__int128 v) {
   return v > kDimMax ? kDimMax : v < -kDimMax ? -kDimMax : static_cast<int64_t>(v);
 }
-inline int64_t sat_add(int64_t a, int64_t b) { return saturate(static_cast<__int128>(a) + b); }
+inline bool is_saturated(int64_t v) { return v >= kDimMax || v <= -kDimMax; }
+// What is saturated stays so, also where the other has another sign.
+inline int64_t sat_add(int64_t a, int64_t b) {
+  return is_saturated(a) ? a : is_saturated(b) ? b : saturate(static_cast<__int128>(a) + b);
+}
 inline int64_t sat_mul(int64_t a, int64_t b) { return saturate(static_cast<__int128>(a) * b); }
-inline int64_t floor_div(int64_t a, int64_t b) {
+template <typename T>
+T floor_div(T a, T b) {
   if (b == 0) return 0;
-  int64_t q = a / b;
+  T q = a / b;
   return q - ((a % b != 0) && ((a < 0) != (b < 0)));
 }
 
@@ -57,6 +63,7 @@ struct DimAccess {
   static const void* identity(const Dim& d) { return d.node_.get(); }
   static uint64_t symbol_mask(const Dim& d);
   static int depth(const Dim& d);
+  static bool saturated(const Dim& d);  // a constant anywhere in it is
   static int size(const Dim& d);
   static Interval bounds(const Dim& d);
 };

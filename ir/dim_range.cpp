@@ -27,7 +27,12 @@ constexpr int kMaxModuliRounds = 64;
 
 namespace {
 
-bool unbounded(int64_t v) { return v >= kDimMax || v <= -kDimMax; }
+// In an interval, lo = -kDimMax and hi = kDimMax are "not known"; everything else is a number.
+bool unbounded(int64_t v) { return is_saturated(v); }
+constexpr Interval kUnknown{-kDimMax, kDimMax};
+
+// A lower bound that is too large, and an upper one that is too small, become the nearest numbers.
+Interval interval(int64_t lo, int64_t hi) { return {std::min(lo, kDimMax - 1), std::max(hi, 1 - kDimMax)}; }
 
 int64_t bound_add(int64_t a, int64_t b, int64_t infinity) {
   return a == infinity || b == infinity ? infinity : sat_add(a, b);
@@ -39,12 +44,16 @@ int64_t bound_mul(int64_t a, int64_t b) {
   return sat_mul(a, b);
 }
 
-Interval multiply(Interval a, Interval b) {
-  int64_t c[] = {bound_mul(a.lo, b.lo), bound_mul(a.lo, b.hi), bound_mul(a.hi, b.lo), bound_mul(a.hi, b.hi)};
-  return {*std::min_element(c, c + 4), *std::max_element(c, c + 4)};
+Interval add(Interval a, Interval b) {
+  return interval(bound_add(a.lo, b.lo, -kDimMax), bound_add(a.hi, b.hi, kDimMax));
 }
 
-Interval of(const Dim& d) { return {d.lower(), d.upper()}; }
+Interval multiply(Interval a, Interval b) {
+  int64_t c[] = {bound_mul(a.lo, b.lo), bound_mul(a.lo, b.hi), bound_mul(a.hi, b.lo), bound_mul(a.hi, b.hi)};
+  return interval(*std::min_element(c, c + 4), *std::max_element(c, c + 4));
+}
+
+Interval of(const Dim& d) { return DimAccess::saturated(d) ? kUnknown : Interval{d.lower(), d.upper()}; }
 
 int64_t divide_bound(int64_t a, int64_t b) {
   if (unbounded(a)) return a;
@@ -64,7 +73,7 @@ Interval divided(Interval a, Interval b) {
 
 Interval of(const Atom& a) {
   switch (a.kind) {
-    case AtomKind::Symbol: return {std::max(a.symbol->lo, -kDimMax), std::min(a.symbol->hi, kDimMax)};
+    case AtomKind::Symbol: return interval(std::max(a.symbol->lo, -kDimMax), std::min(a.symbol->hi, kDimMax));
     case AtomKind::FloorDiv: return a.b.is(1) ? of(a.a) : divided(of(a.a), of(a.b));
     case AtomKind::Mod: {
       Interval x = of(a.a), b = of(a.b);
@@ -98,7 +107,7 @@ Interval of(const DimTerms& terms) {
       if (n % 2 == 0) power.lo = std::max<int64_t>(power.lo, 0);
       p = multiply(p, power);
     }
-    sum = {bound_add(sum.lo, p.lo, -kDimMax), bound_add(sum.hi, p.hi, kDimMax)};
+    sum = add(sum, p);
   }
   return sum;
 }
@@ -122,6 +131,7 @@ int64_t shifted_lower(const DimTerms& terms) {
   normalise(out);
   int64_t sum = 0;
   for (const Term& t : out) {
+    if (is_saturated(t.coefficient)) return -kDimMax;
     if (t.coefficient > 0 && !t.atoms.empty()) continue;
     int64_t p = t.coefficient;
     for (const Atom& a : t.atoms) {
@@ -130,7 +140,7 @@ int64_t shifted_lower(const DimTerms& terms) {
     }
     sum = bound_add(sum, p, -kDimMax);
   }
-  return sum;
+  return std::min(sum, kDimMax - 1);
 }
 
 bool shares_atoms(const DimTerms& terms) {
@@ -180,6 +190,7 @@ bool mentions(const Dim& d, const Atom& atom) {
 class Prover {
  public:
   bool nonnegative(const Dim& p) {
+    if (DimAccess::saturated(p)) return false;
     if (p.lower() >= 0) return true;
     if (p.upper() < 0 || --steps_ < 0 || p.terms().size() > kMaxProofTerms) return false;
     Moduli moduli;
@@ -260,7 +271,7 @@ class Prover {
         if (s > 0) {
           if (unbounded(a.symbol->lo)) return std::nullopt;
           extreme = Dim(a.symbol->lo);
-        } else if (a.symbol->extent) {
+        } else if (a.symbol->extent && !DimAccess::saturated(*a.symbol->extent)) {
           extreme = *a.symbol->extent - Dim(1);
         } else if (!unbounded(a.symbol->hi)) {
           extreme = Dim(a.symbol->hi);
@@ -342,6 +353,7 @@ bool use_modulus(DimTerms& terms, size_t at, Moduli& moduli) {
       moduli.emplace_back(mod, division);
       for (Term& x : product(DimAccess::terms(-c.quotient, cs), modulus)) out.push_back(std::move(x));
       normalise(out);
+      if (std::any_of(out.begin(), out.end(), [](const Term& x) { return is_saturated(x.coefficient); })) continue;
       terms = std::move(out);
       return true;
     }
@@ -369,6 +381,7 @@ DimTerms with_moduli(const Dim& d) {
 }
 
 Interval DimAccess::bounds(const Dim& d) {
+  if (saturated(d)) return kUnknown;
   DimTerms terms = with_moduli(d);
   Interval i = of(terms);
   if (unbounded(i.lo) && shares_atoms(terms)) i.lo = std::max(i.lo, shifted_lower(terms));
@@ -379,16 +392,22 @@ Interval DimAccess::bounds(const Dim& d) {
   return i;
 }
 
+// A saturated constant is beyond everything that is not saturated; of two, only the sign is known.
 bool known_less_equal(const Dim& a, const Dim& b) {
+  bool sa = DimAccess::saturated(a), sb = DimAccess::saturated(b);
+  if (sa || sb) return (b.is(kDimMax) && (!sa || a.is(-kDimMax))) || (a.is(-kDimMax) && !sb);
   if (a.is_constant() && b.is_constant()) return a.value() <= b.value();
-  if (a == b || b.is(kDimMax) || a.is(-kDimMax)) return true;
-  return Prover().nonnegative(b - a);
+  return a == b || Prover().nonnegative(b - a);
 }
 
 bool known_less(const Dim& a, const Dim& b) {
+  bool sa = DimAccess::saturated(a), sb = DimAccess::saturated(b);
+  if (sa || sb) {
+    return (b.is(kDimMax) && (a.is(-kDimMax) || (!sa && a.upper() < kDimMax))) ||
+           (a.is(-kDimMax) && !sb && b.lower() > -kDimMax);
+  }
   if (a.is_constant() && b.is_constant()) return a.value() < b.value();
-  if (a == b) return false;
-  return Prover().nonnegative(b - a - Dim(1));
+  return a != b && Prover().nonnegative(b - a - Dim(1));
 }
 
 }  // namespace ingot

@@ -32,7 +32,7 @@ void take_out(Def& d, const std::string& algorithm, std::vector<int> operands, T
   args.ints = std::move(ints);
   if (type.is_tensor()) {
     for (int k = 0; k < type.tensor.rank(); ++k) {
-      args.symbols.push_back(d.unknown_dim(k, Dim(kDimMax - 1)));
+      args.symbols.push_back(d.unknown_dim(k, Dim(kDimMax)));
       type.tensor.dims[static_cast<size_t>(k)] = Dim(args.symbols.back());
     }
   }
