@@ -121,17 +121,30 @@ Result<void> define_bit_shift(Def& d) {
 
 namespace {
 
-// Folds any number of tensors from the left, in the type for computation, then applies `last`.
+constexpr size_t kMaxTerms = 128, kGroup = 64;  // more operands than kMaxTerms are folded in groups
+
+// Folds any number of tensors in the type for computation, then applies `last`: from the left, groups of many first.
 template <class F, class Last>
 Result<void> fold(Def& d, F f, Last last) {
   TRY(expect_arithmetic(d, d.inputs()));
   for (int k = 1; k < d.inputs(); ++k) TRY(expect_same_dtype(d.in(0), d.in(k), "operands"));
   Dims dims = TRY(broadcast_inputs(d, 0, d.inputs()));
-  d.out(d.map(dims, [&](Ix i) {
-    Expr y = widen(d.in(0).broadcast(i));
-    for (int k = 1; k < d.inputs(); ++k) y = f(y, widen(d.in(k).broadcast(i)));
-    return ex::cast(last(y), d.dtype(0));
-  }));
+  std::vector<Tensor> terms;
+  for (int k = 0; k < d.inputs(); ++k) terms.push_back(d.in(k));
+  auto folded = [&](std::span<const Tensor> part, Ix i) {
+    Expr y = widen(part[0].broadcast(i));
+    for (const Tensor& x : part.subspan(1)) y = f(y, widen(x.broadcast(i)));
+    return y;
+  };
+  while (terms.size() > kMaxTerms) {
+    std::vector<Tensor> groups;
+    for (size_t k = 0; k < terms.size(); k += kGroup) {
+      std::span<const Tensor> group = std::span<const Tensor>(terms).subspan(k, std::min(kGroup, terms.size() - k));
+      groups.push_back(d.map(dims, [&](Ix i) { return folded(group, i); }));
+    }
+    terms = std::move(groups);
+  }
+  d.out(d.map(dims, [&](Ix i) { return ex::cast(last(folded(terms, i)), d.dtype(0)); }));
   return {};
 }
 Expr same(Expr x) { return x; }

@@ -1,7 +1,9 @@
 #include "ir/ops/def.h"
 
+#include <algorithm>
 #include <cassert>
 
+#include "ir/dim_internal.h"
 #include "ir/numeric.h"
 
 namespace ingot {
@@ -141,6 +143,19 @@ std::vector<k::Iter> make_iters(const Dims& dims, const char* prefix) {
   return iters;
 }
 
+// An extent of more atoms than this gets a name, so that what is made of a few of them stays below kMaxDimSize.
+constexpr int kMaxExtentSize = 128;
+
+Dims short_dims(Def& d, const Dims& dims) {
+  auto is_long = [](const Dim& x) { return DimAccess::size(x) > kMaxExtentSize; };
+  if (std::none_of(dims.begin(), dims.end(), is_long)) return dims;
+  Dims out = dims;
+  for (Dim& x : out) {
+    if (is_long(x)) x = d.named({x})[0];
+  }
+  return out;
+}
+
 Dims symbols_of(const std::vector<k::Iter>& iters) {
   Dims result;
   for (const k::Iter& it : iters) result.push_back(Dim(it.symbol));
@@ -164,7 +179,8 @@ Tensor Def::result(k::Stage& s, DType dtype, const Dims& dims) {
   return {id, std::move(type)};
 }
 
-std::vector<Tensor> Def::map_tuple(const Dims& dims, const std::function<std::vector<Expr>(Ix)>& bodies) {
+std::vector<Tensor> Def::map_tuple(const Dims& extents, const std::function<std::vector<Expr>(Ix)>& bodies) {
+  const Dims dims = short_dims(*this, extents);
   k::Stage s;
   s.iters = make_iters(dims, "i");
   s.node = origin_;
@@ -179,7 +195,8 @@ Tensor Def::map(const Dims& dims, const Body& body) {
   return map_tuple(dims, [&](Ix i) { return std::vector<Expr>{body(i)}; })[0];
 }
 
-Tensor Def::reduce(Combiner c, const Dims& dims, const Dims& reduced, const ReduceBody& body) {
+Tensor Def::reduce(Combiner c, const Dims& extents, const Dims& reduced_extents, const ReduceBody& body) {
+  const Dims dims = short_dims(*this, extents), reduced = short_dims(*this, reduced_extents);
   k::Stage s;
   s.kind = k::StageKind::Reduce;
   s.node = origin_;
@@ -192,8 +209,9 @@ Tensor Def::reduce(Combiner c, const Dims& dims, const Dims& reduced, const Redu
   return t;
 }
 
-std::pair<Tensor, Tensor> Def::arg_reduce(Combiner c, const Dims& dims, const Dims& reduced,
+std::pair<Tensor, Tensor> Def::arg_reduce(Combiner c, const Dims& extents, const Dims& reduced_extents,
                                           const std::function<std::pair<Expr, Expr>(Ix i, Ix r)>& body) {
+  const Dims dims = short_dims(*this, extents), reduced = short_dims(*this, reduced_extents);
   k::Stage s;
   s.kind = k::StageKind::Reduce;
   s.node = origin_;
@@ -207,7 +225,8 @@ std::pair<Tensor, Tensor> Def::arg_reduce(Combiner c, const Dims& dims, const Di
   return {v, k};
 }
 
-Tensor Def::scan(Combiner c, const Dims& dims, int axis, bool exclusive, bool reverse, const Body& body) {
+Tensor Def::scan(Combiner c, const Dims& extents, int axis, bool exclusive, bool reverse, const Body& body) {
+  const Dims dims = short_dims(*this, extents);
   k::Stage s;
   s.kind = k::StageKind::Scan;
   s.node = origin_;
@@ -222,8 +241,9 @@ Tensor Def::scan(Combiner c, const Dims& dims, int axis, bool exclusive, bool re
   return t;
 }
 
-Tensor Def::scatter(Combiner c, const Tensor& base, const Dims& dims,
+Tensor Def::scatter(Combiner c, const Tensor& base, const Dims& extents,
                     const std::function<std::pair<std::vector<Expr>, Expr>(Ix)>& target_and_value, bool skip_outside) {
+  const Dims dims = short_dims(*this, extents);
   k::Stage s;
   s.kind = k::StageKind::Scatter;
   s.node = origin_;
@@ -239,9 +259,10 @@ Tensor Def::scatter(Combiner c, const Tensor& base, const Dims& dims,
   return t;
 }
 
-std::vector<Tensor> Def::walk(const Dims& dims, int64_t limit, const std::function<std::vector<Expr>(Ix)>& init,
+std::vector<Tensor> Def::walk(const Dims& extents, int64_t limit, const std::function<std::vector<Expr>(Ix)>& init,
                               const std::function<Expr(Ix, const std::vector<Expr>&)>& condition,
                               const std::function<std::vector<Expr>(Ix, const std::vector<Expr>&)>& next) {
+  const Dims dims = short_dims(*this, extents);
   k::Stage s;
   s.kind = k::StageKind::Walk;
   s.node = origin_;
@@ -294,12 +315,16 @@ std::vector<Tensor> Def::call(std::string algorithm, const std::vector<Tensor>& 
 }
 
 Symbol Def::unknown_dim(int k, const Dim& bound) {
-  while (static_cast<int>(node_.symbols.size()) <= k) {
-    std::string base = node_.outputs.empty() || !node_.outputs[0] ? std::string(node_.op()) : node_.outputs[0]->name;
-    node_.symbols.push_back(Dim::iterator(fmt::format("{}_n{}", base, node_.symbols.size()), bound + 1));
+  // Those that `named` made, perhaps for the operands, have no extent.
+  for (size_t at = 0;; ++at) {
+    if (at == node_.symbols.size()) {
+      std::string base = node_.outputs.empty() || !node_.outputs[0] ? std::string(node_.op()) : node_.outputs[0]->name;
+      node_.symbols.push_back(Dim::iterator(fmt::format("{}_n{}", base, at), bound + 1));
+    }
+    if (!node_.symbols[at]->extent || k-- > 0) continue;
+    next_symbol_ = std::max(next_symbol_, static_cast<int>(at) + 1);
+    return node_.symbols[at];
   }
-  next_symbol_ = std::max(next_symbol_, k + 1);
-  return node_.symbols[static_cast<size_t>(k)];
 }
 
 Dims Def::named(const Dims& values, int64_t lo, int64_t hi) {
@@ -310,12 +335,16 @@ Dims Def::named(const Dims& values, int64_t lo, int64_t hi) {
   for (size_t k = 0; k < values.size(); ++k) {
     if (values[k].is_constant()) continue;
     auto index = static_cast<size_t>(next_symbol_++);
-    if (node_.symbols.size() <= index) {
+    const int64_t least = std::max(lo, values[k].lower()), most = std::min(hi, values[k].upper());
+    auto made = [&] {
       std::string base = node_.outputs.empty() || !node_.outputs[0] ? std::string(node_.op()) : node_.outputs[0]->name;
-      node_.symbols.push_back(Dim::symbol(fmt::format("{}_n{}", base, index), std::max(lo, values[k].lower()),
-                                          std::min(hi, values[k].upper())));
-    }
-    s.symbols.push_back(node_.symbols[index]);
+      return Dim::symbol(fmt::format("{}_n{}", base, index), least, most);
+    };
+    if (node_.symbols.size() <= index) node_.symbols.push_back(made());
+    // An earlier run of the definition knew more of the inputs than holds in general.
+    Symbol& symbol = node_.symbols[index];
+    if (symbol->lo > least || symbol->hi < most) symbol = made();
+    s.symbols.push_back(symbol);
     s.elements.push_back(static_cast<int64_t>(k));
     names[k] = Dim(s.symbols.back());
   }

@@ -5,6 +5,7 @@
 #include <cassert>
 #include <set>
 
+#include "ir/dim_internal.h"
 #include "ir/ops/def.h"
 #include "ir/ops/symbolic.h"
 
@@ -15,6 +16,8 @@ namespace {
 inline constexpr int64_t kMaxElements = int64_t{1} << 40;  // of one tensor; larger ones are refused
 inline constexpr int kMaxTensorRank = 16;  // as INGOT_MAX_RANK in runtime/abi.h
 inline constexpr int kMaxLoopRounds = 20;  // generalisations of carried shapes before giving up
+
+inline constexpr int kMaxElementSize = 128;  // atoms in what is known of an element of a small tensor
 
 // Errors quote what the model holds, which may be megabytes.
 inline constexpr size_t kMaxMessage = 4000;
@@ -64,6 +67,17 @@ Result<void> check_arity(const Node& node) {
   return {};
 }
 
+// An element that is too long to calculate with is read when the model runs.
+void name_long_elements(Value& v) {
+  for (size_t k = 0; k < v.elements->size(); ++k) {
+    Dim& element = (*v.elements)[k];
+    if (DimAccess::size(element) <= kMaxElementSize) continue;
+    Symbol s = Dim::symbol(fmt::format("{}_{}", v.name, k), element.lower(), element.upper());
+    v.reads.push_back({static_cast<int64_t>(k), s});
+    element = Dim(s);
+  }
+}
+
 Result<void> infer_primitive(Node& node) {
   k::Program program;
   std::vector<int> ids;
@@ -96,6 +110,7 @@ Result<void> infer_primitive(Node& node) {
     bool small = made.type.is_tensor() && (is_int(t.dtype) || t.dtype == DType::Bool) && t.is_static() &&
                  t.elements() <= kMaxSymbolicElements;
     if (small && !out->elements) out->elements = symbolic_elements(program, id, known);
+    if (out->elements) name_long_elements(*out);
   }
   return {};
 }

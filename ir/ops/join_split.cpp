@@ -1,19 +1,62 @@
 // Concat, Split, Slice, Pad: maps that read at shifted indices. Elements of any type.
 #include <algorithm>
 
+#include "ir/dim_internal.h"
 #include "ir/ops/common.h"
 
 namespace ingot {
 
 using namespace ops;
 
+namespace {
+
+// More pieces than this are joined in groups, and these then: a stage has a bounded number of pieces, and a group is written
+// where the whole lies.
+constexpr size_t kMaxPieces = 128, kGroup = 64;
+constexpr int kMaxSumSize = 128;  // atoms in a sum of extents; longer ones get a name
+
+// A sum of extents that more will be added to.
+Dim partial_sum(Def& d, const Dim& sum) { return DimAccess::size(sum) > kMaxSumSize ? d.named({sum})[0] : sum; }
+
+Tensor joined(Def& d, std::vector<Tensor> pieces, int axis, Dims dims) {
+  auto at_axis = static_cast<size_t>(axis);
+  if (pieces.size() > kMaxPieces) {
+    std::vector<Tensor> groups;
+    for (size_t k = 0; k < pieces.size(); k += kGroup) {
+      auto end = std::min(k + kGroup, pieces.size());
+      groups.push_back(
+          joined(d, {pieces.begin() + static_cast<long>(k), pieces.begin() + static_cast<long>(end)}, axis, dims));
+    }
+    return joined(d, std::move(groups), axis, std::move(dims));
+  }
+  Dims ends;
+  Dim total = 0;
+  for (const Tensor& x : pieces) {
+    total = partial_sum(d, total + x.dim(axis));
+    ends.push_back(total);
+  }
+  dims[at_axis] = total;
+  return d.map(dims, [&](Ix i) {
+    const Dim& at = i[at_axis];
+    Expr y;
+    for (size_t k = pieces.size(); k-- > 0;) {
+      if (pieces[k].dim(axis).is(0)) continue;
+      Expr e = pieces[k](replaced(i, axis, k == 0 ? at : at - ends[k - 1]));
+      y = y ? ex::select(lt(at, ends[k]), e, y) : e;
+    }
+    return y ? y : pieces[0](i);
+  });
+}
+
+}  // namespace
+
 // Concat-13. n tensors that agree but for dim `axis` -> their concatenation.
 Result<void> define_concat(Def& d) {
   TRY(expect_tensors(d, d.inputs()));
   Tensor first = d.in(0);
   int axis = TRY(d.axis(d.i64("axis", 0), first.rank()));
-  Dims dims = first.dims(), ends;
-  Dim total = 0;
+  Dims dims = first.dims();
+  std::vector<Tensor> pieces;
   for (int k = 0; k < d.inputs(); ++k) {
     Tensor x = d.in(k);
     TRY(expect_same_dtype(first, x, "inputs"));
@@ -24,21 +67,9 @@ Result<void> define_concat(Def& d) {
                                                                k, x.dim(a).str(), first.dim(a).str())));
       if (x.dim(a).is_constant()) dims[static_cast<size_t>(a)] = x.dim(a);
     }
-    total += x.dim(axis);
-    ends.push_back(total);
+    pieces.push_back(std::move(x));
   }
-  dims[static_cast<size_t>(axis)] = total;
-  d.out(d.map(dims, [&](Ix i) {
-    const Dim& at = i[static_cast<size_t>(axis)];
-    Expr y;
-    for (int k = d.inputs(); k-- > 0;) {
-      auto u = static_cast<size_t>(k);
-      if (d.in(k).dim(axis).is(0)) continue;
-      Expr e = d.in(k)(replaced(i, axis, k == 0 ? at : at - ends[u - 1]));
-      y = y ? ex::select(lt(at, ends[u]), e, y) : e;
-    }
-    return y ? y : first(i);
-  }));
+  d.out(joined(d, std::move(pieces), axis, std::move(dims)));
   return {};
 }
 
@@ -54,7 +85,7 @@ Result<void> define_split(Def& d) {
     parts = TRY(d.integers(1, 0));
     if (static_cast<int>(parts.size()) != n) return invalid("split has {} entries, expected {}", parts.size(), n);
     Dim sum = 0;
-    for (const Dim& p : parts) sum += p;
+    for (const Dim& p : parts) sum = partial_sum(d, sum + p);
     TRY(d.require(equal(sum, extent), fmt::format("split adds up to {}, expected {}", sum.str(), extent.str())));
   } else {
     int64_t asked = d.i64("num_outputs", n);
@@ -70,7 +101,7 @@ Result<void> define_split(Def& d) {
     d.out(d.wants(k) ? d.map(replaced(x.dims(), axis, part),
                              [&](Ix i) { return x(replaced(i, axis, i[static_cast<size_t>(axis)] + begin)); })
                      : Tensor());
-    begin += part;
+    begin = partial_sum(d, begin + part);
   }
   return {};
 }
