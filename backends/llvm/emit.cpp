@@ -33,7 +33,7 @@ struct Plan {
 
 Plan plan_kernels(const l::Program& p) {
   Plan plan;
-  std::unordered_map<std::string, int> seen;
+  std::unordered_map<std::string, int> seen, names;
   std::set<std::string> taken{"ingot_entry", "ingot_launch", "memcpy", "memmove", "memset", "memcmp", "bcmp", "strlen"};
   for (size_t i = 0; i < p.kernels.size(); ++i) {
     const l::Kernel& k = p.kernels[i];
@@ -48,7 +48,7 @@ Plan plan_kernels(const l::Program& p) {
     if (base.empty() || isdigit(static_cast<unsigned char>(base[0])) || base.rfind("ingot_", 0) == 0)
       base = "k_" + base;
     std::string name = base;
-    for (int n = 2; !taken.insert(name).second; ++n) name = base + "_" + std::to_string(n);
+    for (int& n = names[base]; !taken.insert(name).second;) name = base + "_" + std::to_string(++n + 1);
     plan.symbols.push_back(name);
     plan.same_as.push_back(-1);
     plan.unique.push_back(static_cast<int>(i));
@@ -195,36 +195,59 @@ Result<Image> compile(const l::Program& p, const CompileOptions& o) {
 
 namespace {
 
-template <class F>
-Result<std::string> with_module(const l::Program& p, int kernel, const CompileOptions& o, F&& f) {
-  if (kernel >= static_cast<int>(p.kernels.size()))
-    return invalid("got kernel {}, expected one below {}", kernel, p.kernels.size());
-  Plan plan = plan_kernels(p);
-  auto machine = TRY(codegen::make_machine(*o.target));
+using TextOf = std::function<Result<std::string>(llvm::Module&, llvm::TargetMachine&)>;
+
+// Of a kernel, or of the host program: -1.
+Result<std::string> text_of(const l::Program& p, const Plan& plan, llvm::TargetMachine& machine, int kernel,
+                            const CompileOptions& o, const TextOf& text) {
   llvm::LLVMContext context;
   int one[] = {kernel};
-  auto m = kernel < 0 ? TRY(host_module(context, *machine, p, plan, o))
-                      : TRY(kernel_module(context, *machine, p, plan, one, o));
-  return f(*m, *machine);
+  auto m = kernel < 0 ? TRY(host_module(context, machine, p, plan, o))
+                      : TRY(kernel_module(context, machine, p, plan, one, o));
+  return text(*m, machine);
 }
 
-}  // namespace
+Result<std::string> text_of(const l::Program& p, int kernel, const CompileOptions& o, const TextOf& text) {
+  if (kernel >= static_cast<int>(p.kernels.size()))
+    return invalid("got kernel {}, expected one below {}", kernel, p.kernels.size());
+  auto machine = TRY(codegen::make_machine(*o.target));
+  return text_of(p, plan_kernels(p), *machine, kernel, o, text);
+}
 
-Result<std::string> llvm_text(const l::Program& p, int kernel, const CompileOptions& o, bool optimised) {
-  return with_module(p, kernel, o, [&](llvm::Module& m, llvm::TargetMachine& machine) -> Result<std::string> {
+TextOf as_llvm(bool optimised) {
+  return [=](llvm::Module& m, llvm::TargetMachine& machine) -> Result<std::string> {
     if (optimised) codegen::optimise(m, machine);
     std::string text;
     llvm::raw_string_ostream out(text);
     m.print(out, nullptr);
     return text;
-  });
+  };
+}
+
+Result<std::string> as_assembly(llvm::Module& m, llvm::TargetMachine& machine) {
+  codegen::optimise(m, machine);
+  return codegen::emit_assembly(m, machine);
+}
+
+}  // namespace
+
+Result<std::string> llvm_text(const l::Program& p, int kernel, const CompileOptions& o, bool optimised) {
+  return text_of(p, kernel, o, as_llvm(optimised));
 }
 
 Result<std::string> asm_text(const l::Program& p, int kernel, const CompileOptions& o) {
-  return with_module(p, kernel, o, [&](llvm::Module& m, llvm::TargetMachine& machine) -> Result<std::string> {
-    codegen::optimise(m, machine);
-    return codegen::emit_assembly(m, machine);
-  });
+  return text_of(p, kernel, o, as_assembly);
+}
+
+Result<std::vector<std::string>> all_texts(const l::Program& p, const CompileOptions& o, bool assembly) {
+  const Plan plan = plan_kernels(p);
+  const TextOf text = assembly ? TextOf(as_assembly) : as_llvm(true);
+  auto machine = TRY(codegen::make_machine(*o.target));
+  std::vector<std::string> texts;
+  for (int k = 0; k < static_cast<int>(p.kernels.size()); ++k)
+    texts.push_back(TRY(text_of(p, plan, *machine, k, o, text)));
+  texts.push_back(TRY(text_of(p, plan, *machine, -1, o, text)));
+  return texts;
 }
 
 int count_vector_spills(const std::string& assembly) {

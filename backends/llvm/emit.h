@@ -43,6 +43,8 @@ Result<Image> compile(const l::Program&, const CompileOptions&);
 // For inspection: of one kernel by index, or of the host entry (kernel = -1).
 Result<std::string> llvm_text(const l::Program&, int kernel, const CompileOptions&, bool optimised = true);
 Result<std::string> asm_text(const l::Program&, int kernel, const CompileOptions&);
+// The text of every kernel, and last that of the host program.
+Result<std::vector<std::string>> all_texts(const l::Program&, const CompileOptions&, bool assembly);
 // Loads and stores of whole vectors to the stack in an assembly text: spills of a register tile.
 int count_vector_spills(const std::string& assembly);
 

@@ -117,13 +117,33 @@ class Inliner {
         case k::StageKind::Reduce:
         case k::StageKind::Scan:
         case k::StageKind::Scatter:
+          written_.clear();
           for (Expr& e : s.body) e = into(s, e, contraction);
           for (Expr& e : s.targets) e = into(s, e, contraction);
+          drop_unread(s);
           break;
         default: break;
       }
       for (int id : s.results) all_definitions_[static_cast<size_t>(id)] = &s;
       if (s.kind == k::StageKind::Map && s.results.size() == 1) definitions_[static_cast<size_t>(s.results[0])] = &s;
+    }
+  }
+
+  // The body of a map that the stage alone read, and reads no more: kept until the end of the round, the bodies of a chain
+  // would be as long together as kMaxInlinedNodes for each of its nodes.
+  void drop_unread(const k::Stage& consumer) {
+    if (written_.empty()) return;
+    const std::vector<int> still_read = k::reads(consumer);
+    for (k::Stage* producer : written_) {
+      int id = producer->results[0];
+      auto v = static_cast<size_t>(id);
+      if (uses_.stages[v] != 1 || uses_.escapes[v] || producer->body[0].type() == DType::String) continue;
+      if (std::find(still_read.begin(), still_read.end(), id) != still_read.end()) continue;
+      definitions_[v] = nullptr;
+      all_definitions_[v] = nullptr;
+      const DType t = producer->body[0].type();
+      producer->body = {ex::integer(t, 0)};
+      producer->fused = {};
     }
   }
 
@@ -252,7 +272,7 @@ class Inliner {
     return rewrite(e, [&](const ExprNode& n) {
       Expr same;  // keeps the node
       if (n.op != ScalarOp::Read) return same;
-      const k::Stage* producer = definitions_[static_cast<size_t>(n.id)];
+      k::Stage* producer = definitions_[static_cast<size_t>(n.id)];
       if (!producer || !pays(*producer, consumer, contraction)) return same;
       int size = cost_of(producer->body[0]).nodes;
       if (size > budget) return same;
@@ -260,6 +280,7 @@ class Inliner {
       if (!composed || (contraction && !reads_constants(composed) && !plain_access(composed))) return same;
       budget -= size;
       changed_ = true;
+      if (std::find(written_.begin(), written_.end(), producer) == written_.end()) written_.push_back(producer);
       note(consumer, producer->node);
       for (int node : producer->fused) note(consumer, node);
       return composed;
@@ -268,8 +289,9 @@ class Inliner {
 
   k::Program& p_;
   Uses uses_;
-  std::vector<const k::Stage*> definitions_;  // maps, by value
+  std::vector<k::Stage*> definitions_;  // maps, by value
   std::vector<const k::Stage*> all_definitions_;
+  std::vector<k::Stage*> written_;  // the maps that were written into the stage at hand
   bool changed_ = false;
 };
 

@@ -10,27 +10,79 @@ namespace {
 
 int64_t align_up(int64_t n) { return (n + kArenaAlignment - 1) / kArenaAlignment * kArenaAlignment; }
 
-bool overlap(const PlannedBuffer& a, const PlannedBuffer& b) { return a.first <= b.last && b.first <= a.last; }
-
 inline constexpr int kAttempts = 64;  // orders of placement
+inline constexpr size_t kMaxSlotsTried = 64;  // symbolic slots that a buffer is compared with
+
+// The placed buffers that are alive together with another one: those alive at its beginning, from a segment tree over the
+// beginnings of all, and those that begin during its life.
+class Alive {
+ public:
+  Alive(const std::vector<size_t>& order, const std::vector<PlannedBuffer>& buffers) : buffers_(buffers) {
+    by_first_ = order;
+    std::sort(by_first_.begin(), by_first_.end(), [&](size_t a, size_t b) {
+      return buffers[a].first != buffers[b].first ? buffers[a].first < buffers[b].first : a < b;
+    });
+    for (size_t k : by_first_) firsts_.push_back(buffers[k].first);
+    while (leaves_ < firsts_.size()) leaves_ *= 2;
+    cover_.resize(2 * leaves_);
+    placed_.resize(buffers.size(), false);
+  }
+
+  void clear() {
+    for (auto& list : cover_) list.clear();
+    std::fill(placed_.begin(), placed_.end(), false);
+  }
+
+  void add(size_t k) {
+    placed_[k] = true;
+    size_t begin = at(buffers_[k].first) + leaves_, end = at(buffers_[k].last + 1) + leaves_;
+    for (; begin < end; begin /= 2, end /= 2) {
+      if (begin % 2 == 1) cover_[begin++].push_back(k);
+      if (end % 2 == 1) cover_[--end].push_back(k);
+    }
+  }
+
+  void collect(size_t k, std::vector<size_t>& out) const {
+    const size_t first = at(buffers_[k].first);
+    for (size_t node = first + leaves_; node > 0; node /= 2)
+      out.insert(out.end(), cover_[node].begin(), cover_[node].end());
+    for (size_t p = at(buffers_[k].first + 1); p < at(buffers_[k].last + 1); ++p) {
+      if (placed_[by_first_[p]]) out.push_back(by_first_[p]);
+    }
+  }
+
+ private:
+  size_t at(int position) const {  // the first buffer that begins at `position` or later
+    return static_cast<size_t>(std::lower_bound(firsts_.begin(), firsts_.end(), position) - firsts_.begin());
+  }
+
+  const std::vector<PlannedBuffer>& buffers_;
+  std::vector<size_t> by_first_;
+  std::vector<int> firsts_;
+  size_t leaves_ = 1;
+  std::vector<std::vector<size_t>> cover_;
+  std::vector<bool> placed_;
+};
 
 // Places the buffers in this order, each at the lowest offset that is free during its life; the size of all.
-int64_t place(const std::vector<size_t>& order, std::vector<PlannedBuffer>& buffers) {
+int64_t place(const std::vector<size_t>& order, std::vector<PlannedBuffer>& buffers, Alive& alive) {
   int64_t total = 0;
-  std::vector<size_t> placed;  // by offset
+  std::vector<size_t> others;
+  alive.clear();
   for (size_t k : order) {
     int64_t size = align_up(buffers[k].bytes.value()), at = 0;
-    for (size_t other : placed) {
-      if (!overlap(buffers[k], buffers[other])) continue;
+    others.clear();
+    alive.collect(k, others);
+    std::sort(others.begin(), others.end(),
+              [&](size_t a, size_t b) { return buffers[a].offset.value() < buffers[b].offset.value(); });
+    for (size_t other : others) {
       int64_t begin = buffers[other].offset.value(), end = begin + align_up(buffers[other].bytes.value());
       if (at + size <= begin) break;
       at = std::max(at, end);
     }
     buffers[k].offset = at;
     total = std::max(total, at + size);
-    auto where = std::upper_bound(placed.begin(), placed.end(), at,
-                                  [&](int64_t o, size_t p) { return o < buffers[p].offset.value(); });
-    placed.insert(where, k);
+    alive.add(k);
   }
   return total;
 }
@@ -41,15 +93,16 @@ int64_t place_fixed(std::vector<size_t> order, std::vector<PlannedBuffer>& buffe
                    [&](size_t a, size_t b) { return buffers[a].bytes.value() > buffers[b].bytes.value(); });
   const int64_t bound = memory_lower_bound(buffers);
   std::vector<size_t> best = order;
-  int64_t least = place(order, buffers);
+  Alive alive(order, buffers);
+  int64_t least = place(order, buffers, alive);
   for (int attempt = 0; attempt < kAttempts && least > bound && !order.empty(); ++attempt) {
     auto end = [&](size_t k) { return buffers[k].offset.value() + align_up(buffers[k].bytes.value()); };
     auto last = std::max_element(order.begin(), order.end(), [&](size_t a, size_t b) { return end(a) < end(b); });
     std::rotate(order.begin(), last, last + 1);
-    const int64_t total = place(order, buffers);
+    const int64_t total = place(order, buffers, alive);
     if (total < least) least = total, best = order;
   }
-  return place(best, buffers);
+  return place(best, buffers, alive);
 }
 
 }  // namespace
@@ -70,9 +123,15 @@ Dim plan_memory(std::vector<PlannedBuffer>& buffers) {
   for (size_t k : symbolic) {
     PlannedBuffer& b = buffers[k];
     Slot* best = nullptr;
+    size_t tried = 0;
     for (Slot& s : slots) {
-      if (s.free_after < b.first && known_less_equal(b.bytes, s.bytes) && (!best || known_less(s.bytes, best->bytes)))
+      if (s.free_after >= b.first) continue;
+      if (s.bytes == b.bytes) {
         best = &s;
+        break;
+      }
+      if (tried++ >= kMaxSlotsTried) continue;
+      if (known_less_equal(b.bytes, s.bytes) && (!best || known_less(s.bytes, best->bytes))) best = &s;
     }
     if (!best) {
       slots.push_back({b.bytes, end, 0});

@@ -17,6 +17,7 @@ namespace ingot {
 namespace {
 
 inline constexpr int64_t kSerialRowsCost = 400000;  // scalar operations; a chain of stages with fewer may be one item
+inline constexpr size_t kMaxSharedStages = 16;  // in one kernel by rows; longer groups take a cubic time to find
 inline constexpr int64_t kLeastRelaid = 64;  // elements; smaller constants are gathered
 
 // "f32[1, 64, 56, 56] channels last, border 0 0 1 1".
@@ -182,8 +183,9 @@ Result<void> Host::block(const k::Block& b) {
       // Stages that hand each other rows run as one kernel.
       std::vector<const k::Stage*> group = {&s};
       size_t next = k + 1;
-      while (!puts_together(s) && next < b.stages.size() && waits_for[next] < 0 && epilogue_of[next] < 0 &&
-             !in_chain.count(next) && !is_contraction(b.stages[next]) && !puts_together(b.stages[next])) {
+      while (!puts_together(s) && group.size() < kMaxSharedStages && next < b.stages.size() && waits_for[next] < 0 &&
+             epilogue_of[next] < 0 && !in_chain.count(next) && !is_contraction(b.stages[next]) &&
+             !puts_together(b.stages[next])) {
         group.push_back(&b.stages[next]);
         if (shared_prefix(group) == 0) {
           group.pop_back();

@@ -31,13 +31,12 @@ Result<std::string> code_text(l::Program program, const Target& target, const st
   if (stage == "opencl") return opencl::print(program);
   CompileOptions options;
   options.target = &target;
+  const bool assembly = stage == "asm";
+  const std::vector<std::string> texts = TRY(all_texts(program, options, assembly));
   std::string text;
-  for (int k = 0; k < static_cast<int>(program.kernels.size()); ++k) {
-    text += fmt::format("{} {}: {}\n", stage == "asm" ? "#" : ";", k, program.kernels[static_cast<size_t>(k)].name);
-    text += TRY(stage == "asm" ? asm_text(program, k, options) : llvm_text(program, k, options));
-  }
-  text += stage == "asm" ? "# the host program\n" : "; the host program\n";
-  return text + TRY(stage == "asm" ? asm_text(program, -1, options) : llvm_text(program, -1, options));
+  for (size_t k = 0; k < program.kernels.size(); ++k)
+    text += fmt::format("{} {}: {}\n", assembly ? "#" : ";", k, program.kernels[k].name) + texts[k];
+  return text + (assembly ? "# the host program\n" : "; the host program\n") + texts.back();
 }
 
 struct ModelHandle {
