@@ -138,6 +138,8 @@ Result<void> Importer::graph(const GraphProto& g, Region& region, Scope& scope, 
     Value* const* found = scope.find(v.name);
     if (!found || !*found) return invalid("output {} is not defined by any node", quoted(v.name));
     region.outputs.push_back(*found);
+    if (v.type.kind == TypeProto::Kind::Tensor && v.type.shape)
+      (*found)->declared_rank = static_cast<int>(v.type.shape->dim.size());
   }
   return {};
 }

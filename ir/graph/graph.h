@@ -45,6 +45,7 @@ struct Value {
   TensorRef constant;  // contents of a constant
   Node* producer = nullptr;  // null: an input of a region, or a constant
   int output_index = 0;
+  std::optional<int> declared_rank;  // of an output of the model or of a region, as the model declares it
   // Contents of an integer or bool tensor of up to kMaxSymbolicElements elements, where they are expressions of dims.
   std::optional<std::vector<Dim>> elements;
   // Symbols (in `elements`) that are read from this value at run time: (element, symbol).

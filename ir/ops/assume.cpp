@@ -1,13 +1,12 @@
-#include "ir/ops/def.h"
+#include "ir/ops/common.h"
 
 namespace ingot {
 
-// condition: bool, one element. Fails the run where it is false: the compiled model was specialised on it.
+// condition: bool, one element. Fails the run with `message` unless it is `expected`: the model is wrong otherwise.
 Result<void> define_assume(Def& d) {
-  Dims condition = TRY(d.integers(0, 0, 1));
-  if (condition.size() != 1) return invalid("got a condition with {} elements, expected 1", condition.size());
-  return d.require(condition[0],
-                   "the condition of an If whose branches give different ranks was taken to hold, and does not");
+  const Dim condition = TRY(ops::integer_input(d, 0, 0, 1));
+  return d.require(d.i64("expected", 1) ? condition : Dim(1) - condition,
+                   d.str("message", "the condition is not what was expected"));
 }
 
 }  // namespace ingot

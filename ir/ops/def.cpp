@@ -98,6 +98,27 @@ Result<Dims> Def::integers(int i, int64_t lo, int64_t hi) {
   return elements;
 }
 
+Result<Dims> Def::integers_of_length(int i, int64_t count, int64_t lo, int64_t hi) {
+  if (known_integers(i)) return integers(i, lo, hi);
+  Tensor t = in(i);
+  if (t.type().is_static()) return integers(i, lo, hi);
+  if (count < 0 || count > kMaxSymbolicElements)
+    return invalid("input {} has {} elements, expected {}", i, count, kMaxSymbolicElements);
+  Dim elements = product(t.dims());
+  TRY(require(equal(elements, count), fmt::format("input {} has {} elements, expected {}", i, elements.str(), count)));
+  // Nothing is read from outside, whatever the order of this check and the run's other ones.
+  Tensor own = map({count}, [&](Ix at) {
+    Dims index(t.dims().size(), Dim(0));
+    if (!index.empty()) index.back() = at[0];
+    return ex::cast(t.or_fill(index, ex::integer(t.dtype(), 0)), DType::I64);
+  });
+  return contents(own, lo, hi);
+}
+
+std::optional<int> Def::declared_rank(int output) const {
+  return wants(output) ? node_.outputs[static_cast<size_t>(output)]->declared_rank : std::nullopt;
+}
+
 namespace {
 
 template <class T>
@@ -314,17 +335,31 @@ std::vector<Tensor> Def::call(std::string algorithm, const std::vector<Tensor>& 
   return out;
 }
 
+namespace {
+
+std::string symbol_name(const Node& node, size_t index) {
+  std::string base = node.outputs.empty() || !node.outputs[0] ? std::string(node.op()) : node.outputs[0]->name;
+  return fmt::format("{}_n{}", base, index);
+}
+
+}  // namespace
+
 Symbol Def::unknown_dim(int k, const Dim& bound) {
-  // Those that `named` made, perhaps for the operands, have no extent.
-  for (size_t at = 0;; ++at) {
-    if (at == node_.symbols.size()) {
-      std::string base = node_.outputs.empty() || !node_.outputs[0] ? std::string(node_.op()) : node_.outputs[0]->name;
-      node_.symbols.push_back(Dim::iterator(fmt::format("{}_n{}", base, at), bound + 1));
-    }
-    if (!node_.symbols[at]->extent || k-- > 0) continue;
-    next_symbol_ = std::max(next_symbol_, static_cast<int>(at) + 1);
-    return node_.symbols[at];
-  }
+  auto [it, fresh] = unknown_.try_emplace(k);
+  if (!fresh) return it->second;
+  if (bound.is(kDimMax)) return it->second = next_symbol(0, kDimMax);  // no bound: none may prove anything
+  const size_t index = next_symbol_++;
+  if (node_.symbols.size() <= index) node_.symbols.push_back(Dim::iterator(symbol_name(node_, index), bound + 1));
+  return it->second = node_.symbols[index];
+}
+
+Symbol Def::next_symbol(int64_t lo, int64_t hi) {
+  const size_t index = next_symbol_++;
+  if (node_.symbols.size() <= index) node_.symbols.push_back(Dim::symbol(symbol_name(node_, index), lo, hi));
+  // An earlier run of the definition knew more of the inputs than holds in general.
+  Symbol& symbol = node_.symbols[index];
+  if (symbol->lo > lo || symbol->hi < hi) symbol = Dim::symbol(symbol_name(node_, index), lo, hi);
+  return symbol;
 }
 
 Dims Def::named(const Dims& values, int64_t lo, int64_t hi) {
@@ -334,23 +369,28 @@ Dims Def::named(const Dims& values, int64_t lo, int64_t hi) {
   s.node = origin_;
   for (size_t k = 0; k < values.size(); ++k) {
     if (values[k].is_constant()) continue;
-    auto index = static_cast<size_t>(next_symbol_++);
-    const int64_t least = std::max(lo, values[k].lower()), most = std::min(hi, values[k].upper());
-    auto made = [&] {
-      std::string base = node_.outputs.empty() || !node_.outputs[0] ? std::string(node_.op()) : node_.outputs[0]->name;
-      return Dim::symbol(fmt::format("{}_n{}", base, index), least, most);
-    };
-    if (node_.symbols.size() <= index) node_.symbols.push_back(made());
-    // An earlier run of the definition knew more of the inputs than holds in general.
-    Symbol& symbol = node_.symbols[index];
-    if (symbol->lo > least || symbol->hi < most) symbol = made();
-    s.symbols.push_back(symbol);
+    s.symbols.push_back(next_symbol(std::max(lo, values[k].lower()), std::min(hi, values[k].upper())));
     s.elements.push_back(static_cast<int64_t>(k));
     names[k] = Dim(s.symbols.back());
   }
   if (s.symbols.empty()) return names;
   s.operands = {dims_tensor(values).id()};
   block_.stages.push_back(std::move(s));
+  return names;
+}
+
+Dims Def::contents(const Tensor& t, int64_t lo, int64_t hi) {
+  Dims names;
+  k::Stage s;
+  s.kind = k::StageKind::Read;
+  s.node = origin_;
+  s.operands = {t.id()};
+  for (int64_t k = 0; k < t.dim(0).value(); ++k) {
+    s.symbols.push_back(next_symbol(lo, hi));
+    s.elements.push_back(k);
+    names.emplace_back(s.symbols.back());
+  }
+  if (!names.empty()) block_.stages.push_back(std::move(s));
   return names;
 }
 
@@ -385,6 +425,11 @@ Result<void> Def::require(const Dim& condition, const std::string& message) {
   return {};
 }
 
+Result<Dim> Def::same(const Dim& a, const Dim& b, const std::string& message) {
+  TRY(require(equal(a, b), message));
+  return b.is_constant() ? b : a;
+}
+
 void Def::out(Tensor t) { results_.push_back(t.id()); }
 void Def::out_value(int value_id) { results_.push_back(value_id); }
 
@@ -392,6 +437,35 @@ Result<int> Def::axis(int64_t axis, int rank) const {
   if (axis < -rank || axis >= rank) return invalid("axis is {}, expected a value in [{}, {})", axis, -rank, rank);
   return static_cast<int>(axis < 0 ? axis + rank : axis);
 }
+
+namespace {
+
+// Extents that broadcast together: `largest` of them, and whether none is 0.
+struct Broadcast {
+  Dim largest, smallest;
+  Dim extent() const { return smallest.lower() > 0 ? largest : largest * less(0, smallest); }
+};
+
+// The extents that `d` is of, where it is what `extent` makes.
+Broadcast broadcast_of(const Dim& d) {
+  if (d.terms().size() == 1 && d.terms()[0].coefficient == 1 && d.terms()[0].atoms.size() == 2) {
+    const auto& atoms = d.terms()[0].atoms;
+    for (size_t k : {size_t{0}, size_t{1}}) {
+      const Dim::Atom &some = atoms[k], &all = atoms[1 - k];
+      if (some.kind == Dim::AtomKind::Less && some.a.is(0) && all.kind == Dim::AtomKind::Max)
+        return {max(all.a, all.b), some.b};
+    }
+  }
+  return {d, d};
+}
+
+// Equal, or one of them is 1: the larger one, but 0 where one is 0.
+Dim broadcast_extent(const Dim& x, const Dim& y) {
+  const Broadcast a = broadcast_of(x), b = broadcast_of(y);
+  return Broadcast{max(a.largest, b.largest), min(a.smallest, b.smallest)}.extent();
+}
+
+}  // namespace
 
 Result<Dims> Def::broadcast_dims(const Dims& a, const Dims& b) {
   Dims result(std::max(a.size(), b.size()));
@@ -413,10 +487,9 @@ Result<Dims> Def::broadcast_dims(const Dims& a, const Dims& b) {
                   fmt::format("extents {} and {} do not broadcast", x.str(), y.str())));
       r = known;
     } else {
-      // Equal, or one of them is 1 and the other is not 0: then the result is the larger.
-      TRY(require(max(equal(x, y), max(equal(x, 1) * less(0, y), equal(y, 1) * less(0, x))),
+      TRY(require(max(equal(x, y), max(equal(x, 1), equal(y, 1))),
                   fmt::format("extents {} and {} do not broadcast", x.str(), y.str())));
-      r = known_less_equal(x, y) ? y : known_less_equal(y, x) ? x : max(x, y);
+      r = broadcast_extent(x, y);
     }
   }
   return result;

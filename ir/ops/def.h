@@ -81,7 +81,11 @@ class Def {
   // The contents of an integer tensor as dims: constants, expressions, or symbols read at run time (at most
   // kMaxSymbolicElements; the number of elements must be constant). lo and hi bound symbols that must be created.
   Result<Dims> integers(int i, int64_t lo = -kDimMax, int64_t hi = kDimMax);
+  // The same where something else says that there are `count` of them: checked in the run where the type does not say it.
+  Result<Dims> integers_of_length(int i, int64_t count, int64_t lo = -kDimMax, int64_t hi = kDimMax);
   std::optional<Dims> known_integers(int i) const;   // only where known without reading
+  // What the model declares as the rank of an output, for results whose rank nothing else says.
+  std::optional<int> declared_rank(int output) const;
 
   // Attributes, with the default where absent.
   bool has_attr(std::string_view name) const;
@@ -128,10 +132,14 @@ class Def {
   // The values as symbols in [lo, hi], for expressions too long to multiply with each other: a stage computes them, and they
   // are read from there when the model runs. Constants stay.
   Dims named(const Dims& values, int64_t lo = 0, int64_t hi = kDimMax);
+  // The elements of a vector of constant length, read into symbols in [lo, hi] when the model runs.
+  Dims contents(const Tensor& t, int64_t lo, int64_t hi);
   Tensor constant(TensorRef data);
   Tensor dims_tensor(const Dims& values, DType = DType::I64);  // a 1-D tensor whose contents are dims
   // Fails the run unless the condition (a Dim that is 0 or not) holds; a condition known false fails here and now.
   Result<void> require(const Dim& condition, const std::string& message);
+  // Requires two extents to be equal, and gives the one that says more: a constant where one is.
+  Result<Dim> same(const Dim& a, const Dim& b, const std::string& message);
 
   // Results, in order; a null Tensor for one that is absent.
   void out(Tensor t);
@@ -153,7 +161,10 @@ class Def {
   std::vector<int> input_ids_;
   std::vector<int> results_;
   int origin_;
-  int next_symbol_ = 0;  // of those that `named` takes: behind those of unknown_dim
+  // The node's symbol that is taken next, with these facts where it is new.
+  Symbol next_symbol(int64_t lo, int64_t hi);
+  size_t next_symbol_ = 0;
+  std::map<int, Symbol> unknown_;  // of unknown_dim
 };
 
 // Builds nodes for a composite op; each new value is inferred at once, so its type can be asked for.

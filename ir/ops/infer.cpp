@@ -7,6 +7,7 @@
 
 #include "ir/dim_internal.h"
 #include "ir/ops/def.h"
+#include "ir/ops/known_extents.h"
 #include "ir/ops/symbolic.h"
 
 namespace ingot {
@@ -78,7 +79,9 @@ void name_long_elements(Value& v) {
   }
 }
 
-Result<void> infer_primitive(Node& node) {
+// `every_run`: the graph, where every run of it reaches this node. What the node's checks then say about the inputs'
+// extents is put into all types, and the definition runs again on those.
+Result<void> infer_primitive(Node& node, Graph* every_run) {
   k::Program program;
   std::vector<int> ids;
   std::map<int, std::vector<Dim>> known;
@@ -94,7 +97,15 @@ Result<void> infer_primitive(Node& node) {
     ids.push_back(id);
   }
   Def def(program, program.body, node, ids, 0);
-  TRY(node.def->define(def));
+  Result<void> defined = node.def->define(def);
+  if (every_run) {
+    if (Substitution fixed = fixed_extents(*every_run, program.body.stages); !fixed.empty()) {
+      replace_extents(*every_run, std::move(fixed));
+      node.symbols.clear();
+      return infer_primitive(node, every_run);
+    }
+  }
+  TRY(std::move(defined));
   if (def.results().size() < node.outputs.size()) {
     return unsupported("got {} outputs asked for, expected at most {}", node.outputs.size(), def.results().size());
   }
@@ -117,41 +128,53 @@ Result<void> infer_primitive(Node& node) {
 
 // --- control flow ---------------------------------------------------------------------------------------------------
 
-std::unique_ptr<Region> clone_region(Graph& graph, const Region& region, std::map<const Value*, Value*>& to) {
-  auto get = [&](Value* v) {
-    auto it = to.find(v);
-    return it == to.end() ? v : it->second;
-  };
-  auto copy = [&](Value* v, Node* producer) -> Value* {
-    if (!v) return nullptr;
-    Value* c = graph.new_value(v->name, v->type);
-    c->constant = v->constant;
-    c->producer = producer;
-    c->output_index = v->output_index;
-    to[v] = c;
-    return c;
-  };
+// What a copy puts in place of a value; itself where it has no copy.
+using Copies = std::map<const Value*, Value*>;
+Value* copy_of(Value* v, const Copies& to) {
+  auto it = to.find(v);
+  return it == to.end() ? v : it->second;
+}
+
+Value* clone_value(Graph& graph, Value* v, Node* producer, Copies& to) {
+  if (!v) return nullptr;
+  Value* c = graph.new_value(v->name, v->type);
+  c->constant = v->constant;
+  c->producer = producer;
+  c->output_index = v->output_index;
+  c->declared_rank = v->declared_rank;
+  to[v] = c;
+  return c;
+}
+
+std::unique_ptr<Region> clone_region(Graph& graph, const Region& region, Copies& to);
+
+std::unique_ptr<Node> clone_node(Graph& graph, const Node& n, Copies& to) {
+  auto c = std::make_unique<Node>();
+  c->def = n.def;
+  c->attrs = n.attrs;
+  c->name = n.name;
+  c->source = n.source;
+  for (Value* v : n.inputs) c->inputs.push_back(copy_of(v, to));
+  for (const auto& r : n.regions) c->regions.push_back(clone_region(graph, *r, to));
+  for (Value* v : n.outputs) c->outputs.push_back(clone_value(graph, v, c.get(), to));
+  return c;
+}
+
+std::unique_ptr<Region> clone_region(Graph& graph, const Region& region, Copies& to) {
   auto result = std::make_unique<Region>();
-  for (Value* v : region.inputs) result->inputs.push_back(copy(v, nullptr));
-  for (const auto& n : region.nodes) {
-    auto c = std::make_unique<Node>();
-    c->def = n->def;
-    c->attrs = n->attrs;
-    c->name = n->name;
-    c->source = n->source;
-    for (Value* v : n->inputs) c->inputs.push_back(get(v));
-    for (const auto& r : n->regions) c->regions.push_back(clone_region(graph, *r, to));
-    for (Value* v : n->outputs) c->outputs.push_back(copy(v, c.get()));
-    result->nodes.push_back(std::move(c));
-  }
-  for (Value* v : region.outputs) result->outputs.push_back(get(v));
+  for (Value* v : region.inputs) result->inputs.push_back(clone_value(graph, v, nullptr, to));
+  for (const auto& n : region.nodes) result->nodes.push_back(clone_node(graph, *n, to));
+  for (Value* v : region.outputs) result->outputs.push_back(copy_of(v, to));
   return result;
 }
 
+using Nodes = std::vector<std::unique_ptr<Node>>;
+Result<void> infer_nodes(Graph& graph, Region& into, Nodes nodes);
+
 Result<void> infer_region(Graph& graph, Region& region) {
-  std::vector<std::unique_ptr<Node>> nodes = std::move(region.nodes);
+  Nodes nodes = std::move(region.nodes);
   region.nodes.clear();
-  for (auto& n : nodes) TRY(append_inferred(graph, region, std::move(n)));
+  TRY(infer_nodes(graph, region, std::move(nodes)));
   for (Value* v : region.outputs) {
     if (v) set_constant_type(*v);
   }
@@ -181,12 +204,8 @@ Result<Type> merge(const Type& a, const Type& b, const std::function<Dim(const D
     case Type::Kind::Sequence:
     case Type::Kind::Optional:
     case Type::Kind::Map: {
-      // Items carry their extents with them.
       Type t = a;
-      if (a.element && b.element) {
-        t.element = std::make_shared<const Type>(
-            TRY(merge(*a.element, *b.element, [](const Dim& x, const Dim&) { return x; })));
-      }
+      if (a.element && b.element) t.element = std::make_shared<const Type>(TRY(common_item(*a.element, *b.element)));
       return t;
     }
   }
@@ -269,33 +288,58 @@ Result<void> align_single_elements(Graph& graph, const Node& node, Region& yes, 
   return {};
 }
 
-// Takes an If whose branch is known when compiling. Branches that give different ranks cannot be one value, but for single
-// elements, which broadcast alike: these take the rank of the first branch. Exporters write others where one side is meant
-// to be dead (`if dim == 1: squeeze`), so the first is taken, and a check in the compiled model says so when the condition
-// does not hold. True: the node is dealt with.
-Result<bool> take_known_branch(Graph& graph, Region& into, Node& node) {
+// What became of an If.
+enum class Branches : uint8_t {
+  Taken,  // one is always taken, and stands in its place
+  Alike,  // both give values of one type
+  Different,  // ranks differ: no value can stand for both
+};
+
+// Infers the branches. Single elements of different ranks, which broadcast alike, take the rank of the first branch.
+Result<Branches> infer_branches(Graph& graph, Region& into, Node& node) {
   if (node.regions.size() != 2) return invalid("got {} branches, expected 2", node.regions.size());
   if (auto branch = known_branch(*node.inputs[0])) {
     Region& taken = *node.regions[static_cast<size_t>(*branch)];
     TRY(infer_region(graph, taken));
     TRY(splice(graph, into, node, taken));
-    return true;
+    return Branches::Taken;
   }
   for (auto& r : node.regions) TRY(infer_region(graph, *r));
   Region &yes = *node.regions[0], &no = *node.regions[1];
-  bool same = yes.outputs.size() == no.outputs.size();
-  if (same) TRY(align_single_elements(graph, node, yes, no));
-  for (size_t k = 0; same && k < yes.outputs.size(); ++k)
-    same = same_shape_of_type(yes.outputs[k]->type, no.outputs[k]->type);
-  if (same || yes.outputs.size() != no.outputs.size()) return false;
-  auto assume = std::make_unique<Node>();
-  assume->def = find_op("assume");
-  assume->name = node.name;
-  assume->source = node.source;
-  assume->inputs = {node.inputs[0]};
-  TRY(append_inferred(graph, into, std::move(assume)));
-  TRY(splice(graph, into, node, yes));
-  return true;
+  if (yes.outputs.size() != no.outputs.size())
+    return invalid("got branches with {} and {} outputs, expected as many", yes.outputs.size(), no.outputs.size());
+  TRY(align_single_elements(graph, node, yes, no));
+  Branches result = Branches::Alike;
+  for (size_t k = 0; k < yes.outputs.size(); ++k) {
+    const Type &a = yes.outputs[k]->type, &b = no.outputs[k]->type;
+    if (same_shape_of_type(a, b)) continue;
+    if (a.kind != b.kind || a.tensor.dtype != b.tensor.dtype)
+      return invalid("got {} as output {} of the first branch and {} of the second, expected one element type", a.str(),
+                     k, b.str());
+    result = Branches::Different;
+  }
+  return result;
+}
+
+Error different_branches(const Node& node) {
+  std::string types;
+  for (size_t k = 0; k < node.regions[0]->outputs.size(); ++k) {
+    const Type &a = node.regions[0]->outputs[k]->type, &b = node.regions[1]->outputs[k]->type;
+    if (types.empty() && !same_shape_of_type(a, b)) types = fmt::format("{} and {}", a.str(), b.str());
+  }
+  return unsupported("got branches that give {}, expected one rank where the result leaves the graph", types);
+}
+
+// The symbols that are made in a region.
+void collect_made(const Region& region, std::set<int64_t>& made) {
+  auto reads = [&](const Value* v) {
+    for (size_t k = 0; v && k < v->reads.size(); ++k) made.insert(v->reads[k].second->id);
+  };
+  for (const Value* v : region.inputs) reads(v);
+  for_each_node(region, [&](const Node& n) {
+    for (const Symbol& s : n.symbols) made.insert(s->id);
+    for (const Value* v : n.outputs) reads(v);
+  });
 }
 
 // Both branches are inferred already.
@@ -310,7 +354,147 @@ Result<void> infer_if(Graph& graph, Node& node) {
   for (size_t k = 0; k < yes.outputs.size(); ++k) {
     Type t = TRY(merge(yes.outputs[k]->type, no.outputs[k]->type,
                        [&](const Dim& a, const Dim& b) -> Dim { return node_symbol(node, next++, max(a, b)); }));
-    node.outputs[k]->type = t;
+    std::set<int64_t> made;
+    if (t.element) collect_made(yes, made), collect_made(no, made);
+    node.outputs[k]->type = without_symbols(t, made);
+  }
+  return {};
+}
+
+// --- an If whose branches give different ranks ------------------------------------------------------------------------
+//
+//   c = if ... {squeeze x} else {x};  y = f(c);  z = g(y)     ->     z = if ... {g(f(squeeze x))} else {g(f(x))}
+//
+// What follows and depends on it is compiled for each branch. Exporters write such an If where one side is meant to be dead
+// (`if dim == 1: squeeze`); what follows is then often wrong for the dead side, in any runtime. Such a side becomes a check
+// that it is not taken, which says what would be wrong.
+
+inline constexpr size_t kMaxReason = 1000;  // characters of a message that a compiled model carries
+inline constexpr size_t kMaxBranchedValues = size_t{1} << 20;  // of a graph, with what is copied for branches
+
+void collect_used(const Node& n, std::set<const Value*>& used) {
+  used.insert(n.inputs.begin(), n.inputs.end());
+  for (const auto& r : n.regions) {
+    used.insert(r->outputs.begin(), r->outputs.end());
+    for_each_node(static_cast<const Region&>(*r), [&](const Node& inner) {
+      used.insert(inner.inputs.begin(), inner.inputs.end());
+      for (const auto& q : inner.regions) used.insert(q->outputs.begin(), q->outputs.end());
+    });
+  }
+}
+
+// Takes from `nodes` those that depend on what `node` gives, in order; `made`: all that they and it give.
+Nodes take_dependents(const Node& node, Nodes& nodes, std::set<const Value*>& made) {
+  made.insert(node.outputs.begin(), node.outputs.end());
+  made.erase(nullptr);
+  Nodes dependents, others;
+  for (auto& n : nodes) {
+    std::set<const Value*> used;
+    collect_used(*n, used);
+    const bool depends = std::any_of(used.begin(), used.end(), [&](const Value* v) { return made.count(v) > 0; });
+    if (depends) made.insert(n->outputs.begin(), n->outputs.end());
+    made.erase(nullptr);
+    (depends ? dependents : others).push_back(std::move(n));
+  }
+  nodes = std::move(others);
+  return dependents;
+}
+
+// Moves `tail` into both branches of `node`, whose outputs become those of the values in `leaving` that the tail makes.
+Result<void> branch_tail(Graph& graph, Region& into, std::unique_ptr<Node> node, const Nodes& tail,
+                         const std::vector<Value*>& leaving) {
+  if (graph.values.size() > kMaxBranchedValues)
+    return limit_exceeded(
+        "what follows branches of different ranks is compiled for each, which makes more than {} values",
+        kMaxBranchedValues);
+  std::vector<Result<void>> inferred;
+  for (auto& branch : node->regions) {
+    Copies copies;
+    for (size_t k = 0; k < node->outputs.size(); ++k)
+      if (node->outputs[k]) copies[node->outputs[k]] = branch->outputs[k];
+    Nodes own;
+    for (const auto& n : tail) own.push_back(clone_node(graph, *n, copies));
+    std::vector<Value*> outputs;
+    for (Value* v : leaving) outputs.push_back(copy_of(v, copies));
+    branch->outputs = std::move(outputs);
+    inferred.push_back(infer_nodes(graph, *branch, std::move(own)));
+  }
+  node->outputs = leaving;
+  for (size_t k = 0; k < leaving.size(); ++k) {
+    leaving[k]->producer = node.get();
+    leaving[k]->output_index = static_cast<int>(k);
+  }
+  // A branch that gives another rank than the model declares is wrong, too.
+  for (size_t b = 0; b < 2; ++b) {
+    for (size_t k = 0; inferred[b] && k < leaving.size(); ++k) {
+      const Type& t = node->regions[b]->outputs[k]->type;
+      if (const auto& rank = leaving[k]->declared_rank; rank && t.is_tensor() && t.tensor.rank() != *rank)
+        inferred[b] = invalid("'{}' is {}, expected rank {} as the model declares", leaving[k]->name, t.str(), *rank);
+    }
+  }
+  const bool first = static_cast<bool>(inferred[0]), second = static_cast<bool>(inferred[1]);
+  if (!first && !second) return std::move(inferred[0].error());
+  if (first && second) {
+    TRY(align_single_elements(graph, *node, *node->regions[0], *node->regions[1]));
+    for (size_t k = 0; k < leaving.size(); ++k) {
+      const Type &a = node->regions[0]->outputs[k]->type, &b = node->regions[1]->outputs[k]->type;
+      if (!same_shape_of_type(a, b)) return different_branches(*node);
+    }
+    TRY(infer_if(graph, *node));
+    into.nodes.push_back(std::move(node));
+    return {};
+  }
+  const size_t dead = first ? 1 : 0;
+  std::string why = inferred[dead].error().message;
+  if (why.size() > kMaxReason) why.resize(kMaxReason), why += "...";
+  auto assume = std::make_unique<Node>();
+  assume->def = find_op("assume");
+  assume->name = node->name;
+  assume->source = node->source;
+  assume->inputs = {node->inputs[0]};
+  assume->attrs = {{"expected", static_cast<int64_t>(dead)},
+                   {"message", fmt::format("the {} branch is taken, with which the model is wrong: {}",
+                                           dead == 0 ? "first" : "second", why)}};
+  TRY(append_inferred(graph, into, std::move(assume)));
+  return splice(graph, into, *node, *node->regions[1 - dead]);
+}
+
+// Infers nodes in order, into a region whose outputs are set.
+Result<void> infer_nodes(Graph& graph, Region& into, Nodes nodes) {
+  for (size_t k = 0; k < nodes.size(); ++k) {
+    if (!nodes[k]->is("if")) {
+      TRY(append_inferred(graph, into, std::move(nodes[k])));
+      continue;
+    }
+    auto checked = [&, name = Node{nodes[k]->def, {}, nodes[k]->inputs, {}, {}, nodes[k]->name, nodes[k]->source, {}}](
+                       Result<void> r) -> Result<void> {
+      if (!r) return describe(std::move(r.error()), name);
+      return r;
+    };
+    for (Value* v : nodes[k]->inputs)
+      if (v) set_constant_type(*v);
+    TRY(checked(check_arity(*nodes[k])));
+    auto branches = infer_branches(graph, into, *nodes[k]);
+    if (!branches) return checked(std::move(branches.error()));
+    switch (*branches) {
+      case Branches::Taken: break;
+      case Branches::Alike:
+        TRY(checked(infer_if(graph, *nodes[k])));
+        into.nodes.push_back(std::move(nodes[k]));
+        break;
+      case Branches::Different: {
+        std::unique_ptr<Node> node = std::move(nodes[k]);
+        Nodes rest(std::make_move_iterator(nodes.begin() + static_cast<std::ptrdiff_t>(k) + 1),
+                   std::make_move_iterator(nodes.end()));
+        std::set<const Value*> made;
+        Nodes tail = take_dependents(*node, rest, made);
+        TRY(infer_nodes(graph, into, std::move(rest)));
+        std::vector<Value*> leaving;
+        for (Value* v : into.outputs)
+          if (v && made.count(v) && std::find(leaving.begin(), leaving.end(), v) == leaving.end()) leaving.push_back(v);
+        return checked(branch_tail(graph, into, std::move(node), tail, leaving));
+      }
+    }
   }
   return {};
 }
@@ -330,15 +514,11 @@ Node& append_unary(std::vector<std::unique_ptr<Node>>& nodes, std::string_view o
   return *nodes.back();
 }
 
-// The symbols that only an iteration of this loop knows.
-std::set<int64_t> inner_symbols(const Node& loop) {
+// The symbols that only an iteration of this loop with this body knows.
+std::set<int64_t> inner_symbols(const Node& loop, const Region& body) {
   std::set<int64_t> inner;
-  const Region& body = *loop.regions[0];
-  auto reads = [&](const Value* v) {
-    for (size_t k = 0; v && k < v->reads.size(); ++k) inner.insert(v->reads[k].second->id);
-  };
+  collect_made(body, inner);
   for (size_t k = 0; k < body.inputs.size(); ++k) {
-    reads(body.inputs[k]);
     if (k < 2 || !body.inputs[k]->type.is_tensor() || !loop.inputs[k]->type.is_tensor()) continue;
     std::map<int64_t, Symbol> inside, outside;
     for (const Dim& d : body.inputs[k]->type.tensor.dims) collect_symbols(d, inside);
@@ -346,10 +526,6 @@ std::set<int64_t> inner_symbols(const Node& loop) {
     for (auto& [id, s] : inside)
       if (!outside.count(id)) inner.insert(id);
   }
-  for_each_node(body, [&](const Node& n) {
-    for (const Symbol& s : n.symbols) inner.insert(s->id);
-    for (const Value* v : n.outputs) reads(v);
-  });
   return inner;
 }
 
@@ -385,6 +561,7 @@ Result<void> infer_loop(Graph& graph, Node& node, std::vector<std::unique_ptr<No
     std::unique_ptr<Region> trial = clone_region(graph, body, copies);
     TRY(infer_region(graph, *trial));
     bool changed = false;
+    const std::set<int64_t> inner = inner_symbols(node, *trial);
     for (size_t k = 0; k < carried; ++k) {
       const bool begins_optional = body.inputs[k + 2]->type.kind == Type::Kind::Optional;
       if (begins_optional && trial->outputs[k + 1]->type.kind != Type::Kind::Optional) {
@@ -399,13 +576,14 @@ Result<void> infer_loop(Graph& graph, Node& node, std::vector<std::unique_ptr<No
         changed = true;
         continue;
       }
-      Type merged =
-          TRY(merge(body.inputs[k + 2]->type, trial->outputs[k + 1]->type, [&](const Dim& d, const Dim&) -> Dim {
-            auto s = d.as_symbol();
-            if (s && (*s)->name.ends_with(".carried")) return d;
-            changed = true;
-            return Dim::symbol(body.inputs[k + 2]->name + ".carried");
-          }));
+      const Type given = without_symbols(trial->outputs[k + 1]->type, inner);
+      Type merged = TRY(merge(body.inputs[k + 2]->type, given, [&](const Dim& d, const Dim&) -> Dim {
+        auto s = d.as_symbol();
+        if (s && (*s)->name.ends_with(".carried")) return d;
+        changed = true;
+        return Dim::symbol(body.inputs[k + 2]->name + ".carried");
+      }));
+      changed = changed || !same_type(merged, body.inputs[k + 2]->type);
       body.inputs[k + 2]->type = merged;
     }
     if (!changed) break;
@@ -419,7 +597,7 @@ Result<void> infer_loop(Graph& graph, Node& node, std::vector<std::unique_ptr<No
   }
   if (scanned == 0) return {};
   // Scanned elements whose extents only an iteration knows: the first one decides, the others are checked.
-  const std::set<int64_t> inner = inner_symbols(node);
+  const std::set<int64_t> inner = inner_symbols(node, body);
   std::vector<Type> elements;
   for (size_t k = 0; k < scanned; ++k) {
     elements.push_back(body.outputs[carried + 1 + k]->type);
@@ -476,9 +654,10 @@ Result<void> append_inferred(Graph& graph, Region& into, std::unique_ptr<Node> n
   TRY(checked(check_arity(*node)));
   if (!node->def->expand) {
     if (node->is("if")) {
-      Result<bool> taken = take_known_branch(graph, into, *node);
-      if (!taken) return describe(std::move(taken.error()), *node);
-      if (*taken) return {};
+      auto branches = infer_branches(graph, into, *node);
+      if (!branches) return describe(std::move(branches.error()), *node);
+      if (*branches == Branches::Taken) return {};
+      if (*branches == Branches::Different) return describe(different_branches(*node), *node);
       TRY(checked(infer_if(graph, *node)));
     } else if (node->is("loop")) {
       std::vector<std::unique_ptr<Node>> after;
@@ -487,7 +666,7 @@ Result<void> append_inferred(Graph& graph, Region& into, std::unique_ptr<Node> n
       for (auto& n : after) TRY(append_inferred(graph, into, std::move(n)));
       return {};
     } else {
-      TRY(checked(infer_primitive(*node)));
+      TRY(checked(infer_primitive(*node, &into == &graph.body ? &graph : nullptr)));
     }
     into.nodes.push_back(std::move(node));
     return {};
@@ -514,7 +693,10 @@ Result<void> append_inferred(Graph& graph, Region& into, std::unique_ptr<Node> n
 }
 
 Result<void> infer_and_expand(Graph& graph) {
-  for (Value* v : graph.body.inputs) TRY(check_size(v->type));
+  for (Value* v : graph.body.inputs) {
+    TRY(check_size(v->type));
+    v->type = with_any_items(v->type);  // which items a run gives is not checked
+  }
   return infer_region(graph, graph.body);
 }
 

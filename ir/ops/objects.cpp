@@ -1,6 +1,7 @@
 // Sequences, optionals and maps: calls of algorithms/objects.cpp. An element type gives the dtype and the rank of the
-// items; their extents differ from item to item, so that those of a tensor that is taken out are decided at run time.
+// items, and the extents that all of them have; the others of a tensor that is taken out are decided at run time.
 #include "ir/ops/common.h"
+#include "ir/ops/known_extents.h"
 #include "ir/text.h"
 
 namespace ingot {
@@ -25,30 +26,35 @@ Result<int> position(Def& d, int i) {
   return d.in_value(i);
 }
 
-// A value of this type taken out of an object: a tensor's extents are symbols that the algorithm decides.
-void take_out(Def& d, const std::string& algorithm, std::vector<int> operands, Type type,
-              std::vector<int64_t> ints = {}) {
+// A value of this type taken out of an object. The algorithm decides all extents of a tensor; those that the type says are
+// checked, so that nothing rests on what was put into a sequence elsewhere.
+Result<void> take_out(Def& d, const std::string& algorithm, std::vector<int> operands, const Type& type,
+                      std::vector<int64_t> ints = {}) {
   Def::CallArgs args;
   args.ints = std::move(ints);
-  if (type.is_tensor()) {
-    for (int k = 0; k < type.tensor.rank(); ++k) {
-      args.symbols.push_back(d.unknown_dim(k, Dim(kDimMax)));
-      type.tensor.dims[static_cast<size_t>(k)] = Dim(args.symbols.back());
-    }
+  Type made = type;
+  for (int k = 0; type.is_tensor() && k < type.tensor.rank(); ++k) {
+    args.symbols.push_back(d.unknown_dim(k, Dim(kDimMax)));
+    made.tensor.dims[static_cast<size_t>(k)] = Dim(args.symbols.back());
   }
-  d.out_value(d.call_values(algorithm, std::move(operands), {type}, std::move(args))[0]);
-}
-
-// One element type for items of types a and b.
-Result<Type> common_element(const Type& a, const Type& b) {
-  if (a.kind == Kind::None) return b;
-  if (b.kind == Kind::None) return a;
-  if (a.kind != b.kind) return invalid("got items of {} and {}, expected one type", a.str(), b.str());
-  if (a.is_tensor() && a.tensor.dtype != b.tensor.dtype)
-    return invalid("got items of {} and {}, expected one dtype", a.str(), b.str());
-  if (a.is_tensor() && a.tensor.rank() != b.tensor.rank())
-    return Type{};  // which item has which is known at run time only
-  return a;
+  const std::vector<Symbol> symbols = args.symbols;
+  const int value = d.call_values(algorithm, std::move(operands), {made}, std::move(args))[0];
+  Dims known = made.tensor.dims;
+  for (size_t k = 0; k < symbols.size(); ++k) {
+    const Dim& said = type.tensor.dims[k];
+    if (said.is(kAnyExtent)) continue;
+    known[k] = said;
+    TRY(d.require(equal(Dim(symbols[k]), said),
+                  fmt::format("dimension {} of what is taken out has extent {}, expected {}", k, Dim(symbols[k]).str(),
+                              said.str())));
+  }
+  if (known == made.tensor.dims) {
+    d.out_value(value);
+    return {};
+  }
+  Tensor x(value, made.tensor);
+  d.out(d.map(known, [&](Ix i) { return x(i); }));
+  return {};
 }
 
 }  // namespace
@@ -59,7 +65,7 @@ Result<void> define_sequence_construct(Def& d) {
   Type element;
   std::vector<int> items;
   for (int i = 0; i < d.inputs(); ++i) {
-    element = TRY(common_element(element, d.type(i)));
+    element = TRY(common_item(element, d.type(i)));
     items.push_back(d.in_value(i));
   }
   d.out_value(d.call_values("sequence_construct", std::move(items), {Type::sequence(element)})[0]);
@@ -75,7 +81,7 @@ Result<void> define_sequence_empty(Def& d) {
 
 // SequenceInsert-11. seq, tensor, position -> seq
 Result<void> define_sequence_insert(Def& d) {
-  Type element = TRY(common_element(TRY(sequence_element(d)), d.type(1)));
+  Type element = TRY(common_item(TRY(sequence_element(d)), d.type(1)));
   int at = TRY(position(d, 2));
   d.out_value(d.call_values("sequence_insert", {d.in_value(0), d.in_value(1), at}, {Type::sequence(element)})[0]);
   return {};
@@ -94,8 +100,7 @@ Result<void> define_sequence_at(Def& d) {
   Type element = TRY(sequence_element(d));
   if (element.kind == Kind::None) return unsupported("the items of the sequence have no known type");
   int at = TRY(position(d, 1));
-  take_out(d, "sequence_at", {d.in_value(0), at}, element);
-  return {};
+  return take_out(d, "sequence_at", {d.in_value(0), at}, element);
 }
 
 // SequenceLength-11. seq -> i64[]
@@ -104,6 +109,20 @@ Result<void> define_sequence_length(Def& d) {
   d.out_value(d.call_values("sequence_length", {d.in_value(0)}, {Type::of({DType::I64, {}})})[0]);
   return {};
 }
+
+namespace {
+
+// The extent of all parts that input 1 makes of `whole`, where it is one and known.
+Dim part_extent(const Def& d, const Dim& whole) {
+  auto parts = d.known_integers(1);
+  if (!parts || parts->empty()) return kAnyExtent;
+  const Dim& first = parts->front();
+  if (d.in(1).rank() == 0) return first.lower() > 0 && known_divisible(whole, first) ? first : Dim(kAnyExtent);
+  const bool alike = std::all_of(parts->begin(), parts->end(), [&](const Dim& p) { return known_equal(p, first); });
+  return alike ? first : Dim(kAnyExtent);
+}
+
+}  // namespace
 
 // SplitToSequence-24. x, split -> seq; `keepdims` counts only without `split`.
 Result<void> define_split_to_sequence(Def& d) {
@@ -115,7 +134,11 @@ Result<void> define_split_to_sequence(Def& d) {
     return invalid("split is {}, expected i32 or i64 of rank 0 or 1", d.type(1).str());
   }
   Type element = d.type(0);
-  if (!d.has(1) && keep == 0) element.tensor.dims.erase(element.tensor.dims.begin() + axis);
+  if (!d.has(1) && keep == 0) {
+    element.tensor.dims.erase(element.tensor.dims.begin() + axis);
+  } else {
+    element.tensor.dims[static_cast<size_t>(axis)] = d.has(1) ? part_extent(d, x.dim(axis)) : Dim(1);
+  }
   Def::CallArgs args;
   args.ints = {axis, keep};
   d.out_value(d.call_values("split_to_sequence", {d.in_value(0), d.in_value(1)}, {Type::sequence(element)},
@@ -128,11 +151,12 @@ Result<void> define_concat_from_sequence(Def& d) {
   Type element = TRY(sequence_element(d));
   if (!element.is_tensor()) return unsupported("the items of the sequence have no known type");
   int64_t fresh = d.i64("new_axis", 0);
-  if (fresh) element.tensor.dims.push_back(0);
-  if (element.tensor.rank() == 0) return invalid("got items of rank 0, expected an axis to join");
-  int axis = TRY(d.axis(d.i64("axis", 0), element.tensor.rank()));
-  take_out(d, "concat_from_sequence", {d.in_value(0)}, element, {axis, fresh});
-  return {};
+  const int joined = element.tensor.rank() + (fresh ? 1 : 0);
+  if (joined == 0) return invalid("got items of rank 0, expected an axis to join");
+  int axis = TRY(d.axis(d.i64("axis", 0), joined));
+  if (fresh) element.tensor.dims.insert(element.tensor.dims.begin() + axis, kAnyExtent);
+  element.tensor.dims[static_cast<size_t>(axis)] = kAnyExtent;
+  return take_out(d, "concat_from_sequence", {d.in_value(0)}, element, {axis, fresh});
 }
 
 // SequenceMap-17: a loop over the items, with the body's region in its own. Inputs after the first are sequences of the same
@@ -202,7 +226,7 @@ Result<void> define_optional(Def& d) {
     element = d.type(0);
   } else if (std::string text = d.str("type", ""); !text.empty()) {
     SymbolNames names;
-    element = TRY(parse_type(text, names));
+    element = *with_any_items(Type::optional(TRY(parse_type(text, names)))).element;
   } else {
     return invalid("got neither a value nor its type");
   }
@@ -232,8 +256,7 @@ Result<void> define_optional_get_element(Def& d) {
   }
   Type element = TRY(element_of(d, 0, Kind::Optional, "an optional"));
   if (element.kind == Kind::None) return unsupported("the element of the optional has no known type");
-  take_out(d, "optional_get_element", {d.in_value(0)}, element);
-  return {};
+  return take_out(d, "optional_get_element", {d.in_value(0)}, element);
 }
 
 namespace {
