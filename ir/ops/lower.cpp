@@ -64,41 +64,49 @@ class Lowering {
     Def def(program_, block, node, inputs, origin_);
     const size_t first = block.stages.size();
     TRY(node.def->define(def));
+    check_extents(node, block.stages, first);
     for (size_t k = 0; k < node.outputs.size(); ++k) {
       if (!node.outputs[k]) continue;
       int id = def.results()[k];
-      check_extents(node, id, block.stages, first);
       ids_[node.outputs[k]] = id;
       program_.values[static_cast<size_t>(id)].name = node.outputs[k]->name;
     }
     return {};
   }
 
-  // An extent that may be negative, as that of a window over too short an axis, is checked before `id` is made. Extents
-  // of inputs are not: whoever made these did it.
-  void check_extents(const Node& node, int id, std::vector<k::Stage>& stages, size_t first) {
-    const Type& type = program_.values[static_cast<size_t>(id)].type;
-    if (!type.is_tensor()) return;
-    auto checked = [&](const Dim& d) {
-      return std::any_of(node.inputs.begin(), node.inputs.end(), [&](const Value* v) {
-        return v && v->type.is_tensor() &&
-               std::any_of(v->type.tensor.dims.begin(), v->type.tensor.dims.end(),
-                           [&](const Dim& e) { return known_equal(d, e); });
-      });
+  // An extent that may be negative, as that of a window over too short an axis, is checked before the first of the node's
+  // stages that runs over it. Extents of inputs are not: whoever made these did it.
+  void check_extents(const Node& node, std::vector<k::Stage>& stages, size_t first) {
+    std::vector<Dim> checked, conditions;
+    for (const Value* v : node.inputs)
+      if (v && v->type.is_tensor())
+        checked.insert(checked.end(), v->type.tensor.dims.begin(), v->type.tensor.dims.end());
+    auto is_checked = [&](const Dim& d) {
+      return d.lower() >= 0 ||
+             std::any_of(checked.begin(), checked.end(), [&](const Dim& e) { return known_equal(d, e); }) ||
+             std::find(conditions.begin(), conditions.end(), Dim(1) - less(d, 0)) != conditions.end();
     };
-    for (size_t axis = 0; axis < type.tensor.dims.size(); ++axis) {
-      const Dim& d = type.tensor.dims[axis];
-      if (d.lower() >= 0 || checked(d)) continue;
-      k::Stage s;
-      s.kind = k::StageKind::Check;
-      s.node = origin_;
-      s.condition_dim = Dim(1) - less(d, 0);
-      s.got = d;
-      s.message = fmt::format("at least 0 as extent {} of the output", axis);
-      auto at = std::find_if(stages.begin() + static_cast<std::ptrdiff_t>(first), stages.end(), [&](const k::Stage& t) {
-        return std::find(t.results.begin(), t.results.end(), id) != t.results.end();
-      });
-      stages.insert(at, std::move(s));
+    std::vector<k::Stage> with_checks(std::make_move_iterator(stages.begin() + static_cast<std::ptrdiff_t>(first)),
+                                      std::make_move_iterator(stages.end()));
+    stages.resize(first);
+    for (k::Stage& s : with_checks) {
+      for (const auto* iters : {&s.iters, &s.reds}) {
+        for (size_t axis = 0; axis < iters->size(); ++axis) {
+          const Dim& d = (*iters)[axis].extent;
+          if (is_checked(d)) continue;
+          checked.push_back(d);
+          k::Stage check;
+          check.kind = k::StageKind::Check;
+          check.node = origin_;
+          check.condition_dim = Dim(1) - less(d, 0);
+          check.got = d;
+          check.message = iters == &s.iters ? fmt::format("at least 0 as extent {} of the output", axis)
+                                            : std::string("at least 0 as an extent to reduce");
+          stages.push_back(std::move(check));
+        }
+      }
+      if (s.kind == k::StageKind::Check) conditions.push_back(s.condition_dim);
+      stages.push_back(std::move(s));
     }
   }
 

@@ -110,7 +110,7 @@ Result<Dims> kernel_shape(const Def& d, size_t rank) {
   return Dims(v.begin(), v.end());
 }
 
-Result<Window> window(const Def& d, const Dims& spatial, const Dims& kernel) {
+Result<Window> window(Def& d, const Dims& spatial, const Dims& kernel) {
   Window w;
   size_t rank = spatial.size();
   w.in = spatial;
@@ -141,10 +141,6 @@ Result<Window> window(const Def& d, const Dims& spatial, const Dims& kernel) {
       w.begin.push_back(pads[k]);
       w.end.push_back(pads[k + rank]);
       Dim room = spatial[k] + w.begin[k] + w.end[k] - extent;
-      if (auto c = room.constant(); c && *c < 0) {
-        return invalid("the window has extent {} in spatial dimension {}, expected at most {} (the padded input)",
-                       extent.str(), k, (spatial[k] + w.begin[k] + w.end[k]).str());
-      }
       Dim out = floordiv(room, w.stride[k]) + 1;
       if (w.ceil) {
         // The last window must start inside the input or its left padding.
@@ -152,6 +148,12 @@ Result<Window> window(const Def& d, const Dims& spatial, const Dims& kernel) {
         out = out - less(spatial[k] + w.begin[k] - 1, (out - 1) * w.stride[k]);
         w.inside = w.inside && w.stride[k] == 1;
       }
+      // A window of one element has no place in nothing; any other axis has room for its window.
+      const Dim padded = spatial[k] + w.begin[k] + w.end[k];
+      TRY(d.require(
+          max(Dim(1) - less(room, 0), equal(padded, 0) * equal(out, 0)),
+          fmt::format("the window has extent {} in spatial dimension {}, expected at most {} (the padded input)",
+                      extent.str(), k, padded.str())));
       w.out.push_back(out);
       if (pads[k] != 0 || pads[k + rank] != 0) w.inside = false;
     }

@@ -66,8 +66,8 @@ struct Window {
 
 inline constexpr int64_t kMaxWindowAttribute = int64_t{1} << 31;  // strides, dilations, pads, kernel extents
 
-// Reads auto_pad, strides, dilations, pads, ceil_mode. spatial: the extents of x after N and C.
-Result<Window> window(const Def& d, const Dims& spatial, const Dims& kernel);
+// Reads auto_pad, strides, dilations, pads, ceil_mode; requires room for the window. spatial: the extents of x after N and C.
+Result<Window> window(Def& d, const Dims& spatial, const Dims& kernel);
 // The attribute kernel_shape, which pooling operators must have.
 Result<Dims> kernel_shape(const Def& d, size_t rank);
 // A list attribute of `rank` integers in [lo, kMaxWindowAttribute]; `otherwise` in every place where absent.
