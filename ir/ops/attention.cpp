@@ -10,6 +10,12 @@ using namespace nn;
 
 namespace nn {
 
+Expr score_scale(Def& d, double scale, const Dim& size, DType t) {
+  if (scale != 0) return ex::number(t, scale);
+  if (auto known = size.constant()) return ex::number(t, 1 / std::sqrt(static_cast<double>(*known)));
+  return d.map({}, [&](Ix) { return ex::cast(rsqrt(from_dim(size, DType::F64)), t); })(Dims{});
+}
+
 AttentionResult attend(Def& d, const AttentionSpec& a) {
   AttentionResult r;
   DType t = a.type;
@@ -18,7 +24,10 @@ AttentionResult attend(Def& d, const AttentionSpec& a) {
   r.scores = d.reduce(Combiner::Sum, dims, {a.head_size}, [&](Ix i, Ix s) {
     return in_t(a.q(i[0], i[1], i[2], s[0])) * in_t(a.k(i[0], i[1], i[3], s[0]));
   });
-  if (a.scale != 1) r.scores = d.map(dims, [&, s = r.scores](Ix i) { return s(i) * a.scale; });
+  if (a.scale != 1) {
+    const Expr scale = score_scale(d, a.scale, a.head_size, t);
+    r.scores = d.map(dims, [&, s = r.scores](Ix i) { return s(i) * scale; });
+  }
   r.capped = r.scores;
   if (a.softcap > 0) r.capped = d.map(dims, [&](Ix i) { return tanh(r.scores(i) / a.softcap) * a.softcap; });
   r.biased = r.capped;
@@ -151,15 +160,7 @@ Result<void> define_attention(Def& d) {
   a.v = [&](const Dim& b, const Dim& h, const Dim& j, const Dim& e) {
     return value ? value(b, kv_head(h), j, e) : hv(b, kv_head(h), j, e);
   };
-  double scale = d.f64("scale", 0);
-  if (scale == 0) {
-    auto size = hq.size.constant();
-    if (!size)
-      return unsupported("the head size {} is known at run time only, expected a constant where scale is absent",
-                         hq.size.str());
-    scale = 1 / std::sqrt(static_cast<double>(*size));
-  }
-  a.scale = scale;
+  a.scale = d.f64("scale", 0);
 
   DType t = a.type;
   if (mask && (mask.rank() < 1 || mask.rank() > 4))
@@ -336,10 +337,7 @@ Result<void> packed_attention(Def& d, const Tensor& qkv, const Dims& hidden, con
   a.v = [&](const Dim& bb, const Dim& h, const Dim& i, const Dim& e) {
     return value ? value(bb, h, i, e) : qkv(bb, i, hidden[0] + hidden[1] + h * value_size + e);
   };
-  double scale = d.f64("scale", 0);
-  auto known = size.constant();
-  if (scale == 0 && !known) return unsupported("the head size is known at run time only");
-  a.scale = scale != 0 ? scale : 1 / std::sqrt(static_cast<double>(*known));
+  a.scale = d.f64("scale", 0);
   bool causal = d.i64("unidirectional", 0) != 0;
   double out_value = d.f64("mask_filter_value", -10000);
   DType t = a.type;
@@ -455,10 +453,7 @@ Result<void> define_multi_head_attention(Def& d) {
   a.v = [&](const Dim& bb, const Dim& h, const Dim& i, const Dim& e) {
     return value ? value(bb, h, i, e) : hv(bb, h, i, e);
   };
-  double scale = d.f64("scale", 0);
-  auto known = hq.size.constant();
-  if (scale == 0 && !known) return unsupported("the head size is known at run time only");
-  a.scale = scale != 0 ? scale : 1 / std::sqrt(static_cast<double>(*known));
+  a.scale = d.f64("scale", 0);
   bool causal = d.i64("unidirectional", 0) != 0;
   double out_value = d.f64("mask_filter_value", -10000);
   DType t = a.type;

@@ -20,7 +20,7 @@ struct AttentionSpec {
   std::function<Expr(Ix)> bias;   // at [b,h,i,j], in `type`; null: none. -inf takes a key out
   std::function<Expr(const Dim& h)> sink;  // a logit of a key without a value, in `softmax_type`; null: none
   bool zero_masked_rows = true;   // a row whose keys are all out gives 0 and not NaN
-  double scale = 1, softcap = 0;
+  double scale = 0, softcap = 0;  // scale 0: 1 / sqrt(head_size)
   DType type = DType::F32;        // of scores
   DType softmax_type = DType::F32;
 };
@@ -29,6 +29,9 @@ struct AttentionResult {
   Tensor scores, capped, biased, probabilities, y;  // capped, biased: as scores where there is no such step
 };
 AttentionResult attend(Def& d, const AttentionSpec& a);
+
+// What scores are multiplied with: `scale`, or 1 / sqrt(size) where it is 0. In dtype t.
+Expr score_scale(Def& d, double scale, const Dim& size, DType t);
 
 // y: [B, H, L, D] -> [B, L, H*D] in dtype t.
 Tensor merge_heads(Def& d, const Tensor& y, DType t);

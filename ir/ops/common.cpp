@@ -160,7 +160,7 @@ Tensor converted(Def& d, const Tensor& x, DType to) {
 }
 
 Result<Dim> integer_input(Def& d, int input, int64_t lo, int64_t hi) {
-  Dims v = TRY(d.integers(input, lo, hi));
+  Dims v = TRY(d.integers_of_length(input, 1, lo, hi));
   if (v.size() != 1) return invalid("input {} has {} elements, expected 1", input, v.size());
   return v[0];
 }
@@ -206,9 +206,38 @@ Result<Dims> axis_flags(Def& d, const Dim& axis, int rank) {
 
 }  // namespace
 
-Result<AxisSet> axis_set(Def& d, int input, int rank, bool all_when_empty) {
+namespace {
+
+// The flags of a list of axes whose length only the run knows.
+Result<AxisSet> axes_of_any_number(Def& d, int input, int rank, bool all_when_empty) {
+  Tensor axes = d.in(input);
+  if (axes.rank() != 1) return invalid("axes have rank {}, expected 1", axes.rank());
+  const Dim n = axes.dim(0);
+  Tensor named = d.reduce(Combiner::Sum, {rank}, {n}, [&](Ix i, Ix r) {
+    return ex::select(eq(wrap_index(axes(r[0]), rank), ex::index(i[0])), as_index(1), as_index(0));
+  });
+  AxisSet set{d.contents(named, 0, 1), -1};
+  Dim total = 0;
+  for (const Dim& f : set.flag) total += f;
+  TRY(d.require(equal(total, n), fmt::format("axes name {} of {} dims, expected as many as there are axes, {}",
+                                             total.str(), rank, n.str())));
+  if (all_when_empty)
+    for (Dim& f : set.flag) f = max(f, equal(n, 0));
+  set.flag = d.named(set.flag, 0, 1);
+  return set;
+}
+
+}  // namespace
+
+Result<AxisSet> axis_set(Def& d, int input, int rank, bool all_when_empty, std::optional<int> count) {
   Dims axes;
-  if (d.has(input)) axes = TRY(d.integers(input, -rank, rank - 1));
+  if (d.has(input)) {
+    const bool open = !d.known_integers(input) && !d.in(input).type().is_static();
+    if (open && !count) return axes_of_any_number(d, input, rank, all_when_empty);
+    if (open && (*count < 0 || *count > rank))
+      return invalid("got a declared rank of the result that takes {} axes, expected 0 to {}", *count, rank);
+    axes = TRY(open ? d.integers_of_length(input, *count, -rank, rank - 1) : d.integers(input, -rank, rank - 1));
+  }
   std::vector<int64_t> known;
   for (const Dim& a : axes) {
     if (a.is_constant()) known.push_back(a.value());

@@ -88,8 +88,9 @@ struct AxisSet {
   Dim kept_position(int k) const;
   bool known() const;
 };
-// Input absent or empty: all dims, or none.
-Result<AxisSet> axis_set(Def& d, int input, int rank, bool all_when_empty);
+// Input absent or empty: all dims, or none. `count`: how many it names, where its type does not say it and something else
+// does; without either only flags are known, and `count` of the result is -1.
+Result<AxisSet> axis_set(Def& d, int input, int rank, bool all_when_empty, std::optional<int> count = {});
 AxisSet axis_set(const std::vector<int>& axes, int rank);
 // The dims that are not named, and back: the index in all dims, `named[k]` at those that are.
 Dims drop_axes(const AxisSet& axes, const Dims& dims);

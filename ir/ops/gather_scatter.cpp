@@ -66,10 +66,18 @@ Result<void> define_gather_elements(Def& d) {
 
 namespace {
 
-// The number of leading dims that the last axis of `indices` names.
-Result<int> index_depth(const Tensor& indices, int most) {
-  const Dim& last = indices.dims().back();
-  if (!last.is_constant()) return unsupported("indices have the last extent {}, expected a constant", last.str());
+// The number of leading dims that the last axis of `indices` names: at most `most`. `from_ranks`: what the ranks of the
+// other operands say of it.
+Result<int> index_depth(Def& d, const Tensor& indices, int most, std::optional<int> from_ranks) {
+  Dim last = indices.dims().back();
+  if (from_ranks && !last.is_constant())
+    last = TRY(
+        d.same(last, *from_ranks,
+               fmt::format("indices have the last extent {}, expected {} for these ranks", last.str(), *from_ranks)));
+  if (!last.is_constant())
+    return unsupported("indices have the last extent {}, expected a constant, or a declared rank of the result",
+                       last.str());
+  if (last.value() < 0) return invalid("indices have the last extent {}, expected at least 0", last.value());
   if (last.value() > most) return invalid("indices have the last extent {}, expected at most {}", last.value(), most);
   return static_cast<int>(last.value());
 }
@@ -87,7 +95,11 @@ Result<void> define_gather_nd(Def& d) {
   if (batch < 0 || batch >= std::min(x.rank(), indices.rank())) {
     return invalid("batch_dims is {}, expected a value in [0, {})", batch, std::min(x.rank(), indices.rank()));
   }
-  int b = static_cast<int>(batch), q = TRY(index_depth(indices, x.rank() - b)), lead = indices.rank() - 1;
+  int b = static_cast<int>(batch), lead = indices.rank() - 1;
+  std::optional<int>
+      depth;  // as the result has the dims of the indices but the last, and those of x that they do not name
+  if (auto declared = d.declared_rank(0)) depth = lead + x.rank() - b - *declared;
+  int q = TRY(index_depth(d, indices, x.rank() - b, depth));
   Dims dims = joined(slice_of(indices.dims(), 0, lead), slice_of(x.dims(), b + q, x.rank()));
   d.out(d.map(dims, [&](Ix i) {
     std::vector<Expr> at = as_exprs(slice_of(i, 0, b));
@@ -146,7 +158,9 @@ Result<void> define_scatter_nd(Def& d) {
   TRY(expect_index(indices, 1));
   TRY(expect_same_dtype(x, updates, "data and updates"));
   TRY(expect_rank_at_least(indices, 1, 1));
-  int q = TRY(index_depth(indices, x.rank())), lead = indices.rank() - 1;
+  const int lead =
+      indices.rank() - 1;  // the updates have the dims of the indices but the last, and those of x not named
+  int q = TRY(index_depth(d, indices, x.rank(), lead + x.rank() - updates.rank()));
   Dims expected = joined(slice_of(indices.dims(), 0, lead), slice_of(x.dims(), q, x.rank()));
   if (updates.rank() != static_cast<int>(expected.size())) {
     return invalid("updates have rank {}, expected {}", updates.rank(), expected.size());

@@ -10,7 +10,9 @@ using namespace ops;
 // ConstantOfShape-25. shape: [r] -> [shape] filled with `value` (default f32 0).
 Result<void> define_constant_of_shape(Def& d) {
   TRY(expect_tensors(d, 1));
-  Dims dims = TRY(d.integers(0, 0));
+  if (d.in(0).rank() != 1) return invalid("shape has rank {}, expected 1", d.in(0).rank());
+  const std::optional<int> rank = d.declared_rank(0);
+  Dims dims = TRY(rank ? d.integers_of_length(0, *rank, 0) : d.integers(0, 0));
   for (const Dim& n : dims) {
     if (n.upper() < 0) return invalid("shape has the extent {}, expected no negative number", n.str());
   }

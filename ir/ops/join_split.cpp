@@ -82,7 +82,7 @@ Result<void> define_split(Def& d) {
   const Dim& extent = x.dim(axis);
   Dims parts;
   if (d.has(1)) {
-    parts = TRY(d.integers(1, 0));
+    parts = TRY(d.integers_of_length(1, n, 0));
     if (static_cast<int>(parts.size()) != n) return invalid("split has {} entries, expected {}", parts.size(), n);
     Dim sum = 0;
     for (const Dim& p : parts) sum = partial_sum(d, sum + p);
@@ -113,7 +113,7 @@ namespace {
 Result<std::vector<Dims>> entry_axes(Def& d, int input, int rank, size_t count) {
   Dims axes;
   if (d.has(input)) {
-    axes = TRY(d.integers(input, -rank, rank - 1));
+    axes = TRY(d.integers_of_length(input, static_cast<int64_t>(count), -rank, rank - 1));
   } else {
     for (size_t k = 0; k < count; ++k) axes.push_back(static_cast<int64_t>(k));
   }
@@ -183,6 +183,9 @@ Result<void> define_slice(Def& d) {
   if ((d.has(3) && !all_constant(d.known_integers(3))) || (d.has(4) && !all_constant(d.known_integers(4)))) {
     return slice_at_run_time(d);
   }
+  for (int k = 1; k < 3; ++k) {
+    if (!d.known_integers(k) && !d.in(k).dim(0).is_constant()) return slice_at_run_time(d);
+  }
   Dims starts = TRY(d.integers(1)), ends = TRY(d.integers(2));
   std::vector<int64_t> axes = TRY(known_constants(d, 3, "axes")), steps = TRY(known_constants(d, 4, "steps"));
   if (!d.has(3)) {
@@ -221,28 +224,31 @@ Result<void> define_slice(Def& d) {
   return {};
 }
 
-// Pad-25. x: [...], pads: begins then ends, per axis of `axes` (default all); negative pads crop.
-//   constant: value (default 0) outside;  edge: the nearest element;  reflect: mirrored without repeating the edge;
-//   wrap: periodic.
-Result<void> define_pad(Def& d) {
-  TRY(expect_tensors(d, 2));
-  Tensor x = d.in(0), value = d.in(2);
-  std::string mode = d.str("mode", "constant");
-  if (mode != "constant" && mode != "edge" && mode != "reflect" && mode != "wrap") {
-    return invalid("mode is '{}', expected 'constant', 'edge', 'reflect' or 'wrap'", mode);
+namespace {
+
+// The pads of each dim from a list of axes whose length only the run knows.
+Result<void> pads_at_run_time(Def& d, int rank, Dims& before, Dims& after) {
+  Tensor pads = d.in(1), axes = d.in(3);
+  if (pads.rank() != 1 || axes.rank() != 1)
+    return invalid("pads and axes have ranks {} and {}, expected 1", pads.rank(), axes.rank());
+  Dim n = axes.dim(0);
+  TRY(d.require(equal(pads.dim(0), n * 2),
+                fmt::format("pads has {} entries, expected two for each of {} axes", pads.dim(0).str(), n.str())));
+  for (Dims* to : {&before, &after}) {
+    Dim first = to == &before ? Dim(0) : n;
+    Tensor sum = d.reduce(Combiner::Sum, {rank}, {n}, [&](Ix i, Ix r) {
+      return ex::select(eq(wrap_index(axes(r[0]), rank), ex::index(i[0])), as_index(pads(first + r[0])), as_index(0));
+    });
+    *to = d.contents(sum, -kDimMax, kDimMax);
   }
-  Dims pads = TRY(d.integers(1));
-  if (pads.size() % 2 != 0 || (!d.has(3) && pads.size() != 2 * x.dims().size())) {
-    return invalid("pads has {} entries, expected two per axis", pads.size());
-  }
-  size_t half = pads.size() / 2;
-  std::vector<Dims> axes = TRY(entry_axes(d, 3, x.rank(), half));
-  Dims begins(pads.begin(), pads.begin() + static_cast<long>(half)),
-      ends(pads.begin() + static_cast<long>(half), pads.end());
-  Dims dims = x.dims(), before(dims.size(), Dim(0)), after(dims.size(), Dim(0));
+  return {};
+}
+
+Result<void> pad(Def& d, const Tensor& x, const std::string& mode, const Dims& before, const Dims& after) {
+  Tensor value = d.in(2);
+  Dims dims = x.dims();
   bool outside = false;
   for (size_t a = 0; a < dims.size(); ++a) {
-    before[a] = entry_of(axes, begins, a, 0), after[a] = entry_of(axes, ends, a, 0);
     if (before[a].is(0) && after[a].is(0)) continue;
     const Dim extent = x.dims()[a] + before[a] + after[a];
     TRY(d.require(Dim(1) - less(extent, 0),
@@ -282,6 +288,43 @@ Result<void> define_pad(Def& d) {
     return x.or_fill(at, value ? scalar_of(value) : zero(x.dtype()));
   }));
   return {};
+}
+
+}  // namespace
+
+// Pad-25. x: [...], pads: begins then ends, per axis of `axes` (default all); negative pads crop.
+//   constant: value (default 0) outside;  edge: the nearest element;  reflect: mirrored without repeating the edge;
+//   wrap: periodic.
+Result<void> define_pad(Def& d) {
+  TRY(expect_tensors(d, 2));
+  Tensor x = d.in(0);
+  std::string mode = d.str("mode", "constant");
+  if (mode != "constant" && mode != "edge" && mode != "reflect" && mode != "wrap") {
+    return invalid("mode is '{}', expected 'constant', 'edge', 'reflect' or 'wrap'", mode);
+  }
+  if (d.has(3) && !d.known_integers(3) && !d.in(3).type().is_static()) {
+    Dims before, after;
+    TRY(pads_at_run_time(d, x.rank(), before, after));
+    return pad(d, x, mode, before, after);
+  }
+  const auto known_axes = d.known_integers(3);
+  const int64_t entries = known_axes ? static_cast<int64_t>(known_axes->size())
+                          : d.has(3) ? d.in(3).type().elements()
+                                     : x.rank();
+  Dims pads = TRY(d.integers_of_length(1, 2 * entries));
+  if (pads.size() % 2 != 0 || (!d.has(3) && pads.size() != 2 * x.dims().size())) {
+    return invalid("pads has {} entries, expected two per axis", pads.size());
+  }
+  size_t half = pads.size() / 2;
+  std::vector<Dims> axes = TRY(entry_axes(d, 3, x.rank(), half));
+  Dims begins(pads.begin(), pads.begin() + static_cast<long>(half)),
+      ends(pads.begin() + static_cast<long>(half), pads.end());
+  Dims before, after;
+  for (size_t a = 0; a < x.dims().size(); ++a) {
+    before.push_back(entry_of(axes, begins, a, 0));
+    after.push_back(entry_of(axes, ends, a, 0));
+  }
+  return pad(d, x, mode, before, after);
 }
 
 }  // namespace ingot

@@ -96,28 +96,25 @@ Result<void> define_binarizer(Def& d) {
 
 // FeatureVectorizer-1. Inputs [N, Ci] or [N] side by side, each cut or filled with zeros to inputdimensions[i]. f32.
 Result<void> define_feature_vectorizer(Def& d) {
-  std::vector<int64_t> widths = d.ints("inputdimensions");
   int count = d.inputs();
+  Dims widths;
+  for (int64_t w : d.ints("inputdimensions")) {
+    if (w < 0 || w > kMaxWindowAttribute) return invalid("inputdimensions has {}, expected at least 0", w);
+    widths.emplace_back(w);
+  }
   for (int k = 0; k < count; ++k) TRY(expect_numbers(d, {k}));
   if (widths.empty()) {
-    for (int k = 0; k < count; ++k) {
-      auto c = d.in(k).rank() == 2 ? d.in(k).dim(1).constant() : std::optional<int64_t>(1);
-      if (!c)
-        return unsupported("input {} has type {}, expected a constant number of columns", k, d.in(k).type().str());
-      widths.push_back(*c);
-    }
+    for (int k = 0; k < count; ++k) widths.push_back(d.in(k).rank() == 2 ? d.in(k).dim(1) : Dim(1));
   }
   if (static_cast<int>(widths.size()) != count)
     return invalid("inputdimensions has {} elements, expected {}", widths.size(), count);
-  int64_t total = 0;
-  std::vector<int64_t> starts;
+  Dim total = 0;
+  Dims starts;
   for (int k = 0; k < count; ++k) {
     if (d.in(k).rank() != 1 && d.in(k).rank() != 2)
       return invalid("input {} has rank {}, expected 1 or 2", k, d.in(k).rank());
-    int64_t w = widths[static_cast<size_t>(k)];
-    if (w < 0 || w > kMaxWindowAttribute) return invalid("inputdimensions has {}, expected at least 0", w);
     starts.push_back(total);
-    total += w;
+    total += widths[static_cast<size_t>(k)];
   }
   d.out(d.map({d.in(0).dim(0), total}, [&](Ix i) {
     Expr e = ex::number(DType::F32, 0);

@@ -38,10 +38,18 @@ Tensor negative_and_positive(Def& d, const Tensor& s) {
                [&](Ix i) { return ex::select(eq(as_index(i[1]), as_index(1)), s(i[0], 0), -s(i[0], 0)); });
 }
 
-Result<int64_t> static_columns(const Matrix& x) {
-  auto c = x.columns.constant();
-  if (!c) return unsupported("the input has {} columns, expected a constant number", x.columns.str());
-  return *c;
+// The number of columns of x. Where only the run knows it, it is what `coefficients` of `rows` rows say.
+Result<int64_t> columns_of(Def& d, Matrix& x, size_t coefficients, int64_t rows) {
+  if (!x.columns.is_constant()) {
+    const auto n = static_cast<int64_t>(coefficients);
+    if (rows < 1 || n % rows != 0)
+      return unsupported(
+          "the input has {} columns, expected a constant number, or coefficients that say it (got {} for {} rows)",
+          x.columns.str(), n, rows);
+    x.columns = TRY(
+        d.same(x.columns, n / rows, fmt::format("the input has {} columns, expected {}", x.columns.str(), n / rows)));
+  }
+  return x.columns.value();
 }
 
 }  // namespace
@@ -49,9 +57,11 @@ Result<int64_t> static_columns(const Matrix& x) {
 // LinearRegressor-1. x: [N, C] -> f32 [N, targets].
 Result<void> define_linear_regressor(Def& d) {
   Matrix x = TRY(matrix(d.in(0)));
-  int64_t targets = d.i64("targets", 1), columns = TRY(static_columns(x));
+  int64_t targets = d.i64("targets", 1);
   if (targets < 1) return invalid("targets is {}, expected at least 1", targets);
-  Tensor w = TRY(constant_floats(d, d.floats("coefficients"), {targets, columns}, x.type)), b;
+  std::vector<double> coefficients = d.floats("coefficients");
+  int64_t columns = TRY(columns_of(d, x, coefficients.size(), targets));
+  Tensor w = TRY(constant_floats(d, coefficients, {targets, columns}, x.type)), b;
   if (std::vector<double> v = d.floats("intercepts"); !v.empty()) b = TRY(constant_floats(d, v, {targets}, x.type));
   d.out(as_f32(d, TRY(post_transform(d, product(d, x, w, b), d.str("post_transform", "NONE")))));
   return {};
@@ -60,9 +70,11 @@ Result<void> define_linear_regressor(Def& d) {
 // LinearClassifier-1. x: [N, C] -> labels [N], f32 scores [N, classes]. One score for two classes stands for (-s, s).
 Result<void> define_linear_classifier(Def& d) {
   Matrix x = TRY(matrix(d.in(0)));
-  int64_t columns = TRY(static_columns(x));
   Labels names = labels(d, "classlabels_ints", "classlabels_strings");
   std::vector<double> coefficients = d.floats("coefficients");
+  // A score has an intercept where there are any; without them there is one for each class.
+  const size_t rows = d.floats("intercepts").empty() ? names.size() : d.floats("intercepts").size();
+  int64_t columns = TRY(columns_of(d, x, coefficients.size(), static_cast<int64_t>(rows)));
   if (columns < 1 || coefficients.empty() || static_cast<int64_t>(coefficients.size()) % columns != 0) {
     return invalid("got {} coefficients, expected a multiple of {} columns", coefficients.size(), columns);
   }
@@ -140,8 +152,10 @@ Result<Kernel> kernel_of(const Def& d) {
 // SVMRegressor-1. x: [N, C] -> f32 [N, 1].
 Result<void> define_svm_regressor(Def& d) {
   Matrix x = TRY(matrix(d.in(0)));
-  int64_t columns = TRY(static_columns(x)), supports = d.i64("n_supports", 0);
+  int64_t supports = d.i64("n_supports", 0);
   std::vector<double> rho = d.floats("rho"), coefficients = d.floats("coefficients");
+  int64_t columns = TRY(supports > 0 ? columns_of(d, x, d.floats("support_vectors").size(), supports)
+                                     : columns_of(d, x, coefficients.size(), 1));
   if (rho.empty()) return invalid("rho is empty, expected one element");
   Tensor score;
   if (supports > 0) {
@@ -165,7 +179,6 @@ Result<void> define_svm_regressor(Def& d) {
 // vote; with prob_a and prob_b the scores become probabilities of the classes. Without support vectors it is linear.
 Result<void> define_svm_classifier(Def& d) {
   Matrix x = TRY(matrix(d.in(0)));
-  int64_t columns = TRY(static_columns(x));
   Labels names = labels(d, "classlabels_ints", "classlabels_strings");
   int64_t classes = std::max<int64_t>(static_cast<int64_t>(names.size()), 1);
   std::vector<int64_t> per_class = d.ints("vectors_per_class");
@@ -179,6 +192,8 @@ Result<void> define_svm_classifier(Def& d) {
     start.push_back(vectors);
     vectors += n;
   }
+  int64_t columns = TRY(vectors > 0 ? columns_of(d, x, d.floats("support_vectors").size(), vectors)
+                                    : columns_of(d, x, coefficients.size(), classes));
   std::string transform = d.str("post_transform", "NONE");
   bool positive = *std::min_element(coefficients.begin(), coefficients.end()) >= 0;
   Tensor table = names.tensor(d, classes);

@@ -170,7 +170,7 @@ Result<void> define_max_unpool(Def& d) {
     inferred.push_back((x.dims()[2 + k] - 1) * stride[k] - pads[k] - pads[k + rank] + kernel[k]);
   Dims out = inferred;
   if (d.has(2)) {
-    out = TRY(d.integers(2, 0));
+    out = TRY(d.integers_of_length(2, static_cast<int64_t>(inferred.size()), 0));
     if (out.size() != inferred.size())
       return invalid("output_shape has {} elements, expected {}", out.size(), inferred.size());
   }

@@ -111,19 +111,35 @@ Tensor recur(Def& d, const Tensor& state, const Tensor& r, const Dim& from, cons
 
 // x: [T, B, I] (layout 1: [B, T, I]), w: [D, J, I], b: [D, 2J] -> [T, D, B, J]: the input's part of all gates, with the input
 // bias, and the recurrent bias for gates before `recurrent_bias` (a number of columns; -1: all).
+//
+// What the steps read beside it stands here for its extents, which the loop over the steps relies on: r: [D, J, H], lens: [B],
+// two states: [D, B, H] (layout 1: [B, D, H]), p: [D, 3H].
 Result<void> define_recurrent_project(Def& d) {
-  TRY(expect_ranks(d, {3, 3, 2}));
+  TRY(expect_ranks(d, {3, 3, 2, 3, 1, 3, 3, 2}));
   TRY(expect_same_floats(d, {0, 1, 2}));
-  Tensor x = d.in(0), w = d.in(1), b = d.in(2);
+  Tensor x = d.in(0), w = d.in(1), b = d.in(2), r = d.in(3), lens = d.in(4), p = d.in(7);
   bool batch_first = d.i64("layout", 0) != 0;
   Dim time = x.dim(batch_first ? 1 : 0), batch = x.dim(batch_first ? 0 : 1), columns = w.dim(1);
   int64_t with_recurrent = d.i64("recurrent_bias", -1);
-  TRY(d.require(equal(x.dim(2), w.dim(2)),
-                fmt::format("input has {} features, expected {} (the weight's)", x.dim(2).str(), w.dim(2).str())));
-  if (b)
-    TRY(d.require(equal(b.dim(1), columns * 2),
-                  fmt::format("bias has {} columns, expected {}", b.dim(1).str(), (columns * 2).str())));
-  Tensor sum = d.reduce(Combiner::Sum, {time, w.dim(0), batch, columns}, {x.dim(2)}, [&](Ix i, Ix r) {
+  Dim features =
+      TRY(d.same(x.dim(2), w.dim(2),
+                 fmt::format("input has {} features, expected {} (the weight's)", x.dim(2).str(), w.dim(2).str())));
+  auto agree = [&](const Tensor& t, const Dims& expected, const char* what) -> Result<void> {
+    for (int k = 0; t && k < t.rank(); ++k) {
+      const Dim& e = expected[static_cast<size_t>(k)];
+      TRY(d.require(equal(t.dim(k), e),
+                    fmt::format("{} has extent {} in dimension {}, expected {}", what, t.dim(k).str(), k, e.str())));
+    }
+    return {};
+  };
+  const Dim &directions = w.dim(0), hidden = r ? r.dim(2) : Dim(0);
+  const Dims states = batch_first ? Dims{batch, directions, hidden} : Dims{directions, batch, hidden};
+  TRY(agree(b, {directions, columns * 2}, "the bias"));
+  TRY(agree(r, {directions, columns, hidden}, "the recurrent weight"));
+  TRY(agree(lens, {batch}, "sequence_lens"));
+  for (int k : {5, 6}) TRY(agree(d.in(k), states, "an initial state"));
+  TRY(agree(p, {directions, hidden * 3}, "the peephole weight"));
+  Tensor sum = d.reduce(Combiner::Sum, {time, w.dim(0), batch, columns}, {features}, [&](Ix i, Ix r) {
     Expr e = batch_first ? x(i[2], i[0], r[0]) : x(i[0], i[2], r[0]);
     return widen(e) * widen(w(i[1], i[3], r[0]));
   });
@@ -385,7 +401,8 @@ Result<void> expand_recurrent(Expand& e, const Cell& cell) {
   Attrs attrs = step_attrs(e);
   if (cell.quantized_state) attrs.set("quantized_state", int64_t{1});
   bool linear = e.i64("linear_before_reset", 0) != 0 && cell.gates == 3;
-  Value* xp = TRY(e.op("recurrent_project", {x, w, b},
+  Value* c0 = lstm ? e.in(6) : nullptr;
+  Value* xp = TRY(e.op("recurrent_project", {x, w, b, r, lens, h0, c0, lstm ? e.in(7) : nullptr},
                        {{"layout", layout}, {"recurrent_bias", linear ? 2 * *hidden : int64_t{-1}}}));
   Value* rb = nullptr;
   if (linear && b) rb = TRY(e.op("recurrent_bias", {b}, {{"from", 5 * *hidden}, {"count", *hidden}}));
@@ -395,7 +412,7 @@ Result<void> expand_recurrent(Expand& e, const Cell& cell) {
     return TRY(e.op("transpose", {initial}, {{"perm", std::vector<int64_t>{1, 0, 2}}}));
   };
   std::vector<Value*> carried{TRY(state(h0))};
-  if (lstm) carried.push_back(TRY(state(e.in(6))));
+  if (lstm) carried.push_back(TRY(state(c0)));
   Value* trips = TRY(e.op("shape", {xp}, {{"start", int64_t{0}}, {"end", int64_t{1}}}));
   trips = TRY(e.op("reshape", {trips, e.ints_constant({})}));
   std::vector<Value*> loop = TRY(e.loop(

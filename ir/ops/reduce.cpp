@@ -40,8 +40,20 @@ Reduction make_reduction(Def& d, const Dims& dims, AxisSet axes, bool keepdims) 
 
 Result<Reduction> reduction(Def& d) {
   Tensor x = d.in(0);
-  bool noop = d.i64("noop_with_empty_axes", 0);
-  return make_reduction(d, x.dims(), TRY(axis_set(d, 1, x.rank(), !noop)), d.i64("keepdims", 1));
+  bool noop = d.i64("noop_with_empty_axes", 0), keepdims = d.i64("keepdims", 1);
+  std::optional<int> count;  // without keepdims, the rank of the result says it
+  if (auto declared = d.declared_rank(0); !keepdims && declared) count = x.rank() - *declared;
+  // An empty list may stand for all dims.
+  if (count == x.rank() && !noop) count.reset();
+  AxisSet axes = TRY(axis_set(d, 1, x.rank(), !noop, count));
+  if (axes.count < 0 && !keepdims) {
+    if (d.declared_rank(0) != 0)
+      return unsupported("axes have type {}, expected a constant extent, or a declared rank of the result",
+                         d.in(1).type().str());
+    for (const Dim& f : axes.flag) TRY(d.require(f, "axes do not name all dims, expected a result of rank 0"));
+    axes = {Dims(x.dims().size(), Dim(1)), x.rank()};
+  }
+  return make_reduction(d, x.dims(), std::move(axes), keepdims);
 }
 
 // y = after(combine before(x)), in type `work`, converted to the type of x.

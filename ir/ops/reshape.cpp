@@ -12,11 +12,17 @@ namespace {
 // The elements of a shape that only the run knows, and which may be 0 or -1, become extents that an algorithm finds.
 Result<Dims> resolve_at_run_time(Def& d, const Tensor& x, const std::optional<Dims>& known, bool allow_zero) {
   Tensor shape = d.in(1);
-  if (!shape.dim(0).is_constant())
-    return unsupported("shape has type {}, expected a constant extent", shape.type().str());
+  Dim rank = shape.dim(0);
+  if (auto declared = d.declared_rank(0); declared && !rank.is_constant())
+    rank = TRY(d.same(
+        rank, *declared,
+        fmt::format("shape has {} elements, expected {}, the rank that the model declares", rank.str(), *declared)));
+  if (!rank.is_constant())
+    return unsupported("shape has type {}, expected a constant extent, or a declared rank of the result",
+                       shape.type().str());
   std::vector<Symbol> symbols;
   Dims dims;
-  for (int64_t k = 0; k < shape.dim(0).value(); ++k) {
+  for (int64_t k = 0; k < rank.value(); ++k) {
     symbols.push_back(d.unknown_dim(static_cast<int>(k), product(x.dims())));
     const Dim* element = known ? &(*known)[static_cast<size_t>(k)] : nullptr;
     bool sure = element && (element->lower() > 0 || (element->is(0) && allow_zero));
@@ -100,7 +106,12 @@ Result<void> define_squeeze(Def& d) {
   Tensor x = d.in(0);
   AxisSet axes;
   if (d.has(1)) {
-    axes = TRY(axis_set(d, 1, x.rank(), false));
+    std::optional<int> count;
+    if (auto declared = d.declared_rank(0)) count = x.rank() - *declared;
+    axes = TRY(axis_set(d, 1, x.rank(), false, count));
+    if (axes.count < 0)
+      return unsupported("axes have type {}, expected a constant extent, or a declared rank of the result",
+                         d.in(1).type().str());
   } else {
     std::vector<int> ones;
     for (int k = 0; k < x.rank(); ++k) {
@@ -121,11 +132,15 @@ Result<void> define_squeeze(Def& d) {
 Result<void> define_unsqueeze(Def& d) {
   TRY(expect_tensors(d, 2));
   Tensor x = d.in(0), given = d.in(1);
-  if (!product(given.dims()).is_constant())
-    return unsupported("axes have type {}, expected a constant extent", given.type().str());
-  int64_t rank = x.rank() + product(given.dims()).value();
+  std::optional<int64_t> count = product(given.dims()).constant();
+  if (auto declared = d.declared_rank(0); !count && declared) count = *declared - x.rank();
+  if (!count)
+    return unsupported("axes have type {}, expected a constant extent, or a declared rank of the result",
+                       given.type().str());
+  if (*count < 0) return invalid("got a declared rank of {}, expected at least that of the input", x.rank() + *count);
+  int64_t rank = x.rank() + *count;
   if (rank > kMaxSymbolicElements) return limit_exceeded("got rank {}", rank);
-  AxisSet axes = TRY(axis_set(d, 1, static_cast<int>(rank), false));
+  AxisSet axes = TRY(axis_set(d, 1, static_cast<int>(rank), false, static_cast<int>(*count)));
   Dims ones(static_cast<size_t>(rank), Dim(1));
   d.out(d.map(settled(d, axes, restore_axes(axes, x.dims(), ones)), [&](Ix i) { return x(drop_axes(axes, i)); }));
   return {};
@@ -156,11 +171,33 @@ Result<void> define_transpose(Def& d) {
   return {};
 }
 
+namespace {
+
+// The shape that x is to broadcast with. Where only the run knows its length, it is filled up with leading ones to the
+// declared rank of the result, or that of x: it has at most as many elements.
+Result<Dims> expand_shape(Def& d, int rank_of_x) {
+  Tensor shape = d.in(1);
+  if (shape.rank() != 1) return invalid("shape has rank {}, expected 1", shape.rank());
+  if (d.known_integers(1) || shape.dim(0).is_constant()) return d.integers(1, 0);
+  const int rank = d.declared_rank(0).value_or(rank_of_x);
+  const Dim given = shape.dim(0), missing = Dim(rank) - given;
+  TRY(d.require(Dim(1) - less(missing, 0),
+                fmt::format("shape has {} elements, expected at most {}", given.str(), rank)));
+  return d.contents(d.map({rank},
+                          [&](Ix i) {
+                            return ex::cast(shape.or_fill(Dims{i[0] - missing}, ex::integer(shape.dtype(), 1)),
+                                            DType::I64);
+                          }),
+                    0, kDimMax);
+}
+
+}  // namespace
+
 // Expand-13. x: [...], shape -> the broadcast of both.
 Result<void> define_expand(Def& d) {
   TRY(expect_tensors(d, 2));
   Tensor x = d.in(0);
-  Dims shape = TRY(d.integers(1, 0));
+  Dims shape = TRY(expand_shape(d, x.rank()));
   Dims dims = TRY(d.broadcast_dims(x.dims(), shape));
   d.out(d.map(dims, [&](Ix i) { return x.broadcast(i); }));
   return {};
@@ -170,7 +207,7 @@ Result<void> define_expand(Def& d) {
 Result<void> define_tile(Def& d) {
   TRY(expect_tensors(d, 2));
   Tensor x = d.in(0);
-  Dims repeats = TRY(d.integers(1, 0));
+  Dims repeats = TRY(d.integers_of_length(1, x.rank(), 0));
   if (repeats.size() != x.dims().size())
     return invalid("repeats has {} entries, expected {}", repeats.size(), x.rank());
   Dims dims;
@@ -247,11 +284,11 @@ Result<void> define_depth_to_space(Def& d) {
 Result<void> define_center_crop_pad(Def& d) {
   TRY(expect_arithmetic(d, 1));
   Tensor x = d.in(0);
-  Dims shape = TRY(d.integers(1, 0));
   std::vector<int64_t> axes = d.ints("axes");
   if (!d.has_attr("axes")) {
     for (int k = 0; k < x.rank(); ++k) axes.push_back(k);
   }
+  Dims shape = TRY(d.integers_of_length(1, static_cast<int64_t>(axes.size()), 0));
   if (axes.size() != shape.size()) return invalid("shape has {} entries, expected {}", shape.size(), axes.size());
   Dims dims = x.dims(), shift(dims.size(), Dim(0));
   bool pads = false;

@@ -134,7 +134,7 @@ class Resizer {
     }
     Dims sizes;
     if (has_sizes) {
-      sizes = TRY(d_.integers(3, 0));
+      sizes = TRY(d_.integers_of_length(3, static_cast<int64_t>(n), 0));
       if (sizes.size() != n) return invalid("sizes has {} elements, expected {}", sizes.size(), n);
     } else if (!scales) {
       return unsupported("scales are known at run time only, expected sizes beside them");

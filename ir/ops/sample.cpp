@@ -12,11 +12,16 @@ Result<void> define_affine_grid(Def& d) {
   TRY(expect_tensors(d, 2));
   Tensor theta = d.in(0);
   if (theta.rank() != 3) return invalid("theta has rank {}, expected 3", theta.rank());
-  Dims size = TRY(d.integers(1, 0));
+  // As many spatial dims as the matrices of theta say, or the declared rank of the result.
+  const std::optional<int64_t> rows = theta.dim(1).constant();
+  const std::optional<int> declared = d.declared_rank(0);
+  Dims size = TRY(rows       ? d.integers_of_length(1, *rows + 2, 0)
+                  : declared ? d.integers_of_length(1, *declared, 0)
+                             : d.integers(1, 0));
   if (size.size() != 4 && size.size() != 5) return invalid("size has {} entries, expected 4 or 5", size.size());
   auto spatial = static_cast<int64_t>(size.size()) - 2;
   TRY(d.require(
-      min(equal(theta.dim(1), spatial), equal(theta.dim(2), spatial + 1)),
+      equal(theta.dim(1), spatial) * equal(theta.dim(2), spatial + 1),
       fmt::format("theta has type {}, expected matrices of {} x {}", theta.type().str(), spatial, spatial + 1)));
   TRY(d.require(equal(theta.dim(0), size[0]),
                 fmt::format("theta has batch {}, expected that of size, {}", theta.dim(0).str(), size[0].str())));
@@ -167,9 +172,20 @@ Result<void> define_col2im(Def& d) {
   TRY(expect_tensors(d, 3));
   Tensor x = d.in(0);
   if (x.rank() != 3) return invalid("input has rank {}, expected 3", x.rank());
-  Dims image = TRY(d.integers(1, 0)), block = TRY(d.integers(2, 1));
-  size_t n = image.size();
   std::vector<int64_t> dilations = d.ints("dilations"), strides = d.ints("strides"), pads = d.ints("pads");
+  // The number of spatial dims, from whatever says it.
+  std::optional<int64_t> spatial;
+  for (int k : {1, 2}) {
+    if (auto known = d.in(k).type().numel().constant()) spatial = spatial.value_or(*known);
+  }
+  for (const auto* list : {&dilations, &strides}) {
+    if (!spatial && !list->empty()) spatial = static_cast<int64_t>(list->size());
+  }
+  if (!spatial && !pads.empty()) spatial = static_cast<int64_t>(pads.size() / 2);
+  if (auto declared = d.declared_rank(0); !spatial && declared) spatial = *declared - 2;
+  Dims image = TRY(spatial ? d.integers_of_length(1, *spatial, 0) : d.integers(1, 0)),
+       block = TRY(spatial ? d.integers_of_length(2, *spatial, 1) : d.integers(2, 1));
+  size_t n = image.size();
   if (dilations.empty()) dilations.assign(n, 1);
   if (strides.empty()) strides.assign(n, 1);
   if (pads.empty()) pads.assign(2 * n, 0);

@@ -2,7 +2,8 @@
 #include <algorithm>
 #include <cmath>
 
-#include "ir/ops/nn_common.h"
+#include "ir/ops/attention.h"
+#include "ir/ops/common.h"
 
 namespace ingot {
 
@@ -242,15 +243,17 @@ Result<void> define_linear_attention_step(Def& d) {
   TRY(expect_numbers(d, {3}));
   if (d.dtype(4) != DType::F32) return invalid("the state is of {}, expected f32", name(d.dtype(4)));
   int64_t q_heads = d.i64("q_num_heads", 1);
-  double scale = d.f64("scale", 1);
   const Dim &batch = state.dim(0), &heads = state.dim(1), &size = state.dim(2), &width = state.dim(3);
   Expr t = as_index(time(Dims{}));
   auto f32 = [](Expr e) { return ex::cast(std::move(e), DType::F32); };
   Tensor kept = state;
   if (decay) {
-    bool per_head = known_equal(decay.dim(2), heads);
-    kept = d.map(state.dims(),
-                 [&](Ix i) { return state(i) * exp(f32(decay(i[0], t, per_head ? i[1] : i[1] * size + i[2]))); });
+    // One per head, or one per row of it; which of them is perhaps known in the run only.
+    kept = d.map(state.dims(), [&](Ix i) {
+      Dim at = i[1] * size + i[2];
+      if (!known_equal(decay.dim(2), heads * size)) at = select(equal(decay.dim(2), heads), i[1], at);
+      return state(i) * exp(f32(decay(i[0], t, at)));
+    });
   }
   Tensor value = d.map({batch, heads, width}, [&](Ix i) { return f32(v(i[0], t, i[1] * width + i[2])); });
   if (beta) {
@@ -258,7 +261,7 @@ Result<void> define_linear_attention_step(Def& d) {
       return kept(i[0], i[1], r[0], i[2]) * f32(k(i[0], t, i[1] * size + r[0]));
     });
     value = d.map({batch, heads, width}, [&, fresh = value](Ix i) {
-      return f32(beta(i[0], t, beta.dim(2).is(1) ? Dim(0) : i[1])) * (fresh(i) - known(i));
+      return f32(beta(i[0], t, ops::broadcast_index(i[1], beta.dim(2)))) * (fresh(i) - known(i));
     });
   }
   Tensor next = d.map(state.dims(),
@@ -267,18 +270,42 @@ Result<void> define_linear_attention_step(Def& d) {
   Tensor sum = d.reduce(Combiner::Sum, {batch, q_heads, width}, {size}, [&](Ix i, Ix r) {
     return f32(q(i[0], t, i[1] * size + r[0])) * next(i[0], floordiv(i[1], repeat), r[0], i[2]);
   });
+  const Expr scale = score_scale(d, d.f64("scale", 0), size, DType::F32);
   d.out(d.map(sum.dims(), [&](Ix i) { return sum(i) * scale; }));
   d.out(next);
   return {};
 }
 
-// The first state: f32 zeros [B, H, D, M], or a cast of the one given.
+// The first state: f32 zeros [B, H, D, M], or a cast of the one given. Checks the extents of all inputs, before the loop
+// over the steps relies on them.
 Result<void> define_linear_attention_state(Def& d) {
-  Tensor k = d.in(0), v = d.in(1), past = d.in(2);
-  TRY(expect_ranks(d, {3, 3, 4}));
-  TRY(expect_floats(d, {0, 1, 2}));
+  Tensor k = d.in(0), v = d.in(1), q = d.in(2), past = d.in(3), decay = d.in(4), beta = d.in(5);
+  TRY(expect_ranks(d, {3, 3, 3, 4, 3, 3}));
+  TRY(expect_floats(d, {0, 1, 2, 3, 4, 5}));
   int64_t heads = std::clamp<int64_t>(d.i64("kv_num_heads", 1), 1, kMaxWindowAttribute);
+  int64_t q_heads = std::clamp<int64_t>(d.i64("q_num_heads", heads), 1, kMaxWindowAttribute);
+  auto agree = [&](const Tensor& t, int axis, const Dim& expected, const char* what) {
+    return d.require(equal(t.dim(axis), expected), fmt::format("{} has extent {} in dimension {}, expected {}", what,
+                                                               t.dim(axis).str(), axis, expected.str()));
+  };
+  for (const Tensor* t : {&k, &v}) {
+    TRY(d.require(equal(mod(t->dim(2), heads), 0),
+                  fmt::format("got {} columns, expected a multiple of {} heads", t->dim(2).str(), heads)));
+  }
   Dims dims{k.dim(0), heads, floordiv(k.dim(2), heads), floordiv(v.dim(2), heads)};
+  TRY(agree(q, 2, dims[2] * q_heads, "query"));
+  for (auto [t, what] : {std::pair{&q, "query"}, {&v, "value"}, {&decay, "decay"}, {&beta, "beta"}}) {
+    if (!*t) continue;
+    TRY(agree(*t, 0, k.dim(0), what));
+    TRY(agree(*t, 1, k.dim(1), what));
+  }
+  for (int axis = 0; past && axis < 4; ++axis) TRY(agree(past, axis, dims[static_cast<size_t>(axis)], "past_state"));
+  if (decay)
+    TRY(d.require(max(equal(decay.dim(2), heads), equal(decay.dim(2), k.dim(2))),
+                  fmt::format("decay has {} columns, expected {} or {}", decay.dim(2).str(), heads, k.dim(2).str())));
+  if (beta)
+    TRY(d.require(max(equal(beta.dim(2), heads), equal(beta.dim(2), 1)),
+                  fmt::format("beta has {} columns, expected {} or 1", beta.dim(2).str(), heads)));
   d.out(d.map(dims, [&](Ix i) { return past ? ex::cast(past(i), DType::F32) : ex::number(DType::F32, 0); }));
   return {};
 }
@@ -313,11 +340,8 @@ Result<void> expand_linear_attention(Expand& e) {
   if (gated != (decay != nullptr)) return invalid("update_rule '{}' {} decay", rule, gated ? "requires" : "forbids");
   if (delta != (beta != nullptr)) return invalid("update_rule '{}' {} beta", rule, delta ? "requires" : "forbids");
   double scale = e.f64("scale", 0);
-  auto columns = k->type.tensor.dims[2].constant();
-  if (!columns || *columns % heads != 0)
-    return unsupported("key has type {}, expected a constant multiple of {} columns", k->type.str(), heads);
-  if (scale == 0) scale = 1 / std::sqrt(static_cast<double>(*columns / heads));
-  Value* state = TRY(e.op("linear_attention_state", {k, v, past}, {{"kv_num_heads", heads}}));
+  Value* state = TRY(e.op("linear_attention_state", {k, v, q, past, decay, beta},
+                          {{"kv_num_heads", heads}, {"q_num_heads", q_heads}}));
   Value* trips = TRY(e.op("shape", {q}, {{"start", int64_t{1}}, {"end", int64_t{2}}}));
   trips = TRY(e.op("reshape", {trips, e.ints_constant({})}));
   std::vector<Value*> loop = TRY(e.loop(
@@ -345,7 +369,7 @@ Result<void> define_flex_scores(Def& d) {
       fmt::format("query has {} heads, expected a multiple of the key's {}", q.dim(1).str(), k.dim(1).str())));
   DType to = onnx_dtype(d.i64("to", 1));
   if (!is_float(to)) return invalid("softmax_precision is {}, expected a float type", d.i64("to", 1));
-  double scale = d.f64("scale", 1);
+  const Expr scale = score_scale(d, d.f64("scale", 0), q.dim(3), accumulator(q.dtype()));
   Dim repeat = floordiv(q.dim(1), max(k.dim(1), 1));
   Tensor sum = d.reduce(Combiner::Sum, {q.dim(0), q.dim(1), q.dim(2), k.dim(2)}, {q.dim(3)}, [&](Ix i, Ix r) {
     return widen(q(i[0], i[1], i[2], r[0])) * widen(k(i[0], floordiv(i[1], repeat), i[3], r[0]));
@@ -378,11 +402,6 @@ Result<void> expand_flex_attention(Expand& e) {
   if (!q->type.is_tensor() || q->type.tensor.rank() != 4)
     return invalid("query is {}, expected a tensor of rank 4", q->type.str());
   double scale = e.f64("scale", 0);
-  if (scale == 0) {
-    auto size = q->type.tensor.dims[3].constant();
-    if (!size) return unsupported("the head size is known at run time only, expected a constant where scale is absent");
-    scale = 1 / std::sqrt(static_cast<double>(*size));
-  }
   int64_t precision = e.i64("softmax_precision", q->type.tensor.dtype == DType::F64 ? 11 : 1);
   Value* scores = TRY(e.op("flex_scores", {q, k}, {{"scale", scale}, {"to", precision}}));
   size_t next = 0;
