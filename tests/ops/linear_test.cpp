@@ -139,15 +139,15 @@ TEST(Signal, DftAndItsInverse) {
     }
     return c ? im : re;
   };
-  expect_is(run1("dft", {x}, {}, false), {2, 7, 2}, [&](const Shape& i) { return part(i[0], i[1], -1, i[2]); });
-  expect_is(run1("dft", {x}, {{"inverse", int64_t{1}}}, false), {2, 7, 2},
+  expect_is(run1("dft", {x}), {2, 7, 2}, [&](const Shape& i) { return part(i[0], i[1], -1, i[2]); });
+  expect_is(run1("dft", {x}, {{"inverse", int64_t{1}}}), {2, 7, 2},
             [&](const Shape& i) { return part(i[0], i[1], 1, i[2]) / 7; });
   for (int64_t n : {6, 7}) {
     auto real = floats({n, 1});
-    auto bins = run1("dft", {real, Arg(), scalar(0)}, {{"onesided", int64_t{1}}}, false);
+    auto bins = run1("dft", {real, Arg(), scalar(0)}, {{"onesided", int64_t{1}}});
     EXPECT_EQ(bins->dims, (Shape{n / 2 + 1, 2}));
-    expect_is(run1("dft", {bins, scalar(n), scalar(0)}, {{"inverse", int64_t{1}}, {"onesided", int64_t{1}}}, false),
-              {n, 1}, [&](const Shape& i) { return number_at(real, i); });
+    expect_is(run1("dft", {bins, scalar(n), scalar(0)}, {{"inverse", int64_t{1}}, {"onesided", int64_t{1}}}), {n, 1},
+              [&](const Shape& i) { return number_at(real, i); });
   }
   auto signal = floats({1, 20, 1}), window = floats({8});
   auto spectrum = [&](const Shape& i) {
@@ -186,15 +186,14 @@ TEST(Sample, GridsThatNameThePixelsGiveTheImage) {
   auto theta = tensor<float>({1, 2, 3}, {1, 0, 0, 0, 1, 0});
   for (int64_t align : {0, 1}) {
     Attrs attrs{{"align_corners", align}};
-    auto grid = run1("affine_grid", {theta, ints({1, 2, 3, 5})}, attrs, false);
+    auto grid = run1("affine_grid", {theta, ints({1, 2, 3, 5})}, attrs);
     EXPECT_EQ(grid->dims, (Shape{1, 3, 5, 2}));
     for (const char* mode : {"nearest", "linear", "cubic"}) {
       for (const char* padding : {"zeros", "border", "reflection"}) {
         SCOPED_TRACE(fmt::format("{} {}", mode, padding));
         Attrs all{{"align_corners", align}, {"mode", std::string(mode)}, {"padding_mode", std::string(padding)}};
         expect_is(
-            run1("grid_sample", {x, grid}, all, false), {1, 2, 3, 5}, [&](const Shape& i) { return number_at(x, i); },
-            1e-5);
+            run1("grid_sample", {x, grid}, all), {1, 2, 3, 5}, [&](const Shape& i) { return number_at(x, i); }, 1e-5);
       }
     }
   }
@@ -202,8 +201,8 @@ TEST(Sample, GridsThatNameThePixelsGiveTheImage) {
   auto row = tensor<float>({1, 1, 1, 4}, {1, 2, 4, 8});
   auto at = tensor<float>({1, 1, 2, 2}, {0, 0, 9, 0});
   auto sample = [&](const char* padding) {
-    return values<float>(run1("grid_sample", {row, at},
-                              {{"mode", std::string("linear")}, {"padding_mode", std::string(padding)}}, false));
+    return values<float>(
+        run1("grid_sample", {row, at}, {{"mode", std::string("linear")}, {"padding_mode", std::string(padding)}}));
   };
   EXPECT_EQ(sample("zeros"), (std::vector<float>{3, 0}));
   EXPECT_EQ(sample("border"), (std::vector<float>{3, 8}));

@@ -24,7 +24,7 @@ void expect_takes(const TensorRef& y, const Shape& dims, const At& at) { expect_
 TEST(Movement, ReshapeKeepsTheOrder) {
   auto x = counted({2, 3, 4, 5});
   auto to = [&](std::vector<int64_t> shape, Shape expected, int64_t allowzero = 0) {
-    expect_takes(run1("reshape", {x, ints(shape)}, {{"allowzero", allowzero}}, false), expected,
+    expect_takes(run1("reshape", {x, ints(shape)}, {{"allowzero", allowzero}}), expected,
                  [&](const Shape& i) { return static_cast<double>(flat(i, expected)); });
     auto at_run_time = run1("reshape", {x, tensor<int64_t>({static_cast<int64_t>(shape.size())}, shape)},
                             {{"allowzero", allowzero}}, false);
@@ -52,10 +52,10 @@ TEST(Movement, SqueezeAndUnsqueeze) {
     return [dims](const Shape& i) { return static_cast<double>(flat(i, dims)); };
   };
   expect_takes(run1("squeeze", {x, ints({0, -2})}), {3, 5}, same_order({3, 5}));
-  expect_takes(run1("squeeze", {x, tensor<int64_t>({1}, {2})}, {}, false), {1, 3, 5}, same_order({1, 3, 5}));
+  expect_takes(run1("squeeze", {x, tensor<int64_t>({1}, {2})}), {1, 3, 5}, same_order({1, 3, 5}));
   expect_takes(run1("squeeze", {x}, {}, false), {3, 5}, same_order({3, 5}));
   expect_takes(run1("unsqueeze", {counted({3, 5}), ints({3, 0})}), {1, 3, 5, 1}, same_order({1, 3, 5, 1}));
-  expect_takes(run1("unsqueeze", {counted({3, 5}), tensor<int64_t>({2}, {-1, 1})}, {}, false), {3, 1, 5, 1},
+  expect_takes(run1("unsqueeze", {counted({3, 5}), tensor<int64_t>({2}, {-1, 1})}), {3, 1, 5, 1},
                same_order({3, 1, 5, 1}));
   EXPECT_NE(error_of("squeeze", {x, ints({1})}).find("has extent 3, expected 1"), std::string::npos);
 }
@@ -66,7 +66,7 @@ TEST(Movement, TransposeExpandTile) {
                [](const Shape& i) { return static_cast<double>(flat({i[1], i[2], i[0]}, {2, 3, 5})); });
   expect_takes(run1("transpose", {x}), {5, 3, 2},
                [](const Shape& i) { return static_cast<double>(flat({i[2], i[1], i[0]}, {2, 3, 5})); });
-  expect_takes(run1("expand", {counted({3, 1}), ints({2, 1, 4})}, {}, false), {2, 3, 4},
+  expect_takes(run1("expand", {counted({3, 1}), ints({2, 1, 4})}), {2, 3, 4},
                [](const Shape& i) { return static_cast<double>(i[1]); });
   expect_takes(run1("tile", {x, ints({1, 2, 3})}), {2, 6, 15},
                [](const Shape& i) { return static_cast<double>(flat({i[0], i[1] % 3, i[2] % 5}, {2, 3, 5})); });
@@ -131,7 +131,7 @@ TEST(Movement, PadModes) {
     Attrs attrs{{"mode", std::string(mode)}};
     auto f = [&](const Shape& i) { return at(i[0] - before); };
     expect_is(run1("pad", {x, ints({before, after})}, attrs), {n + before + after}, f);
-    expect_is(run1("pad", {x, tensor<int64_t>({2}, {before, after})}, attrs, false), {n + before + after}, f);
+    expect_is(run1("pad", {x, tensor<int64_t>({2}, {before, after})}, attrs), {n + before + after}, f);
   };
   auto value = [&](int64_t k) { return static_cast<double>(k + 1); };
   for (auto [before, after] :
@@ -165,10 +165,10 @@ TEST(Movement, GatherFamily) {
   EXPECT_FALSE(run_once({"gather", {x, tensor<int64_t>({1}, {3})}, {}, 1, false}, false));
   auto y = run1("gather_elements", {counted({2, 3}), tensor<int32_t>({2, 2}, {0, -1, 1, 1})}, {{"axis", int64_t{1}}});
   EXPECT_EQ(values<int64_t>(y), (std::vector<int64_t>{0, 2, 4, 4}));
-  y = run1("gather_nd", {x, tensor<int64_t>({2, 2}, {0, 1, -1, 2})}, {}, false);
+  y = run1("gather_nd", {x, tensor<int64_t>({2, 2}, {0, 1, -1, 2})});
   expect_takes(y, {2, 5},
                [](const Shape& k) { return static_cast<double>(flat({k[0] ? 2 : 0, k[0] ? 2 : 1, k[1]}, {3, 4, 5})); });
-  y = run1("gather_nd", {x, tensor<int64_t>({3, 1}, {3, 0, 1})}, {{"batch_dims", int64_t{1}}}, false);
+  y = run1("gather_nd", {x, tensor<int64_t>({3, 1}, {3, 0, 1})}, {{"batch_dims", int64_t{1}}});
   expect_takes(y, {3, 5}, [](const Shape& k) {
     return static_cast<double>(
         flat({k[0], (std::vector<int64_t>{3, 0, 1})[static_cast<size_t>(k[0])], k[1]}, {3, 4, 5}));
@@ -180,7 +180,7 @@ TEST(Movement, ScatterFamily) {
   auto at = tensor<int64_t>({4}, {1, 3, -4, 3});
   auto u = tensor<float>({4}, {10, 20, 30, 40});
   auto scattered = [&](const char* op, const char* reduction, const TensorRef& i) {
-    return values<float>(run1(op, {x, i, u}, {{"reduction", std::string(reduction)}}, false));
+    return values<float>(run1(op, {x, i, u}, {{"reduction", std::string(reduction)}}));
   };
   auto nd = tensor<int64_t>({4, 1}, {1, 3, -4, 3});
   for (auto [reduction, expected] :
@@ -219,18 +219,17 @@ TEST(Movement, BlocksAndTheRest) {
   EXPECT_EQ(values<int64_t>(run1("trilu", {counted({2, 3}), scalar(1)})), (std::vector<int64_t>{0, 1, 2, 0, 0, 5}));
   EXPECT_EQ(values<int64_t>(run1("trilu", {counted({2, 3}), tensor<int64_t>({}, {-1})}, {{"upper", int64_t{0}}})),
             (std::vector<int64_t>{0, 0, 0, 3, 0, 0}));
-  EXPECT_EQ(values<int64_t>(run1("center_crop_pad", {counted({5, 2}), ints({2, 5})}, {}, false)),
+  EXPECT_EQ(values<int64_t>(run1("center_crop_pad", {counted({5, 2}), ints({2, 5})})),
             (std::vector<int64_t>{0, 2, 3, 0, 0, 0, 4, 5, 0, 0}));
-  EXPECT_EQ(values<int64_t>(run1("one_hot", {tensor<int64_t>({3}, {1, -1, 5}), scalar(3), tensor<int64_t>({2}, {7, 9})},
-                                 {}, false)),
-            (std::vector<int64_t>{7, 9, 7, 7, 7, 9, 7, 7, 7}));
+  EXPECT_EQ(
+      values<int64_t>(run1("one_hot", {tensor<int64_t>({3}, {1, -1, 5}), scalar(3), tensor<int64_t>({2}, {7, 9})}, {})),
+      (std::vector<int64_t>{7, 9, 7, 7, 7, 9, 7, 7, 7}));
   EXPECT_EQ(values<int64_t>(run1("shape", {x}, {{"start", int64_t{1}}, {"end", int64_t{-1}}})),
             (std::vector<int64_t>{8, 3}));
   EXPECT_EQ(values<int64_t>(run1("size", {x})), (std::vector<int64_t>{240}));
   EXPECT_EQ(values<int64_t>(run1("array_feature_extractor", {counted({2, 3}), tensor<int64_t>({2}, {2, 0})})),
             (std::vector<int64_t>{2, 0, 5, 3}));
-  auto col =
-      run1("col2im", {tensor<float>({1, 4, 4}, std::vector<float>(16, 1)), ints({3, 3}), ints({2, 2})}, {}, false);
+  auto col = run1("col2im", {tensor<float>({1, 4, 4}, std::vector<float>(16, 1)), ints({3, 3}), ints({2, 2})});
   EXPECT_EQ(values<float>(col), (std::vector<float>{1, 2, 1, 2, 4, 2, 1, 2, 1}));
 }
 

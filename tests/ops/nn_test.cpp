@@ -335,7 +335,7 @@ TEST(Attention, MaskedRowIsZero) {
   auto q = floats({1, 1, 2, 3}), k = floats({1, 1, 4, 3}), v = floats({1, 1, 4, 3});
   auto mask = TensorData::make(DType::Bool, {2, 4});
   for (int64_t j = 0; j < 4; ++j) mask->mutable_as<uint8_t>()[4 + j] = j == 2;
-  auto y = run1("attention", {q, k, v, TensorRef(mask)}, {}, false);
+  auto y = run1("attention", {q, k, v, TensorRef(mask)});
   expect_is(y, {1, 1, 2, 3}, [&](const Shape& i) { return i[2] == 0 ? 0.0 : number_at(v, {0, 0, 2, i[3]}); });
 }
 
@@ -449,8 +449,7 @@ TEST(Attention, RotaryTurnsPairs) {
   auto x = floats({2, 3, 8}), cos = floats({10, 2}), sin = floats({10, 2});
   auto at = tensor<int64_t>({2, 3}, {0, 4, 9, 1, 1, 2});
   for (int64_t interleaved : {0, 1}) {
-    auto y =
-        run1("rotary_embedding", {x, cos, sin, at}, {{"num_heads", int64_t{2}}, {"interleaved", interleaved}}, false);
+    auto y = run1("rotary_embedding", {x, cos, sin, at}, {{"num_heads", int64_t{2}}, {"interleaved", interleaved}});
     expect_is(y, {2, 3, 8}, [&](const Shape& i) {
       int64_t h = i[2] / 4, e = i[2] % 4, pair = interleaved ? e / 2 : e % 2, second = interleaved ? e % 2 : e / 2;
       int64_t p = static_cast<int64_t>(number_at(at, {i[0], i[1]}));

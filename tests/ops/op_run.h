@@ -104,7 +104,8 @@ struct Call {
   bool dynamic = true;  // also with symbolic extents
 };
 
-inline Result<std::vector<TensorRef>> run_once(const Call& call, bool dynamic) {
+// `ranks`: what the model declares of its outputs; none: nothing.
+inline Result<std::vector<TensorRef>> run_once(const Call& call, bool dynamic, const std::vector<int>& ranks = {}) {
   Graph g;
   auto node = std::make_unique<Node>();
   node->def = find_op(call.op);
@@ -133,6 +134,7 @@ inline Result<std::vector<TensorRef>> run_once(const Call& call, bool dynamic) {
     Value* v = g.new_value("y" + std::to_string(k));
     v->producer = node.get();
     v->output_index = k;
+    if (static_cast<size_t>(k) < ranks.size()) v->declared_rank = ranks[static_cast<size_t>(k)];
     node->outputs.push_back(v);
     g.body.outputs.push_back(v);
   }
@@ -156,7 +158,9 @@ inline std::vector<TensorRef> run(const Call& call) {
   EXPECT_TRUE(fixed) << call.op << ": " << (fixed ? "" : fixed.error().message);
   if (!fixed) return std::vector<TensorRef>(static_cast<size_t>(call.outputs), TensorData::make(DType::F32, {0}));
   if (call.dynamic) {
-    auto free = run_once(call, true);
+    std::vector<int> ranks;
+    for (const TensorRef& t : *fixed) ranks.push_back(static_cast<int>(t->dims.size()));
+    auto free = run_once(call, true, ranks);
     EXPECT_TRUE(free) << call.op << " with symbolic extents: " << (free ? "" : free.error().message);
     for (size_t k = 0; free && k < fixed->size(); ++k) {
       EXPECT_TRUE(same(*(*fixed)[k], *(*free)[k])) << call.op << ": result " << k << " differs with symbolic extents";

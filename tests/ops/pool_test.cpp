@@ -310,8 +310,7 @@ TEST(Resize, CubicKeepsLines) {
 // Antialiased by a whole factor, a triangle filter of that width.
 TEST(Resize, AntialiasTriangle) {
   auto x = floats({1, 24});
-  auto y =
-      run1("resize", {x, {}, {}, ints({1, 8})}, {{"mode", std::string("linear")}, {"antialias", int64_t{1}}}, false);
+  auto y = run1("resize", {x, {}, {}, ints({1, 8})}, {{"mode", std::string("linear")}, {"antialias", int64_t{1}}});
   ASSERT_EQ(y->dims, (Shape{1, 8}));
   for (int64_t o = 1; o < 7; ++o) {
     double centre = (static_cast<double>(o) + 0.5) * 3 - 0.5, sum = 0, weights = 0;
@@ -328,7 +327,7 @@ TEST(Resize, KeepsAspectRatio) {
   auto x = floats({1, 1, 4, 8});
   auto policy = [&](const char* p) {
     return run1("resize", {x, {}, {}, ints({6, 8})},
-                {{"axes", std::vector<int64_t>{2, 3}}, {"keep_aspect_ratio_policy", std::string(p)}}, false)
+                {{"axes", std::vector<int64_t>{2, 3}}, {"keep_aspect_ratio_policy", std::string(p)}})
         ->dims;
   };
   EXPECT_EQ(policy("stretch"), (Shape{1, 1, 6, 8}));
