@@ -64,6 +64,22 @@ static bool begin_report(struct ingot_session* s, ingot_status status) {
   return true;
 }
 
+enum { kMostNames = 200 }; /* bytes of a node's name in a message */
+
+/* What the names in the inputs' extents stood for; then the next report may come. */
+static void end_report(struct ingot_session* s) {
+  const struct ingot_file* f = &s->model->file;
+  const char* before = "\n  with ";
+  for (uint32_t i = 0; i < f->head->symbols.count; i++) {
+    size_t used = strlen(s->message), left = sizeof s->message - used;
+    const char* name = ingot_file_text(f, f->symbols[i].name);
+    if (s->symbol_values[i].input < 0 || strlen(name) > kMostNames || left < kMostNames + 40) continue;
+    snprintf(s->message + used, left, "%s%s = %lld", before, name, (long long)s->symbol_values[i].value);
+    before = ", ";
+  }
+  pthread_mutex_unlock(&s->lock);
+}
+
 static void memory_report(struct ingot_session* s, int64_t bytes, const char* what) {
   bool limit = s->memory.limit_hit;
   if (!begin_report(s, limit ? INGOT_LIMIT : INGOT_NO_MEMORY)) return;
@@ -71,7 +87,7 @@ static void memory_report(struct ingot_session* s, int64_t bytes, const char* wh
     snprintf(s->message, sizeof s->message, "got %lld bytes held and %lld more for %s, expected at most %lld",
              (long long)ingot_session_memory_bytes(s), (long long)bytes, what, (long long)s->memory.limit_bytes);
   else snprintf(s->message, sizeof s->message, "no memory for %lld bytes of %s", (long long)bytes, what);
-  pthread_mutex_unlock(&s->lock);
+  end_report(s);
 }
 
 static void* arena(const ingot_context* c, int64_t size) {
@@ -110,7 +126,7 @@ static void output_report(struct ingot_session* s, ingot_status status, const ch
              "output '%s': got %s of %lld bytes, expected at most %lld: the bound buffer", name, text, (long long)bytes,
              (long long)room);
   else snprintf(s->message, sizeof s->message, "output '%s': got %s, which does not fit its type", name, text);
-  pthread_mutex_unlock(&s->lock);
+  end_report(s);
 }
 
 static void* output(const ingot_context* c, int32_t index, int32_t dtype, int32_t rank, const int64_t* shape) {
@@ -225,15 +241,15 @@ static int32_t report(const ingot_context* c, int32_t node, int32_t code, int32_
   const struct ingot_file* f = &s->model->file;
   const struct ingot_file_image* image = image_of(s);
   if (!begin_report(s, status_of(s, code))) return code;
-  describe(s, code, count, args, s->message, sizeof s->message);
+  describe(s, code, count, args, s->message, sizeof s->message - 3 * kMostNames);
   if (node >= 0 && (uint32_t)node < image->nodes.count) {
     const struct ingot_file_node* n = &f->nodes[image->nodes.offset + (uint32_t)node];
     const char* op = ingot_file_text(f, n->op);
     size_t used = strlen(s->message);
-    snprintf(s->message + used, sizeof s->message - used, "\n  in node '%s'%s%s%s", ingot_file_text(f, n->name),
-             *op ? " (" : "", op, *op ? ")" : "");
+    snprintf(s->message + used, sizeof s->message - used, "\n  in node '%.*s'%s%.*s%s", kMostNames,
+             ingot_file_text(f, n->name), *op ? " (" : "", kMostNames, op, *op ? ")" : "");
   }
-  pthread_mutex_unlock(&s->lock);
+  end_report(s);
   return code;
 }
 
@@ -248,7 +264,7 @@ static void profile(const ingot_context* c, int32_t kernel, int64_t items, int64
 static int32_t device_failed(struct ingot_session* s) {
   if (begin_report(s, INGOT_DEVICE_FAILED)) {
     snprintf(s->message, sizeof s->message, "%s", ingot_device_error(s->device));
-    pthread_mutex_unlock(&s->lock);
+    end_report(s);
   }
   return INGOT_RUN_DEVICE;
 }

@@ -80,7 +80,7 @@ int main(int argc, char** argv) {
   }
   const auto text = transform(*arguments);
   if (!text) {
-    fmt::print(stderr, "error: {}\n", printable(text.error().message));
+    fmt::print(stderr, "error: {}\n", error_text(text.error().message));
     return 1;
   }
   fmt::print("{}{}", *text, text->ends_with('\n') ? "" : "\n");

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <set>
 
+#include "passes/schedule/written_index.h"
 #include "runtime/abi.h"
 
 namespace ingot {
@@ -539,11 +540,12 @@ Expr ExprLowering::lower_read(const ExprNode& n, const Expr& guard) {
       Expr wrong = both(need, ex::make(std::move(bad)));
       ExprNode ok{ScalarOp::Not, DType::Bool};
       ok.args = {any(wrong)};
-      Expr culprit = i;
-      if (i.lanes() > 1 || wrong.lanes() > 1) {
+      const Expr written = lower(before_wrapping(n.args[k]), guard);
+      Expr culprit = written;
+      if (written.lanes() > 1 || wrong.lanes() > 1) {
         ExprNode pick{ScalarOp::Select, DType::I64};
         pick.lanes = lanes_;
-        pick.args = {splat(wrong), splat(i), splat(ex::integer(DType::I64, INT64_MIN))};
+        pick.args = {splat(wrong), splat(written), splat(ex::integer(DType::I64, INT64_MIN))};
         ExprNode most{ScalarOp::LaneMax, DType::I64};
         most.args = {ex::make(std::move(pick))};
         culprit = ex::make(std::move(most));

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "passes/schedule/written_index.h"
 #include "runtime/abi.h"
 
 namespace ingot {
@@ -63,7 +64,7 @@ Launch schedule_scatter(const k::Stage& s, const k::Program& p, const Storages& 
       if (s.skip_outside) {
         inside = inside ? ex::binary(ScalarOp::And, inside, good) : good;
       } else {
-        b.fail_unless(good, INGOT_RUN_INDEX, {at, ex::index(out.dims[d])});
+        b.fail_unless(good, INGOT_RUN_INDEX, {x.lower(before_wrapping(s.targets[d])), ex::index(out.dims[d])});
       }
       Expr scaled = ex::binary(ScalarOp::Mul, at, ex::index(out.strides[d]));
       data = data ? ex::binary(ScalarOp::Add, data, scaled) : scaled;

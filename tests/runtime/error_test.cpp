@@ -33,14 +33,16 @@ TEST_F(Failing, NamesNodeAndValues) {
   start();
   index_[500] = 100;
   EXPECT_EQ(run(0), INGOT_RUN_FAILED);
-  EXPECT_EQ(error(), "got index 100, expected less than 100\n  in node 'gather_1' (Gather)");
+  EXPECT_EQ(error(), "got index 100, expected less than 100\n  in node 'gather_1' (Gather)\n  with n = 1000");
   EXPECT_EQ(error(), ingot_last_error());
   EXPECT_EQ(run(1), INGOT_RUN_FAILED);
-  EXPECT_EQ(error(), "batch must be even\n  in node 'assert_0'");
+  EXPECT_EQ(error(), "batch must be even\n  in node 'assert_0'\n  with n = 1000");
   EXPECT_EQ(run(2), INGOT_INVALID_ARGUMENT);
-  EXPECT_EQ(error(), "input 'index': got 7 as dimension 0, expected 8: i64[n]\n  in node 'reshape_2' (Reshape)");
+  EXPECT_EQ(
+      error(),
+      "input 'index': got 7 as dimension 0, expected 8: i64[n]\n  in node 'reshape_2' (Reshape)\n  with n = 1000");
   EXPECT_EQ(run(8), INGOT_RUN_FAILED);
-  EXPECT_EQ(error(), "got value 1, which is out of range");
+  EXPECT_EQ(error(), "got value 1, which is out of range\n  with n = 1000");
 }
 
 // Whatever compiled code says, there is a message and no crash.
@@ -51,9 +53,9 @@ TEST_F(Failing, OddStatusCodes) {
   EXPECT_EQ(run(7), INGOT_RUN_FAILED);
   EXPECT_EQ(error(), "the model failed");
   EXPECT_EQ(run(9), INGOT_RUN_FAILED);
-  EXPECT_EQ(error(), "a condition of the model does not hold");
+  EXPECT_EQ(error(), "a condition of the model does not hold\n  with n = 1000");
   EXPECT_EQ(run(11), INGOT_RUN_FAILED);
-  EXPECT_EQ(error(), "output 'out': got f32[1], which does not fit its type");
+  EXPECT_EQ(error(), "output 'out': got f32[1], which does not fit its type\n  with n = 1000");
   EXPECT_EQ(run(20), INGOT_OK) << "and the session is usable afterwards";
   EXPECT_EQ(error(), "");
   EXPECT_EQ(values_of<int64_t>(output_of(session_, 0))[0], 20);
@@ -75,7 +77,9 @@ TEST_F(Failing, TheSameErrorWithAnyThreads) {
     index_[999] = 888;
     for (int mode : {0, 10}) {
       EXPECT_EQ(run(mode), INGOT_RUN_FAILED);
-      EXPECT_EQ(error(), "got index -101 on an axis of 100, expected at least -100\n  in node 'gather_1' (Gather)");
+      EXPECT_EQ(
+          error(),
+          "got index -101 on an axis of 100, expected at least -100\n  in node 'gather_1' (Gather)\n  with n = 1000");
     }
   }
 }
@@ -85,7 +89,7 @@ TEST_F(Failing, MemoryLimit) {
   options.memory_limit_bytes = 1 << 20;
   start(options);
   EXPECT_EQ(run(3), INGOT_LIMIT);
-  EXPECT_EQ(error(), "got 0 bytes held and 1073741824 more for a tensor, expected at most 1048576");
+  EXPECT_EQ(error(), "got 0 bytes held and 1073741824 more for a tensor, expected at most 1048576\n  with n = 1000");
   EXPECT_EQ(run(6), INGOT_OK) << error();
   EXPECT_GE(ingot_session_memory_bytes(session_.get()), 8000);
   EXPECT_LE(ingot_session_memory_bytes(session_.get()), 1 << 20);

@@ -163,7 +163,7 @@ TEST_F(Command, a_fault_of_the_input_is_status_1) {
       {"conformance . --filter '('", "malformed regular expression '('"},
       {"run " + kModels + "/digits.onnx --input bad.npy", "not a .npy file: the magic bytes are missing"},
       {"run " + kModels + "/digits.onnx --input imgae=bad.npy",
-       "the model has no input 'imgae', did you mean 'image'; its inputs: image"},
+       "the model has no input 'imgae', did you mean 'image'; its inputs:\n  --input image=FILE  # f32[batch, 1, 28, 28]"},
       {"run " + kModels + "/digits.onnx",
        "inputs without a value (or use --random-inputs SEED):\n  --input image=FILE  # f32[batch, 1, 28, 28]"},
       {"run " + kModels + "/digits.onnx --random-inputs 1 --dim btach=2",

@@ -117,6 +117,18 @@ Result<HostValue> random_value(const Type& type, const std::map<std::string, int
   return HostValue::of(std::move(tensor));
 }
 
+namespace {
+
+// A line each, as an example of the flag.
+std::string listed(const std::vector<Port>& ports) {
+  std::string lines;
+  for (const Port& p : ports)
+    lines += fmt::format("\n  --input {}=FILE  # {}{}", p.name, p.type.str(), p.optional ? ", may be left out" : "");
+  return lines.empty() ? " none" : lines;
+}
+
+}  // namespace
+
 Result<std::vector<HostValue>> gather_inputs(const std::vector<Port>& ports, const InputOptions& options) {
   std::vector<HostValue> values(ports.size());
   std::vector<std::string> names;
@@ -125,7 +137,10 @@ Result<std::vector<HostValue>> gather_inputs(const std::vector<Port>& ports, con
     if (!is_directory(options.data_dir)) return io_error("{} is not a directory", options.data_dir);
     const std::vector<std::string> sets = data_sets(options.data_dir);
     const std::string& set = sets.empty() ? options.data_dir : sets.front();
-    if (!ports.empty() && !is_file(set + "/input_0.pb")) return io_error("{} has no input_0.pb", set);
+    const std::vector<std::string> found = list_directory(set);
+    if (!ports.empty() &&
+        std::none_of(found.begin(), found.end(), [](const auto& f) { return f.starts_with("input_"); }))
+      return io_error("{} has no input_0.pb", set);
     values = TRY(read_values(set, "input", ports));
   }
   for (const std::string& file : options.files) {
@@ -138,19 +153,19 @@ Result<std::vector<HostValue>> gather_inputs(const std::vector<Port>& ports, con
       const auto it = std::find(names.begin(), names.end(), name);
       if (it == names.end()) {
         const std::string near = nearest_name(name, names);
-        return invalid("the model has no input '{}'{}; its inputs: {}", name,
-                       near.empty() ? "" : fmt::format(", did you mean '{}'", near), fmt::join(names, ", "));
+        return invalid("the model has no input '{}'{}; its inputs:{}", name,
+                       near.empty() ? "" : fmt::format(", did you mean '{}'", near), listed(ports));
       }
       at = static_cast<size_t>(it - names.begin());
     } else if (ports.size() != 1) {
-      return invalid("got the input '{}' without a name, expected NAME=FILE since the model has {} inputs: {}", file,
-                     ports.size(), fmt::join(names, ", "));
+      return invalid("got the input '{}' without a name, expected NAME=FILE since the model has {} inputs:{}", file,
+                     ports.size(), listed(ports));
     }
     auto value = load_value(path, ports[at].type);
     if (!value) return std::move(value.error()).context(fmt::format("for input '{}'", ports[at].name));
     values[at] = std::move(*value);
   }
-  std::string missing;
+  std::vector<Port> missing;
   for (size_t i = 0; i < ports.size(); ++i) {
     if (values[i].kind != HostValue::Kind::None || ports[i].optional) continue;
     if (options.random_seed) {
@@ -158,10 +173,10 @@ Result<std::vector<HostValue>> gather_inputs(const std::vector<Port>& ports, con
       if (!value) return std::move(value.error()).context(fmt::format("for input '{}'", ports[i].name));
       values[i] = std::move(*value);
     } else {
-      missing += fmt::format("\n  --input {}=FILE  # {}", ports[i].name, ports[i].type.str());
+      missing.push_back(ports[i]);
     }
   }
-  if (!missing.empty()) return invalid("inputs without a value (or use --random-inputs SEED):{}", missing);
+  if (!missing.empty()) return invalid("inputs without a value (or use --random-inputs SEED):{}", listed(missing));
   return values;
 }
 

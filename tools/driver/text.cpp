@@ -62,6 +62,34 @@ std::string one_line(std::string_view text, size_t max) {
   return printable(line);
 }
 
+namespace {
+
+// Both ends of a text that is longer than `max`; `max` includes the mark.
+std::string both_ends(std::string_view text, size_t max, std::string_view mark) {
+  if (text.size() <= max) return std::string(text);
+  const size_t tail = (max - mark.size()) / 3, head = max - mark.size() - tail;
+  return fmt::format("{}{}{}", text.substr(0, head), mark, text.substr(text.size() - tail));
+}
+
+}  // namespace
+
+std::string error_text(std::string_view message) {
+  std::vector<std::string> lines;
+  for (size_t at = 0; at <= message.size();) {
+    const size_t end = std::min(message.find('\n', at), message.size());
+    lines.push_back(both_ends(message.substr(at, end - at), kMaxErrorLineBytes, " ... "));
+    at = end + 1;
+  }
+  constexpr size_t kLast = kMaxErrorLines / 3;
+  if (lines.size() > kMaxErrorLines) {
+    const size_t left_out = lines.size() - (kMaxErrorLines - 1);
+    const auto first = lines.begin() + (kMaxErrorLines - 1 - kLast);
+    *first = fmt::format("  ... {} lines left out", left_out);
+    lines.erase(first + 1, first + static_cast<std::ptrdiff_t>(left_out));
+  }
+  return printable(both_ends(fmt::format("{}", fmt::join(lines, "\n")), kMaxErrorBytes, "\n  ...\n"));
+}
+
 std::string printable(std::string_view s) {
   std::string out;
   for (size_t i = 0; i < s.size();) {
