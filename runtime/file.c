@@ -16,6 +16,7 @@ static const char* section_name(uint32_t kind) {
     case INGOT_SECTION_WEIGHTS: return "weights";
     case INGOT_SECTION_KERNELS: return "kernels";
     case INGOT_SECTION_SIGNATURE: return "signature";
+    case INGOT_SECTION_DEFAULTS: return "defaults";
     case INGOT_SECTION_DEBUG_MAP: return "debug map";
   }
   return "unknown";
@@ -71,11 +72,11 @@ static ingot_status check_sections(struct ingot_file* f) {
   memcpy(f->sections, f->data + sizeof h, table_bytes);
 
   uint64_t end = INGOT_FILE_ALIGN;
-  uint32_t descriptors = 0;
+  uint32_t descriptors = 0, defaults = 0;
   for (uint32_t i = 0; i < f->section_count; i++) {
     const struct ingot_file_section* s = &f->sections[i];
     const char* name = section_name(s->kind);
-    if ((s->kind < 1 || s->kind > INGOT_SECTION_SIGNATURE) && s->kind < 0x8000)
+    if ((s->kind < 1 || s->kind > INGOT_SECTION_DEFAULTS) && s->kind < 0x8000)
       return ingot_fail(INGOT_UNSUPPORTED, "section %u has kind %u, which this runtime does not know", i, s->kind);
     if (s->reserved0 || s->reserved1) BAD("section %u (%s): a reserved field is not 0", i, name);
     if (s->offset % INGOT_FILE_ALIGN)
@@ -87,9 +88,11 @@ static ingot_status check_sections(struct ingot_file* f) {
           (unsigned long long)f->size);
     end = s->offset + s->size_bytes;
     if (s->kind == INGOT_SECTION_DESCRIPTORS) descriptors++;
+    if (s->kind == INGOT_SECTION_DEFAULTS) defaults++;
     if (s->kind == INGOT_SECTION_SIGNATURE && i + 1 != f->section_count) BAD("the signature is not the last section");
   }
   if (descriptors != 1) BAD("got %u descriptor sections, expected 1", descriptors);
+  if (defaults > 1) BAD("got %u sections of defaults, expected at most 1", defaults);
   return INGOT_OK;
 }
 
@@ -121,6 +124,37 @@ static ingot_status check_text(const struct ingot_file* f, struct ingot_file_tex
     if (status_ != INGOT_OK) return status_; \
   } while (0)
 
+const uint8_t* ingot_file_default(const struct ingot_file* f, const struct ingot_file_port* p, int64_t* shape) {
+  for (int32_t d = 0; d < p->rank; d++) shape[d] = f->dims[p->first_dim + (uint32_t)(p->rank + d)].extent;
+  for (uint32_t i = 0; i < f->section_count; i++)
+    if (f->sections[i].kind == INGOT_SECTION_DEFAULTS) return f->data + f->sections[i].offset + 64ull * p->default_at;
+  return NULL;
+}
+
+/* The contents of an input that may stay unset: of its type, and inside the section. */
+static ingot_status check_default(const struct ingot_file* f, const struct ingot_file_port* p, uint32_t index) {
+  int64_t shape[INGOT_MAX_RANK];
+  if (!(p->flags & INGOT_PORT_OPTIONAL) || p->levels[0] != INGOT_LEVEL_TENSOR || p->dtype == INGOT_STRING)
+    BAD("descriptors: port %u has contents, expected those of an optional tensor of numbers", index);
+  if (p->first_dim > f->head->dims.count || 2 * (uint32_t)p->rank > f->head->dims.count - p->first_dim)
+    BAD("descriptors: port %u: the extents of its contents are outside the table", index);
+  const uint8_t* data = ingot_file_default(f, p, shape);
+  for (int32_t d = 0; d < p->rank; d++) {
+    int64_t declared = f->dims[p->first_dim + (uint32_t)d].extent;
+    if (shape[d] < 0 || (declared >= 0 && shape[d] != declared))
+      BAD("descriptors: port %u: got contents of extent %lld, expected %lld", index, (long long)shape[d],
+          (long long)declared);
+  }
+  int64_t bytes = ingot_tensor_bytes(p->dtype, p->rank, shape);
+  uint64_t size = 0;
+  for (uint32_t i = 0; i < f->section_count; i++)
+    if (f->sections[i].kind == INGOT_SECTION_DEFAULTS) size = f->sections[i].size_bytes;
+  uint64_t at = 64ull * p->default_at;
+  if (!data || bytes < 0 || at > size || (uint64_t)bytes > size - at)
+    BAD("descriptors: port %u: its contents are outside the section of defaults", index);
+  return INGOT_OK;
+}
+
 static ingot_status check_ports(const struct ingot_file* f, const struct ingot_file_port* ports, uint32_t count,
                                 const char* what) {
   if (count > INGOT_FILE_MAX_PORTS)
@@ -143,6 +177,7 @@ static ingot_status check_ports(const struct ingot_file* f, const struct ingot_f
     uint32_t rank = p->rank > 0 ? (uint32_t)p->rank : 0;
     if (p->first_dim > f->head->dims.count || rank > f->head->dims.count - p->first_dim)
       BAD("descriptors: %s %u: its dims are outside the table", what, i);
+    if (p->flags & INGOT_PORT_DEFAULT) CHECK(check_default(f, p, i));
     int64_t shape[INGOT_MAX_RANK];
     for (uint32_t d = 0; d < rank; d++) {
       int64_t extent = f->dims[p->first_dim + d].extent;

@@ -32,6 +32,7 @@ enum ingot_section_kind {
   INGOT_SECTION_WEIGHTS = 4,
   INGOT_SECTION_KERNELS = 5,     /* device kernels of one image, as source (OpenCL C) */
   INGOT_SECTION_SIGNATURE = 6,   /* last; not covered by itself */
+  INGOT_SECTION_DEFAULTS = 7,    /* at most one: contents of inputs that the caller may leave out */
   INGOT_SECTION_DEBUG_MAP = 0x8001
 };
 
@@ -77,7 +78,9 @@ enum ingot_file_level {
   INGOT_LEVEL_OPTIONAL = 2,
   INGOT_LEVEL_MAP = 3
 };
-#define INGOT_PORT_OPTIONAL 1u /* an input that may stay unset: its data is null */
+#define INGOT_PORT_OPTIONAL 1u /* an input that may stay unset: its data is null, or */
+/* what the section of defaults holds at 64 * default_at. Its extents follow those of the port in the table of dims. */
+#define INGOT_PORT_DEFAULT 2u
 
 struct ingot_file_port {
   struct ingot_file_text name, type;      /* type: "f32[batch, 3, 224, 224]", "seq(f32[?])" */
@@ -86,7 +89,7 @@ struct ingot_file_port {
   uint32_t first_dim, flags;
   uint8_t levels[INGOT_FILE_MAX_NESTING]; /* ingot_file_level from the outside in; ends with the tensor */
   int32_t key_dtype;                      /* of a map */
-  uint32_t reserved;
+  uint32_t default_at;
 };
 struct ingot_file_dim {
   int64_t extent;                         /* -1: known when run */

@@ -109,7 +109,7 @@ typedef struct ingot_port {
   int32_t rank; /* -1: any, only inside sequences, optionals and maps */
   const int64_t* dims; /* -1: known when run; its name then in symbols */
   const char* const* symbols; /* names or expressions of dynamic dims; "" where there is none */
-  int32_t may_be_absent; /* nonzero: the input need not be bound */
+  int32_t may_be_absent; /* nonzero: the input need not be bound; the model has its contents, or does without */
   int32_t alias_of_input; /* of outputs: the input whose memory it may be bound to (caches); -1: none */
 } ingot_port;
 

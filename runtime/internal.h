@@ -67,6 +67,8 @@ ingot_status ingot_file_check_hash(const struct ingot_file* file, uint32_t secti
 /* prefix and hash over header and table without the signature: what is signed. */
 enum { kSignedBytes = 48 };
 void ingot_file_signed_message(const struct ingot_file* file, uint8_t out[kSignedBytes]);
+/* Where the contents of an input with INGOT_PORT_DEFAULT lie; `shape` gets its `rank` extents. */
+const uint8_t* ingot_file_default(const struct ingot_file* f, const struct ingot_file_port* p, int64_t* shape);
 static inline const char* ingot_file_text(const struct ingot_file* f, struct ingot_file_text t) {
   return f->strings + t.offset;
 }

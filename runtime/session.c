@@ -5,6 +5,8 @@
 #include "runtime/internal.h"
 #include "runtime/poison.h"
 
+static ingot_status unbind_input(ingot_session* s, int32_t index);
+
 static bool enter(ingot_session* s) {
   int expected = 0;
   if (atomic_compare_exchange_strong(&s->busy, &expected, 1)) return true;
@@ -111,6 +113,10 @@ static ingot_status set_up(ingot_session* s) {
     if (status != INGOT_OK) return status;
     s->memory.device = s->device;
   }
+  for (int32_t i = 0; i < ingot_model_input_count(m); i++) {
+    ingot_status status = unbind_input(s, i);
+    if (status != INGOT_OK) return status;
+  }
   return reserve_static(s);
 }
 
@@ -210,14 +216,27 @@ static void take_tensor(struct ingot_input_slot* slot, const DLTensor* t, void* 
   slot->bound = true;
 }
 
+static ingot_status set_input(ingot_session* s, int32_t index, const DLTensor* t);
+
+/* An input whose contents the model has is bound to them. */
+static ingot_status unbind_input(ingot_session* s, int32_t index) {
+  struct ingot_input_slot* slot = &s->inputs[index];
+  const struct ingot_file_port* p = &s->model->file.inputs[index];
+  slot->bound = false;
+  if (!(p->flags & INGOT_PORT_DEFAULT)) return INGOT_OK;
+  int64_t shape[INGOT_MAX_RANK];
+  void* data = (void*)ingot_file_default(&s->model->file, p, shape);
+  DLTensor t = {data, {kDLCPU, 0}, p->rank, s->model->inputs[index].dl_dtype, shape, NULL, 0};
+  if ((uintptr_t)data % 64) return set_input(s, index, &t); /* a file in memory that is not aligned */
+  take_tensor(slot, &t, data);
+  return INGOT_OK;
+}
+
 static ingot_status bind_input(ingot_session* s, int32_t index, const DLTensor* t) {
   ingot_status status = check_index("input", index, ingot_model_input_count(s->model));
   if (status != INGOT_OK) return status;
   struct ingot_input_slot* slot = &s->inputs[index];
-  if (!t) {
-    slot->bound = false;
-    return INGOT_OK;
-  }
+  if (!t) return unbind_input(s, index);
   const ingot_port* p = &s->model->inputs[index];
   status = check_tensor(p, "input", t, true);
   if (status == INGOT_OK) status = check_static_dims(p, t);

@@ -138,6 +138,7 @@ std::string kind_name(uint32_t kind) {
     case INGOT_SECTION_CODE: return "code";
     case INGOT_SECTION_WEIGHTS: return "weights";
     case INGOT_SECTION_KERNELS: return "kernels";
+    case INGOT_SECTION_DEFAULTS: return "defaults";
     case INGOT_SECTION_DEBUG_MAP: return "debug map";
   }
   return fmt::format("kind {}", kind);
@@ -151,8 +152,10 @@ Result<std::string> manifest_text(const ModelFile& file, const std::vector<ingot
   ordered_json out = {{"name", file.name}, {"producer", file.producer}};
   for (bool is_output : {false, true}) {
     ordered_json ports = ordered_json::array();
-    for (auto& port : is_output ? file.outputs : file.inputs)
+    for (auto& port : is_output ? file.outputs : file.inputs) {
       ports.push_back({{"name", port.name}, {"type", port.type.empty() ? type_text(port) : port.type}});
+      if (port.may_be_absent) ports.back()["optional"] = true;
+    }
     out[is_output ? "outputs" : "inputs"] = ports;
   }
   ordered_json images = ordered_json::array();
@@ -191,6 +194,10 @@ Result<void> write_sections(Sink& sink, const ModelFile& file) {
     if (!image.opencl_source.empty()) TRY(writer.add(INGOT_SECTION_KERNELS, image.opencl_source));
   if (!file.debug_map.empty()) TRY(writer.add(INGOT_SECTION_DEBUG_MAP, file.debug_map));
   for (auto& w : file.weights) TRY(writer.add(INGOT_SECTION_WEIGHTS, w.pieces));
+  std::vector<std::span<const uint8_t>> defaults;
+  for (auto& port : file.inputs)
+    if (port.contents) defaults.push_back(port.contents->bytes);
+  if (!defaults.empty()) TRY(writer.add(INGOT_SECTION_DEFAULTS, defaults));
   std::string manifest = TRY(manifest_text(file, writer.sections(), plan));
   TRY(writer.add(INGOT_SECTION_MANIFEST, manifest));
   return writer.finish();

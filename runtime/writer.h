@@ -7,6 +7,7 @@
 #include <array>
 #include <cstdint>
 #include <limits>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -31,6 +32,11 @@ struct ModelFile {
     std::vector<Level> levels = {Level::Tensor};  // from the outside in; ends with Tensor
     int32_t key_dtype = 0;                     // of a Map
     bool may_be_absent = false;                // inputs: need not be bound
+    struct Default {
+      std::vector<int64_t> dims;
+      std::span<const uint8_t> bytes;          // packed; lent
+    };
+    std::optional<Default> contents;           // of a tensor of numbers that may be absent, where it is
   };
   struct Symbol {                              // facts that the runtime checks on inputs; unnamed symbols have none
     std::string name;

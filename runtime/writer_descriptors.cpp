@@ -64,6 +64,7 @@ struct Symbols {
 Result<std::vector<ingot_file_port>> ports_of(Builder& b, const std::vector<ModelFile::Port>& ports, const char* what,
                                               std::vector<ingot_file_dim>& dims, Symbols& symbols) {
   std::vector<ingot_file_port> out;
+  uint64_t default_at = 0;  // in the section of defaults
   if (ports.size() > INGOT_FILE_MAX_PORTS)
     return limit_exceeded("got {} of {}, expected at most {}", ports.size(), what, INGOT_FILE_MAX_PORTS);
   for (auto& port : ports) {
@@ -93,6 +94,19 @@ Result<std::vector<ingot_file_port>> ports_of(Builder& b, const std::vector<Mode
       if (dim.extent < -1) return invalid("{} '{}': got extent {}", what, port.name, dim.extent);
       bool named = dim.extent < 0 && !dim.symbol.empty();
       dims.push_back({dim.extent, named ? symbols.of(dim.symbol) : INGOT_FILE_NONE, 0});
+    }
+    if (port.contents) {
+      const ModelFile::Port::Default& c = *port.contents;
+      uint64_t bits = static_cast<uint64_t>(ingot_dtype_bits(p.dtype));
+      for (int64_t extent : c.dims) bits *= static_cast<uint64_t>(extent);
+      if (!port.may_be_absent || levels.size() != 1 || p.dtype == INGOT_STRING || c.dims.size() != port.dims.size() ||
+          (bits + 7) / 8 != c.bytes.size())
+        return invalid("{} '{}': got {} bytes of contents, expected {}, of an optional tensor of numbers", what,
+                       port.name, c.bytes.size(), (bits + 7) / 8);
+      p.flags |= INGOT_PORT_DEFAULT;
+      p.default_at = static_cast<uint32_t>(default_at / 64);
+      default_at += (c.bytes.size() + 63) / 64 * 64;
+      for (int64_t extent : c.dims) dims.push_back({extent, INGOT_FILE_NONE, 0});
     }
     out.push_back(p);
   }

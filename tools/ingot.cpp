@@ -38,7 +38,7 @@ struct Usage {
 
 int fail(const Error& error) {
   std::fflush(stdout);
-  fmt::print(stderr, "error: {}\n", printable(error.message));
+  fmt::print(stderr, "error: {}\n", error_text(error.message));
   return kInputAtFault;
 }
 int status_of(const Result<void>& result) { return result ? 0 : fail(result.error()); }
@@ -50,6 +50,7 @@ struct Shared {
   bool lower_logits = false, check_bounds = false;
   std::optional<uint64_t> poison;
   std::vector<std::string> dims;
+  bool freeze_inputs = false;
   std::optional<double> rtol, atol;
   double memory_limit_gib = 0, time_limit_s = 0;
 };
@@ -126,6 +127,7 @@ LoadOptions load_of(const Shared& shared, const std::string& default_backend) {
   if (load.targets.empty()) throw Usage{fmt::format("--target: got '{}', expected names", shared.target)};
   if (auto known = targets_named(load.targets); !known) throw Usage{"--target: " + known.error().message};
   load.dims = dims_of(shared.dims);
+  load.freeze_inputs = shared.freeze_inputs;
   read_precision(shared, load);
   load.checks = {shared.check_bounds, shared.poison};
   if (load.checks.any() && load.backend == Backend::Interpreter)
@@ -190,6 +192,8 @@ void add_limits(CLI::App* command, Shared& shared) {
 void add_dims(CLI::App* command, Shared& shared) {
   command->add_option("--dim", shared.dims, "fix a named dimension, as in --dim batch=8; may be repeated")
       ->type_name("NAME=EXTENT");
+  command->add_flag("--freeze-inputs", shared.freeze_inputs,
+                    "of a .onnx file: initializers that are inputs too are constants, and no inputs");
 }
 void add_inputs(CLI::App* command, InputOptions& inputs) {
   command->add_option("--input", inputs.files, "an input from a .npy or .pb file; may be repeated")

@@ -43,6 +43,7 @@ struct Value {
   std::string name;  // unique within the graph after import
   Type type;  // kind None until inferred
   TensorRef constant;  // contents of a constant
+  TensorRef fallback;  // of an input of the graph: its contents in a run that is given none
   Node* producer = nullptr;  // null: an input of a region, or a constant
   int output_index = 0;
   std::optional<int> declared_rank;  // of an output of the model or of a region, as the model declares it
@@ -78,6 +79,9 @@ struct Graph {
   std::string name;
   std::vector<std::unique_ptr<Value>> values;  // owns every value of every region
   Region body;
+  // What the source declares the outputs to be, for the check against what is inferred: kinds and element types. A type of
+  // kind None, or a missing one, says nothing.
+  std::vector<Type> declared;
 
   Value* new_value(std::string name, Type type = {});  // makes the name unique
   Value* new_constant(std::string name, TensorRef data);
@@ -85,6 +89,9 @@ struct Graph {
  private:
   std::map<std::string, int> names_;
 };
+
+// An input of a graph that a run need not be given.
+inline bool may_stay_unset(const Value& input) { return input.fallback || input.type.kind == Type::Kind::Optional; }
 
 // The text form; see ir/graph/text.cpp. `elide_long` leaves out the contents of large constants, for people.
 std::string str(const Graph&, bool elide_long = false);

@@ -71,6 +71,15 @@ class Parser {
       Value* v = TRY(define(defined));
       TRY(lexer_.expect(":"));
       TRY(type_of(*v));
+      if (depth == 0 && lexer_.accept("default")) {
+        Token at = lexer_.peek();
+        const Type type = TRY(parse_type(lexer_, symbols_));
+        if (!type.is_tensor() || !type.tensor.is_static() || type.tensor.dtype != v->type.tensor.dtype ||
+            type.tensor.rank() != v->type.tensor.rank())
+          return lexer_.error_at(at,
+                                 fmt::format("got contents of type {} for an input of {}", type.str(), v->type.str()));
+        v->fallback = TRY(parse_contents(lexer_, type.tensor));
+      }
       r.inputs.push_back(v);
       if (!lexer_.accept(",")) break;
     }

@@ -2,6 +2,7 @@
 //
 //   symbols batch in [1, 64], n >= 1, i < n            facts of symbols, and their order; left out where all are plain
 //   graph resnet(%x: f32[batch, 3, 224, 224]) -> (%y) {
+//     (an input of the graph with contents for runs that are given none: %w: f32[2] default f32[2] dense<[1.0, 2.0]>)
 //     %w = constant f32[2, 2] dense<[1.0, 2.0, 3.0, 4.0]>
 //     %y, _ = conv %x, %w, _ {group = 1, pads = [1, 1, 1, 1]} : f32[batch, 64, 112, 112] @"conv_7" from "Conv, opset 17"
 //     %s = shape %x : i64[2] = [batch, 3]              symbolic contents
@@ -84,6 +85,8 @@ class Printer {
           " reads (" +
           list(v.reads, [&](const auto& r) { return std::to_string(r.first) + ": " + str(Dim(r.second), symbols_); }) +
           ")";
+    if (v.fallback)
+      out += " default " + str(v.fallback->type(), symbols_) + " " + str_contents(*v.fallback, elide_long_);
     return out;
   }
 

@@ -22,6 +22,8 @@ class Interpretation {
     Environment bound;
     for (const Value* v : g.body.inputs) program.inputs.push_back(program.add({-1, v->name, v->type, nullptr}));
     for (size_t i = 0; i < inputs.size(); ++i) {
+      if (inputs[i].kind == HostValue::Kind::None && g.body.inputs[i]->fallback)
+        inputs[i] = HostValue::of(g.body.inputs[i]->fallback);
       TRY(bind_input(program, static_cast<int>(i), std::move(inputs[i]), bound));
       set(g.body.inputs[i], bound.values[program.inputs[i]]);
     }

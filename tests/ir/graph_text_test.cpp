@@ -30,6 +30,15 @@ void expect_error(std::string_view text, std::string_view message) {
   EXPECT_EQ(g.error().message, message);
 }
 
+TEST(GraphText, InputsWithContentsRoundTrip) {
+  expect_same(R"(graph g(%x: f32[n], %w: f32[n] default f32[2] dense<[1.0, 2.0]>) -> (%y) {
+  %y = add %x, %w : f32[n]
+}
+)");
+  expect_error("graph g(%w: f32[2] default i64[2] dense<[1, 2]>) -> (%w) {\n}\n",
+               "1:28: got contents of type i64[2] for an input of f32[2]");
+}
+
 TEST(GraphText, RoundTrips) {
   expect_same(R"(graph resnet(%x: f32[batch, 3, 224, 224]) -> (%y) {
   %w = constant f32[2, 2] dense<[1.0, 2.5, -0.0, nan]>

@@ -131,6 +131,54 @@ TEST(Run, SymbolsMustAgree) {
   EXPECT_STREQ(ingot_session_error(s.get()), "input 'x': got 5000 as dimension 0 (n), expected 1 to 4096");
 }
 
+// An input whose contents the model has: used until one is bound, and again after that is taken away.
+TEST(Run, InputsWithContents) {
+  const float contents[3] = {10, 20, 30};
+  ModelFile file = dynamic();
+  file.inputs[1].may_be_absent = true;
+  file.inputs[1].contents = ModelFile::Port::Default{{3}, as_bytes(contents, sizeof contents)};
+  auto model = load_file(file);
+  ASSERT_TRUE(model);
+  EXPECT_EQ(ingot_model_input(model.get(), 0)->may_be_absent, 0);
+  EXPECT_EQ(ingot_model_input(model.get(), 1)->may_be_absent, 1);
+  auto s = session(model);
+  auto x = ramp(5), a = ramp(3);
+  Tensor tx(x.data(), {3}, INGOT_F32), ta(a.data(), {3}, INGOT_F32), five(x.data(), {5}, INGOT_F32);
+  ASSERT_EQ(ingot_session_bind_input(s.get(), 0, tx), INGOT_OK);
+  ASSERT_EQ(ingot_session_run(s.get()), INGOT_OK) << ingot_last_error();
+  EXPECT_EQ(values_of<float>(output_of(s, 1))[8], contents[2] + x[2]);
+  ASSERT_EQ(ingot_session_bind_input(s.get(), 1, ta), INGOT_OK);
+  ASSERT_EQ(ingot_session_run(s.get()), INGOT_OK) << ingot_last_error();
+  EXPECT_EQ(values_of<float>(output_of(s, 1))[8], a[2] + x[2]);
+  ASSERT_EQ(ingot_session_bind_input(s.get(), 1, nullptr), INGOT_OK);
+  ASSERT_EQ(ingot_session_run(s.get()), INGOT_OK) << ingot_last_error();
+  EXPECT_EQ(values_of<float>(output_of(s, 1))[8], contents[2] + x[2]);
+  // Its extents count: n is 3.
+  ASSERT_EQ(ingot_session_bind_input(s.get(), 0, five), INGOT_OK);
+  EXPECT_EQ(ingot_session_run(s.get()), INGOT_INVALID_ARGUMENT);
+  EXPECT_STREQ(ingot_session_error(s.get()),
+               "input 'a': got 3 as dimension 0 (n), expected 5 as in dimension 0 of 'x'");
+
+  // From memory that is not aligned.
+  auto bytes = ingot_bytes(file);
+  ASSERT_TRUE(bytes);
+  std::vector<uint8_t> shifted(bytes->size() + 72);
+  uint8_t* at = shifted.data() + (64 - reinterpret_cast<uintptr_t>(shifted.data()) % 64) + 4;
+  std::memcpy(at, bytes->data(), bytes->size());
+  ingot_model* raw = nullptr;
+  ASSERT_EQ(ingot_model_load_memory(at, bytes->size(), nullptr, &raw), INGOT_OK) << ingot_last_error();
+  ModelPtr copied(raw, ingot_model_free);
+  auto t = session(copied);
+  ASSERT_EQ(ingot_session_bind_input(t.get(), 0, tx), INGOT_OK);
+  ASSERT_EQ(ingot_session_run(t.get()), INGOT_OK) << ingot_last_error();
+  EXPECT_EQ(values_of<float>(output_of(t, 1))[8], contents[2] + x[2]);
+
+  for (auto wrong : {std::vector<int64_t>{4}, std::vector<int64_t>{3, 1}, std::vector<int64_t>{}}) {
+    file.inputs[1].contents->dims = wrong;
+    EXPECT_FALSE(ingot_bytes(file));
+  }
+}
+
 TEST(Run, StringsAndMaps) {
   auto model = load_file(strings());
   auto s = session(model);

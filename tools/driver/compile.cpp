@@ -51,10 +51,9 @@ int priority_of(const Target& t) {
 }
 
 // `type`: of the inferred graph, since loops know tensors only.
-ModelFile::Port port_of(const Value& value, bool may_be_absent) {
+ModelFile::Port port_of(const Value& value) {
   ModelFile::Port port;
   port.name = value.name;
-  port.may_be_absent = may_be_absent;
   port.levels.clear();
   const Type* t = &value.type;
   for (;; t = t->element.get()) {
@@ -285,8 +284,15 @@ Result<std::unique_ptr<CompiledModel>> compile_model(Graph graph, const CompileM
   ModelFile& file = model->file;
   file.name = graph.name;
   file.producer = "ingot " INGOT_VERSION_TEXT;
-  for (const Value* v : graph.body.inputs) file.inputs.push_back(port_of(*v, v->type.kind == Type::Kind::Optional));
-  for (const Value* v : graph.body.outputs) file.outputs.push_back(port_of(*v, false));
+  for (const Value* v : graph.body.inputs) {
+    file.inputs.push_back(port_of(*v));
+    file.inputs.back().may_be_absent = may_stay_unset(*v);
+    if (!v->fallback) continue;
+    const TensorData& t = *v->fallback;
+    file.inputs.back().contents = {t.dims, {t.bytes, static_cast<size_t>(t.size_bytes)}};
+    model->defaults.push_back(v->fallback);
+  }
+  for (const Value* v : graph.body.outputs) file.outputs.push_back(port_of(*v));
   file.symbols = symbol_table(graph);
   const bool small = options.pipeline.optimize_for == OptimizeFor::Size;
   nlohmann::ordered_json manifest{{"disabled_passes", options.pipeline.disabled},

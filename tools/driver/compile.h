@@ -36,6 +36,7 @@ struct CompiledModel {
   std::vector<TargetStatistics> targets;
   std::vector<l::Program> programs;  // one per image; hold the weights
   std::vector<std::vector<uint8_t>> code;
+  std::vector<TensorRef> defaults;  // contents of inputs
 };
 
 Result<std::unique_ptr<CompiledModel>> compile_model(Graph graph, const CompileModelOptions&);

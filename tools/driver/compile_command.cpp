@@ -114,7 +114,7 @@ Result<void> compile(const CompileCommand& options) {
   if (ends_with(options.model, ".ingot"))
     return invalid("got the compiled file {}, expected a .onnx file", options.model);
   if (!options.emit.empty()) {
-    auto emitted = emit(options, TRY(import_onnx_file(options.model)));
+    auto emitted = emit(options, TRY(load_graph(options.model, options.load)));
     if (!emitted) return in_file(std::move(emitted.error()), options.model);
     return emitted;
   }
@@ -134,7 +134,7 @@ Result<void> compile(const CompileCommand& options) {
     passes.emplace_back(pass, seconds);
     if (options.dump_after == "all" || options.dump_after == pass) fmt::print(stderr, "# after {}\n{}\n", pass, text());
   };
-  Graph graph = TRY(import_onnx_file(options.model));
+  Graph graph = TRY(load_graph(options.model, options.load));
   auto compiled = [&]() -> Result<std::unique_ptr<CompiledModel>> {
     TRY(fix_dims(graph, options.load.dims));
     return compile_model(std::move(graph), settings);

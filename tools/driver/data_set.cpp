@@ -7,6 +7,7 @@
 
 #include "frontend/onnx/dtype.h"
 #include "frontend/onnx/file.h"
+#include "frontend/onnx/input_types.h"
 #include "frontend/onnx/proto.h"
 #include "frontend/onnx/value.h"
 #include "tools/driver/files.h"
@@ -71,21 +72,6 @@ Result<HostValue> adapt(TensorRef tensor, const Type& type) {
   return invalid("got {}, expected {}", name(got), type.str());
 }
 
-Type kind_of(const onnx::TypeProto& proto) {
-  using Kind = onnx::TypeProto::Kind;
-  const Type inner = proto.element ? kind_of(*proto.element) : Type{};
-  switch (proto.kind) {
-    case Kind::None:
-    case Kind::Opaque: return {};
-    case Kind::Tensor:
-    case Kind::SparseTensor: return Type::of({onnx::dtype_of(proto.elem_type), {}});
-    case Kind::Sequence: return Type::sequence(inner);
-    case Kind::Map: return Type::map(onnx::dtype_of(proto.elem_type), inner);
-    case Kind::Optional: return Type::optional(inner);
-  }
-  return {};
-}
-
 // Whether the declaration says too little, or something else than the data.
 bool needs_data(const onnx::TypeProto& proto, const HostValue& value) {
   if (proto.element) return needs_data(*proto.element, value.items.empty() ? HostValue{} : value.items.front());
@@ -123,9 +109,11 @@ Result<std::vector<HostValue>> read_values(const std::string& data_set, const st
   std::vector<HostValue> values(ports.size());
   std::vector<bool> bound(ports.size(), false);
   const std::string what = prefix == "output" ? "outputs" : "inputs";
+  // A number that is left out is an input that stays unset.
+  const std::vector<std::string> files = list_directory(data_set);
   for (int k = 0; k < kMaxDataFiles; ++k) {
-    const std::string path = fmt::format("{}/{}_{}.pb", data_set, prefix, k);
-    if (!is_file(path)) break;
+    const std::string file = fmt::format("{}_{}.pb", prefix, k), path = data_set + "/" + file;
+    if (!std::binary_search(files.begin(), files.end(), file)) continue;
     // The kind of message depends on the port, and the port on the name inside: a tensor's name is where a sequence's is not,
     // so the port of the same index is tried first and the named one, where its kind differs, read again.
     const auto index = static_cast<size_t>(k);
@@ -166,7 +154,7 @@ Result<std::map<std::string, Type>> types_from_data(const std::string& model_pat
     const auto& initializers = model.graph->initializer;
     if (std::any_of(initializers.begin(), initializers.end(), [&](const auto& t) { return t.name == input.name; }))
       continue;
-    ports.push_back({std::string(input.name), kind_of(input.type)});
+    ports.push_back({std::string(input.name), onnx::element_types(input.type)});
     declared.push_back(&input.type);
   }
   const std::vector<HostValue> values = TRY(read_values(data_set, "input", ports));

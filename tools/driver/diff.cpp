@@ -97,7 +97,7 @@ class Differ {
   }
 
   Result<Graph> load() {
-    Graph graph = TRY(import_onnx_file(options_.model));
+    Graph graph = TRY(load_graph(options_.model, options_.load));
     TRY(fix_dims(graph, options_.load.dims));
     return graph;
   }

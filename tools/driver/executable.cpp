@@ -16,8 +16,7 @@ namespace {
 class Interpreted final : public Executable {
  public:
   explicit Interpreted(Graph graph) : graph_(std::move(graph)) {
-    for (const Value* v : graph_.body.inputs)
-      inputs_.push_back({v->name, v->type, v->type.kind == Type::Kind::Optional});
+    for (const Value* v : graph_.body.inputs) inputs_.push_back({v->name, v->type, may_stay_unset(*v)});
     for (const Value* v : graph_.body.outputs) outputs_.push_back({v->name, v->type});
   }
   Result<void> bind(std::vector<HostValue> inputs) override {
@@ -161,6 +160,12 @@ Result<std::unique_ptr<Executable>> make_executable(Graph graph, const LoadOptio
   return load_compiled_memory(bytes, options);
 }
 
+Result<Graph> load_graph(const std::string& path, const LoadOptions& options) {
+  ImportOptions import;
+  if (options.freeze_inputs) import.listed = ListedInitializers::Constants;
+  return import_onnx_file(path, import);
+}
+
 Result<std::unique_ptr<Executable>> load_executable(const std::string& path, const LoadOptions& options) {
   if (!ends_with(path, ".onnx")) {
     auto compiled = TRY(load_compiled(path, options));
@@ -171,7 +176,7 @@ Result<std::unique_ptr<Executable>> load_executable(const std::string& path, con
     if (auto ok = check_names(options.dims, names); !ok) return in_file(std::move(ok.error()), path);
     return compiled;
   }
-  Graph graph = TRY(import_onnx_file(path));
+  Graph graph = TRY(load_graph(path, options));
   auto executable = [&]() -> Result<std::unique_ptr<Executable>> {
     TRY(fix_dims(graph, options.dims));
     return make_executable(std::move(graph), options);

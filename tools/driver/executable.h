@@ -61,6 +61,7 @@ struct LoadOptions {
   std::vector<std::string> targets = {"host"};
   std::string runner;  // a command that runs what is compiled (external.cpp); empty: this process
   std::map<std::string, int64_t> dims;  // fixes named dims
+  bool freeze_inputs = false;  // inputs whose contents the model has are constants
   DType precision = DType::F32;  // of what is compiled: PipelineOptions
   bool lower_logits = false;
   CheckOptions checks;  // of what is compiled, and of the session that runs it
@@ -73,6 +74,9 @@ struct LoadOptions {
 
 // What a compilation takes from these options.
 PipelineOptions pipeline_of(const LoadOptions&);
+
+// The graph of a .onnx file, as these options want it imported.
+Result<Graph> load_graph(const std::string& path, const LoadOptions&);
 
 // Replaces named dims of the inputs; a name that no input has is an error with the nearest one.
 Result<void> fix_dims(Graph&, const std::map<std::string, int64_t>& dims);

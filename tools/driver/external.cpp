@@ -77,8 +77,7 @@ class External final : public Executable {
       at = end + 1;
     }
     if (command_.empty()) return invalid("got an empty command, expected one that runs a model");
-    for (const Value* v : graph.body.inputs)
-      inputs_.push_back({v->name, v->type, v->type.kind == Type::Kind::Optional});
+    for (const Value* v : graph.body.inputs) inputs_.push_back({v->name, v->type, may_stay_unset(*v)});
     TRY(directory_.make());
     CompileModelOptions compile;
     compile.targets = options.targets;

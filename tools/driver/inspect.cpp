@@ -98,7 +98,7 @@ Result<Json> schedules_of_file(const std::string& path, const LoadOptions& load)
 Result<Json> schedules_of(const InspectOptions& options) {
   Json j;
   if (ends_with(options.file, ".onnx")) {
-    Graph graph = TRY(import_onnx_file(options.file));
+    Graph graph = TRY(load_graph(options.file, options.load));
     TRY(fix_dims(graph, options.load.dims));
     const std::vector<const Target*> targets = TRY(targets_named(options.load.targets));
     if (targets.size() != 1) return invalid("stage 'schedules' is of one target, got {}", targets.size());
@@ -248,7 +248,7 @@ Result<void> inspect(const InspectOptions& options) {
   }
   if (!is_model) return invalid("stage '{}' is of a .onnx file, got {}", stage, options.file);
   auto text = [&]() -> Result<std::string> {
-    Graph graph = TRY(import_onnx_file(options.file));
+    Graph graph = TRY(load_graph(options.file, options.load));
     TRY(fix_dims(graph, options.load.dims));
     PipelineOptions pipeline = pipeline_of(options.load);
     return stage_text(std::move(graph), stage, options.load, pipeline);
