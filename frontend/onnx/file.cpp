@@ -8,6 +8,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <optional>
+
 namespace ingot::onnx {
 
 Result<std::shared_ptr<const MappedFile>> MappedFile::open(const std::string& path) {
@@ -45,9 +48,28 @@ Result<std::string> real_path(const std::string& path) {
 
 }  // namespace
 
+Result<std::string> ExternalFiles::find(std::string_view location) const {
+  auto within = [](const std::string& path, const std::string& folder) {
+    return path.starts_with(folder == "/" ? folder : folder + "/");
+  };
+  std::vector<std::string> real;
+  for (const std::string& folder : folders_) real.push_back(TRY(real_path(folder)));
+  std::optional<Error> first;
+  for (const std::string& folder : real) {
+    Result<std::string> path = real_path(folder + "/" + std::string(location));
+    if (!path) {
+      if (!first) first = std::move(path.error());
+      continue;
+    }
+    if (std::any_of(real.begin(), real.end(), [&](const std::string& f) { return within(*path, f); })) return path;
+    return invalid("external data location {} leads out of the model's folder through a link", quoted(location));
+  }
+  return *std::move(first);
+}
+
 Result<std::shared_ptr<const MappedFile>> ExternalFiles::open(std::string_view location) {
   if (auto it = files_.find(location); it != files_.end()) return it->second;
-  if (model_dir_.empty()) return unsupported("external data {}: the model was not read from a file", quoted(location));
+  if (folders_.empty()) return unsupported("external data {}: the model was not read from a file", quoted(location));
   if (location.empty()) return invalid("external data has no location");
   if (location.find('\0') != location.npos)
     return invalid("external data location {} holds a zero byte", quoted(location));
@@ -59,14 +81,16 @@ Result<std::shared_ptr<const MappedFile>> ExternalFiles::open(std::string_view l
       return invalid("external data location {} leaves the model's folder", quoted(location));
     at = slash + 1;
   }
-  std::string folder = TRY(real_path(model_dir_));
-  std::string path = TRY(real_path(folder + "/" + std::string(location)));
-  std::string prefix = folder == "/" ? folder : folder + "/";
-  if (path.compare(0, prefix.size(), prefix) != 0)
-    return invalid("external data location {} leads out of the model's folder through a link", quoted(location));
+  std::string path = TRY(find(location));
   auto file = TRY(MappedFile::open(path));
   files_.emplace(std::string(location), file);
   return file;
+}
+
+std::vector<std::string> folders_of_model(const std::string& path) {
+  std::vector<std::string> folders = {folder_of(path)};
+  if (auto real = real_path(path)) folders.push_back(folder_of(*real));
+  return folders;
 }
 
 std::string folder_of(const std::string& path) {

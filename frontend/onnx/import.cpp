@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <queue>
 
+#include "frontend/onnx/foreign.h"
 #include "frontend/onnx/importer.h"
 #include "frontend/onnx/names.h"
 #include "ir/ops/def.h"
@@ -18,17 +19,15 @@ Value* const* Scope::find(std::string_view name) const {
 Importer::Importer(const ModelProto& model, std::shared_ptr<const void> owner, const ImportOptions& options)
     : model_(model),
       options_(options),
-      external_(options.model_dir),
+      external_(options.data_folders),
       source_{std::move(owner), &external_},
       input_types_(options) {}
 
 Result<Graph> Importer::run() {
-  if (!model_.graph) return invalid("the model has no graph");
+  if (model_.ir_version < 1 || model_.ir_version > kMaxIrVersion)
+    return invalid("got IR version {}, expected 1 to {}", model_.ir_version, kMaxIrVersion);
   Frame frame;
-  for (const auto& o : model_.opset_import) {
-    int64_t& version = frame.opsets[canonical_domain(o.domain)];
-    version = std::max(version, o.version);
-  }
+  TRY(imports(model_.opset_import, frame.opsets));
   if (frame.opsets.empty() && model_.ir_version < 3) frame.opsets[""] = 1;
   TRY(read_functions());
   graph_.name = std::string(model_.graph->name);
@@ -38,6 +37,20 @@ Result<Graph> Importer::run() {
   TRY(input_types_.check_all_used());
   drop_unread_outputs();
   return std::move(graph_);
+}
+
+Result<void> Importer::imports(const std::vector<OperatorSetIdProto>& list, Opsets& opsets) const {
+  Opsets own;
+  for (const OperatorSetIdProto& o : list) {
+    auto [it, fresh] = own.emplace(canonical_domain(o.domain), o.version);
+    if (fresh || it->second == o.version) continue;
+    if (it->second != 1 && o.version != 1)
+      return invalid("domain {} is imported with operator sets {} and {}, expected one",
+                     quoted(o.domain.empty() ? "ai.onnx" : o.domain), it->second, o.version);
+    it->second = std::max(it->second, o.version);
+  }
+  for (const auto& [domain, version] : own) opsets[domain] = version;
+  return {};
 }
 
 Result<void> Importer::read_functions() {
@@ -67,8 +80,72 @@ Result<void> Importer::initializers(const GraphProto& g, Scope& scope, const Fra
     constants.insert(name);
     return define(name, new_constant(frame.prefix + std::string(name), *std::move(data)), scope);
   };
-  for (const TensorProto& t : g.initializer) TRY(add(t.name, tensor(t)));
+  for (const TensorProto& t : g.initializer)
+    if (!inputs_with_contents_.count(&t)) TRY(add(t.name, tensor(t)));
   for (const SparseTensorProto& t : g.sparse_initializer) TRY(add(t.values.name, read_sparse_tensor(t, source_)));
+  return {};
+}
+
+namespace {
+
+bool stays_input(const TensorProto& t, ListedInitializers listed) {
+  const DType dtype = dtype_of(t.data_type);
+  if (dtype == DType::String || dtype == DType::Invalid || listed == ListedInitializers::Constants) return false;
+  return listed != ListedInitializers::FloatsOnly || is_float(dtype) || is_complex(dtype);
+}
+
+// The type of an input, which may leave the shape to its contents.
+bool has_shape(const TypeProto& type) { return type.kind != TypeProto::Kind::None && type.shape; }
+
+Result<void> check_contents(const Value& input) {
+  const TensorType got = input.fallback->type();
+  bool fits = input.type.is_tensor() && input.type.tensor.dtype == got.dtype && input.type.tensor.rank() == got.rank();
+  for (size_t d = 0; fits && d < got.dims.size(); ++d)
+    fits = !input.type.tensor.dims[d].is_constant() || input.type.tensor.dims[d] == got.dims[d];
+  if (fits) return {};
+  return invalid("initializer {} is {}, expected {} as the input of its name", quoted(input.name), got.str(),
+                 input.type.str());
+}
+
+}  // namespace
+
+Result<void> Importer::model_inputs(const GraphProto& g, Region& region, Scope& scope,
+                                    std::set<std::string_view>& constants) {
+  std::map<std::string_view, const TensorProto*> contents;
+  std::set<std::string_view> listed;
+  for (const ValueInfoProto& v : g.input) listed.insert(v.name);
+  for (const TensorProto& t : g.initializer) {
+    if (listed.count(t.name) && stays_input(t, options_.listed) && contents.emplace(t.name, &t).second)
+      inputs_with_contents_.insert(&t);
+    else constants.insert(t.name);
+  }
+  for (const SparseTensorProto& t : g.sparse_initializer) constants.insert(t.values.name);
+  std::vector<const ValueInfoProto*> inputs;
+  for (const ValueInfoProto& v : g.input)
+    if (!constants.count(v.name) || contents.count(v.name)) inputs.push_back(&v);
+  for (const ValueInfoProto* v : inputs) input_types_.collect(*v);
+  for (const ValueInfoProto* v : inputs) {
+    if (v->name.empty()) return invalid("an input without a name");
+    auto it = contents.find(v->name);
+    TensorRef data;
+    if (it != contents.end()) {
+      auto read = tensor(*it->second);
+      if (!read) return std::move(read.error()).context("in initializer " + quoted(v->name));
+      data = *std::move(read);
+    }
+    const bool own = data && !has_shape(v->type) && !options_.input_types.count(std::string(v->name));
+    Value* value = graph_.new_value(std::string(v->name), own ? Type::of(data->type()) : TRY(input_types_.type(*v)));
+    value->fallback = data;
+    if (data) TRY(check_contents(*value));
+    TRY(define(v->name, value, scope));
+    region.inputs.push_back(value);
+  }
+  // Outputs keep their names: their values come before any other of the same name within a region or function.
+  for (const ValueInfoProto& v : g.output) {
+    graph_.declared.push_back(element_types(v.type));
+    if (!scope.values.count(v.name) && !constants.count(v.name) && !scope.prepared.count(v.name))
+      scope.prepared.emplace(v.name, graph_.new_value(std::string(v.name)));
+  }
   return {};
 }
 
@@ -92,32 +169,8 @@ Result<void> Importer::graph(const GraphProto& g, Region& region, Scope& scope, 
   Nested nested(nesting_);
   std::set<std::string_view> constants;
   if (kind == BodyOf::Model) {
-    for (const TensorProto& t : g.initializer) constants.insert(t.name);
-    for (const SparseTensorProto& t : g.sparse_initializer) constants.insert(t.values.name);
-    std::vector<const ValueInfoProto*> inputs;
-    for (const ValueInfoProto& v : g.input)
-      if (options_.initializers_are_inputs || !constants.count(v.name)) inputs.push_back(&v);
-    for (const ValueInfoProto* v : inputs) input_types_.collect(*v);
-    for (const ValueInfoProto* v : inputs) {
-      if (v->name.empty()) return invalid("an input without a name");
-      Value* value = graph_.new_value(std::string(v->name), TRY(input_types_.type(*v)));
-      TRY(define(v->name, value, scope));
-      region.inputs.push_back(value);
-    }
-    // Outputs keep their names: their values come before any other of the same name within a region or function.
-    for (const ValueInfoProto& v : g.output)
-      if (!scope.values.count(v.name) && !constants.count(v.name) && !scope.prepared.count(v.name))
-        scope.prepared.emplace(v.name, graph_.new_value(std::string(v.name)));
-    if (options_.initializers_are_inputs) {
-      // The values of the initializers are only defaults.
-      for (const TensorProto& t : g.initializer)
-        if (!scope.values.count(t.name)) TRY(define(t.name, new_constant(t.name, TRY(tensor(t))), scope));
-      for (const SparseTensorProto& t : g.sparse_initializer)
-        if (!scope.values.count(t.values.name))
-          TRY(define(t.values.name, new_constant(t.values.name, TRY(read_sparse_tensor(t, source_))), scope));
-    } else {
-      TRY(initializers(g, scope, frame, constants));
-    }
+    TRY(model_inputs(g, region, scope, constants));
+    TRY(initializers(g, scope, frame, constants));
   } else {
     for (const ValueInfoProto& v : g.input) {
       Value* value = new_value(frame.prefix + std::string(v.name));
@@ -247,7 +300,7 @@ Result<void> Importer::call(const NodeProto& n, const FunctionProto& f, Region& 
 
   Frame inner;
   inner.opsets = frame.opsets;
-  for (const auto& o : f.opset_import) inner.opsets[canonical_domain(o.domain)] = o.version;
+  TRY(imports(f.opset_import, inner.opsets));
   inner.attributes = &attributes;
   inner.prefix = node_name(n, frame) + "/";
   inner.function = &f;
@@ -310,9 +363,42 @@ Result<void> Importer::report_unsupported() const {
 
 namespace ingot {
 
+namespace {
+
+// Why bytes are no model: another kind of file, or one that broke on its way.
+Error not_a_model(Error e, onnx::Bytes bytes) {
+  if (auto foreign = onnx::recognise_foreign(bytes))
+    return invalid("the file is {}, expected an ONNX model: {}", foreign->what, foreign->advice);
+  return std::move(e).context(
+      fmt::format("while reading the bytes of an ONNX model ({}; a file that was cut off must be fetched again)",
+                  bytes.size() == 1 ? "1 byte" : fmt::format("{} bytes", bytes.size())));
+}
+
+Result<onnx::ModelProto> decode(onnx::Bytes bytes) {
+  auto model = onnx::decode_model(bytes);
+  if (!model) return not_a_model(std::move(model.error()), bytes);
+  if (!model->graph) return not_a_model(invalid("the model has no graph"), bytes);
+  return model;
+}
+
+// Of ListedInitializers::Auto, before any operator is asked.
+ListedInitializers first_choice(const onnx::ModelProto& model) {
+  std::set<std::string_view> inputs;
+  for (const auto& v : model.graph->input) inputs.insert(v.name);
+  bool any = false, all = true;
+  int64_t bytes = 0;
+  for (const onnx::TensorProto& t : model.graph->initializer) {
+    (inputs.count(t.name) ? any : all) = inputs.count(t.name) != 0;
+    if (auto n = onnx::count_elements(t.dims)) bytes += storage_bytes(onnx::dtype_of(t.data_type), *n);
+  }
+  const bool habit = model.ir_version < 4 || (all && bytes > kListedByHabitBytes);
+  return any && !habit ? ListedInitializers::Inputs : ListedInitializers::Constants;
+}
+
+}  // namespace
+
 Result<OnnxSummary> summarize_onnx(onnx::Bytes bytes) {
-  onnx::ModelProto model = TRY(onnx::decode_model(bytes));
-  if (!model.graph) return invalid("the model has no graph");
+  onnx::ModelProto model = TRY(decode(bytes));
   OnnxSummary s;
   s.ir_version = model.ir_version;
   s.producer = std::string(model.producer_name);
@@ -339,16 +425,25 @@ Result<OnnxSummary> summarize_onnx(onnx::Bytes bytes) {
 }
 
 Result<Graph> import_onnx(onnx::Bytes bytes, std::shared_ptr<const void> owner, const ImportOptions& options) {
-  auto model = onnx::decode_model(bytes);
-  if (!model) return std::move(model.error()).context("while reading the bytes of an ONNX model");
-  return onnx::Importer(*model, std::move(owner), options).run();
+  const onnx::ModelProto model = TRY(decode(bytes));
+  ImportOptions o = options;
+  auto run = [&] { return onnx::Importer(model, owner, o).run(); };
+  if (o.listed != ListedInitializers::Auto) return run();
+  o.listed = first_choice(model);
+  if (options.find_op) return run();  // the operators of another table cannot be inferred
+  for (; o.listed != ListedInitializers::Constants;
+       o.listed = static_cast<ListedInitializers>(static_cast<int>(o.listed) + 1)) {
+    auto trial = run();
+    if (trial && infer_and_expand(*trial)) break;
+  }
+  return run();
 }
 
 Result<Graph> import_onnx_file(const std::string& path, const ImportOptions& options) {
   auto file = TRY(onnx::MappedFile::open(path));
-  ImportOptions with_dir = options;
-  if (with_dir.model_dir.empty()) with_dir.model_dir = onnx::folder_of(path);
-  auto graph = import_onnx(file->bytes(), file, with_dir);
+  ImportOptions with_folders = options;
+  if (with_folders.data_folders.empty()) with_folders.data_folders = onnx::folders_of_model(path);
+  auto graph = import_onnx(file->bytes(), file, with_folders);
   if (!graph) return std::move(graph.error()).context("in " + path);
   return graph;
 }

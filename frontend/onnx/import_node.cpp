@@ -3,6 +3,7 @@
 
 #include "frontend/onnx/importer.h"
 #include "frontend/onnx/names.h"
+#include "frontend/onnx/operators.h"
 #include "frontend/onnx/upgrade.h"
 #include "ir/ops/def.h"
 
@@ -174,20 +175,34 @@ Result<void> Importer::node(const NodeProto& n, Region& region, Scope& scope, co
 Result<void> Importer::op_node(const NodeProto& n, Region& region, Scope& scope, const Frame& frame) {
   std::string_view domain = canonical_domain(n.domain);
   int64_t version = TRY(version_of(n, frame));
-  std::string op = op_name(domain, n.op_type);
-  if (op.empty()) return invalid("a node without an operator");
+  if (n.op_type.empty()) return invalid("a node without an operator");
+  const Operator any = any_operator(domain, n.op_type);
+  const Operator* known = find_operator(domain, n.op_type);
+  if (!known && options_.find_op) known = &any;
+  if (!known) return unsupported("there is no operator {} in this domain", quoted(n.op_type));
+  if (known->since > version)
+    return invalid("got operator set {}, expected at least {}, which {} came with", version, known->since, known->name);
+  if (std::all_of(n.output.begin(), n.output.end(), [](std::string_view o) { return o.empty(); }))
+    return invalid("got no outputs, expected at least 1");
+  const std::string& op = known->op;
 
-  Upgrade u(*this, region, domain, version);
+  const bool like = !known->like.empty();
+  Upgrade u(*this, region, like ? std::string_view() : domain, like ? known->like_version : version);
   u.op = op;
   for (std::string_view name : n.input) u.inputs.push_back(TRY(input(name, scope)));
 
   std::map<std::string, std::unique_ptr<Region>> bodies;
+  std::vector<std::string_view> given;
   for (const AttributeProto& written : n.attribute) {
     const AttributeProto* a = resolve(written, frame);
     if (!a) continue;
     if (u.attrs.find(written.name) || bodies.count(std::string(written.name)))
       return invalid("attribute {} is given twice", quoted(written.name));
-    if (domain.empty() || domain == kMlDomain) TRY(check_attribute_kind(written.name, a->type));
+    TRY(check_payload(written));
+    TRY(check_payload(*a));
+    auto fits = check_attribute(*known, written.name, a->type);
+    if (!fits && !(options_.find_op && fits.error().kind == ErrorKind::Unsupported)) return std::move(fits.error());
+    given.push_back(written.name);
     if (a->type == AttributeProto::kGraph) {
       if (!a->g) return invalid("attribute {} has no graph", quoted(a->name));
       auto body = std::make_unique<Region>();
@@ -204,7 +219,8 @@ Result<void> Importer::op_node(const NodeProto& n, Region& region, Scope& scope,
       u.attrs.set(std::string(written.name), TRY(read_attribute(*a, source_)));
     }
   }
-  if (op == "constant" && domain.empty()) return constant_node(n, u.attrs, scope, frame);
+  TRY(check_required(*known, version, given));
+  if (op == "constant") return constant_node(n, u.attrs, scope, frame);
 
   auto body = [&](const char* name) -> Result<void> {
     auto it = bodies.find(name);
@@ -236,7 +252,7 @@ Result<void> Importer::op_node(const NodeProto& n, Region& region, Scope& scope,
     u.outputs.push_back(output(name, scope, frame));
   }
   while (!u.outputs.empty() && !u.outputs.back()) u.outputs.pop_back();
-  if (UpgradeFn upgrade = find_upgrade(domain, op)) TRY(upgrade(u));
+  if (UpgradeFn upgrade = find_upgrade(u.domain, op)) TRY(upgrade(u));
   if (!u.finished()) TRY(u.emit());
   for (size_t i = 0; i < u.outputs.size(); ++i)
     if (u.outputs[i]) TRY(define(n.output[i], u.outputs[i], scope));

@@ -23,8 +23,9 @@ struct Scope {
 };
 
 // What a node's meaning depends on beside itself: the operator sets, and within a function the attributes of the call.
+using Opsets = std::map<std::string_view, int64_t>;  // by domain
 struct Frame {
-  std::map<std::string_view, int64_t> opsets;
+  Opsets opsets;
   const std::map<std::string_view, const AttributeProto*>* attributes = nullptr;
   std::string prefix;  // of names: "call/"
   const FunctionProto* function = nullptr;
@@ -53,10 +54,14 @@ class Importer {
   const Facts& facts() const { return facts_; }
 
  private:
+  // Adds the imports of a model or function. One domain has one version; a 1 beside another is what ONNX Runtime's graph
+  // writer leaves of domains whose names it loses, and counts for nothing.
+  Result<void> imports(const std::vector<OperatorSetIdProto>& list, Opsets& opsets) const;
   Result<void> read_functions();
   Result<void> graph(const GraphProto& g, Region& region, Scope& scope, const Frame& frame, BodyOf kind);
   Result<void> initializers(const GraphProto& g, Scope& scope, const Frame& frame,
                             std::set<std::string_view>& constants);
+  Result<void> model_inputs(const GraphProto& g, Region& region, Scope& scope, std::set<std::string_view>& constants);
   Result<void> nodes(const std::vector<NodeProto>& list, Region& region, Scope& scope, const Frame& frame);
   Result<void> node(const NodeProto& n, Region& region, Scope& scope, const Frame& frame);
   Result<void> op_node(const NodeProto& n, Region& region, Scope& scope, const Frame& frame);
@@ -82,7 +87,8 @@ class Importer {
   std::map<std::tuple<std::string_view, std::string_view, std::string_view>, const FunctionProto*> functions_;
   std::unordered_map<const TensorProto*, TensorRef> tensors_;  // a function's constants are decoded once
   std::vector<std::pair<OpKey, std::pair<int64_t, std::string>>> unsupported_;  // count, first node
-  std::string current_name_, current_source_;                                   // of the node being imported
+  std::set<const void*> inputs_with_contents_;  // the initializers (protos) that are no constants
+  std::string current_name_, current_source_;  // of the node being imported
   int64_t nodes_ = 0;
   int nesting_ = 0;
 };

@@ -95,6 +95,21 @@ std::optional<Dim> parse_dim_expression(std::string_view text, DimScope& scope) 
   return DimParser(text, scope).parse();
 }
 
+Type element_types(const TypeProto& proto) {
+  using Kind = TypeProto::Kind;
+  const Type inner = proto.element ? element_types(*proto.element) : Type{};
+  switch (proto.kind) {
+    case Kind::None:
+    case Kind::Opaque: return {};
+    case Kind::Tensor:
+    case Kind::SparseTensor: return Type::of({dtype_of(proto.elem_type), {}});
+    case Kind::Sequence: return Type::sequence(inner);
+    case Kind::Map: return Type::map(dtype_of(proto.elem_type), inner);
+    case Kind::Optional: return Type::optional(inner);
+  }
+  return {};
+}
+
 void InputTypes::collect(const ValueInfoProto& input) {
   // Only extents of the input itself: those inside of sequences are of each element.
   if (input.type.kind != TypeProto::Kind::Tensor || !input.type.shape) return;
@@ -122,6 +137,9 @@ Result<Dim> InputTypes::named(const std::string& name, bool positional) {
 }
 
 Result<Dim> InputTypes::extent(const TensorShapeProto::Dimension& d, std::string_view input, int axis) {
+  // Exporters write -1 for an extent that they do not know.
+  if (d.dim_value && *d.dim_value < -1)
+    return invalid("input {} has extent {} in dimension {}, expected at least 0", quoted(input), *d.dim_value, axis);
   if (d.dim_value && *d.dim_value >= 0) return Dim(std::min(*d.dim_value, kDimMax));
   std::string positional = fmt::format("{}_{}", input, axis);
   if (d.dim_value || d.dim_param.empty() || d.dim_param == "?") return named(positional, true);

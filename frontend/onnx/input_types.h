@@ -9,6 +9,9 @@
 
 namespace ingot::onnx {
 
+// Kind and element type of a value, without its shape; kind None where the message says nothing that is known.
+Type element_types(const TypeProto& proto);
+
 class InputTypes {
  public:
   explicit InputTypes(const ImportOptions& options) : options_(options) {}

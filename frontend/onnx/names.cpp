@@ -1,5 +1,6 @@
 #include "frontend/onnx/names.h"
 
+#include <algorithm>
 #include <cctype>
 #include <utility>
 
@@ -13,9 +14,6 @@ constexpr std::pair<std::string_view, std::string_view> kExceptions[] = {
     {"QMoE", "qmoe"},
     {"SwiGLU", "swiglu"},
 };
-
-// Names that com.microsoft gave to something other than ai.onnx did.
-constexpr std::string_view kMicrosoftClashes[] = {"Attention", "RotaryEmbedding"};
 
 bool upper(char c) { return std::isupper(static_cast<unsigned char>(c)) != 0; }
 bool lower(char c) { return std::islower(static_cast<unsigned char>(c)) != 0; }
@@ -44,16 +42,9 @@ std::string snake_case(std::string_view name) {
 }
 
 bool is_quant_domain(std::string_view domain) {
-  return domain == "onnx.brevitas" || domain == "qonnx.custom_op.general" || domain == "finn.custom_op.general";
+  return std::find(std::begin(kQuantDomains), std::end(kQuantDomains), domain) != std::end(kQuantDomains);
 }
 
 std::string_view canonical_domain(std::string_view domain) { return domain == "ai.onnx" ? std::string_view() : domain; }
-
-std::string op_name(std::string_view domain, std::string_view op_type) {
-  if (domain == kMicrosoftDomain)
-    for (std::string_view clash : kMicrosoftClashes)
-      if (op_type == clash) return "ms_" + snake_case(op_type);
-  return snake_case(op_type);
-}
 
 }  // namespace ingot::onnx

@@ -1,9 +1,8 @@
-// How an ONNX operator is called in the op table: its name in snake case, the domain left out unless two domains mean
-// different things by one name.
+// How an ONNX operator is called in the op table: its name in snake case. Which operators there are, and what com.microsoft
+// means by a name, is in operators.def.
 //
 //   Conv -> conv   MatMul -> mat_mul   LSTM -> lstm   RMSNormalization -> rms_normalization   PRelu -> prelu
 //   ReduceL2 -> reduce_l2   QLinearConv -> qlinear_conv   GatherND -> gather_nd   MatMulNBits -> mat_mul_nbits
-//   com.microsoft Attention -> ms_attention   com.microsoft FusedConv -> fused_conv
 #pragma once
 
 #include <string>
@@ -16,8 +15,9 @@ std::string snake_case(std::string_view name);
 
 inline constexpr std::string_view kMlDomain = "ai.onnx.ml", kMicrosoftDomain = "com.microsoft";
 // Brevitas, QONNX and FINN: one operator, Quant, under three domains.
+inline constexpr std::string_view kQuantDomains[] = {"onnx.brevitas", "qonnx.custom_op.general",
+                                                     "finn.custom_op.general"};
 bool is_quant_domain(std::string_view domain);
 std::string_view canonical_domain(std::string_view domain);  // "ai.onnx" -> ""
-std::string op_name(std::string_view domain, std::string_view op_type);
 
 }  // namespace ingot::onnx

@@ -212,6 +212,7 @@ class Decoder {
 
   Result<void> field(AttributeProto& m, const Field& f) {
     auto seen = [&](AttributeProto::Type type) {
+      m.payloads |= 1u << type;
       if (!typed_) m.type = type;
     };
     switch (f.number) {

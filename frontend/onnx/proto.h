@@ -87,6 +87,7 @@ struct AttributeProto {
 
   std::string_view name, ref_attr_name;
   int32_t type = kUndefined;  // where the file has none (IR version 1): that of the field that is present
+  uint32_t payloads = 0;  // bits 1 << Type of the fields that are present
   float f = 0;
   int64_t i = 0;
   std::string_view s;

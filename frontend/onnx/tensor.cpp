@@ -4,6 +4,8 @@
 #include <charconv>
 #include <cstring>
 
+#include "frontend/onnx/foreign.h"
+
 namespace ingot::onnx {
 
 Result<int64_t> count_elements(const std::vector<int64_t>& dims) {
@@ -98,6 +100,9 @@ Result<TensorRef> from_external(const TensorProto& proto, DType dtype, int64_t s
   }
   auto file = TRY(source.external->open(location));
   int64_t file_size = static_cast<int64_t>(file->bytes().size());
+  if (is_lfs_pointer(file->bytes()))
+    return invalid("external data {} is a pointer of Git LFS to the file, expected {} bytes of data: {}",
+                   quoted(location), size, kFetchFromLfs);
   if (offset > file_size)
     return invalid("external data offset {} is past the end of {} ({} bytes)", offset, quoted(location), file_size);
   if (length < 0) length = std::min(size, file_size - offset);
@@ -190,7 +195,7 @@ Result<TensorRef> read_sparse_tensor(const SparseTensorProto& proto, const Tenso
     return invalid("sparse indices [{}], expected [{}] or [{}, {}]", fmt::join(indices->dims, ", "), count, count,
                    rank);
   auto dense = TensorData::make(values->dtype, proto.dims);
-  int64_t unit = bits(values->dtype) / 8;
+  int64_t unit = bits(values->dtype) / 8, before = -1;
   for (int64_t i = 0; i < count; ++i) {
     int64_t at = 0;
     if (linear) {
@@ -203,6 +208,10 @@ Result<TensorRef> read_sparse_tensor(const SparseTensorProto& proto, const Tenso
         at = at * extent + index;
       }
     }
+    if (at <= before)
+      return invalid("sparse index {} has the place of element {} after that of element {}, expected ascending ones", i,
+                     at, before);
+    before = at;
     std::memcpy(dense->mutable_bytes() + at * unit, values->bytes + i * unit, static_cast<size_t>(unit));
   }
   return TensorRef(dense);

@@ -123,6 +123,7 @@ UpgradeFn find_upgrade(std::string_view domain, std::string_view op) {
     return nullptr;
   };
   if (domain == kMlDomain) return in(ml_upgrades());
+  if (domain == kMicrosoftDomain) return in(microsoft_upgrades());
   if (is_quant_domain(domain)) return in(quant_upgrades());
   if (!domain.empty()) return nullptr;
   for (auto list : {elementwise_upgrades(), movement_upgrades(), nn_upgrades(), experimental_upgrades()})

@@ -77,5 +77,6 @@ std::span<const UpgradeEntry> nn_upgrades();
 std::span<const UpgradeEntry> experimental_upgrades();
 std::span<const UpgradeEntry> ml_upgrades();
 std::span<const UpgradeEntry> quant_upgrades();
+std::span<const UpgradeEntry> microsoft_upgrades();
 
 }  // namespace ingot::onnx

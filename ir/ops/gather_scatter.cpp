@@ -232,6 +232,7 @@ Result<void> define_one_hot(Def& d) {
   TRY(expect_tensors(d, 3));
   Tensor indices = d.in(0), values = d.in(2);
   if (values.rank() != 1) return invalid("values has rank {}, expected 1", values.rank());
+  TRY(d.require(equal(values.dim(0), 2), "values of 2 elements: off and on"));
   Dim depth;
   if (TensorRef c = d.constant(1)) {
     if (c->elements() != 1) return invalid("depth has {} elements, expected 1", c->elements());

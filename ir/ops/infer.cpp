@@ -8,6 +8,7 @@
 #include "ir/dim_internal.h"
 #include "ir/ops/def.h"
 #include "ir/ops/known_extents.h"
+#include "ir/ops/signature.h"
 #include "ir/ops/symbolic.h"
 
 namespace ingot {
@@ -44,8 +45,13 @@ Result<void> check_size(const Type& t) {
   for (const Dim& d : t.tensor.dims) {
     if (d.upper() < 0) return invalid("got a tensor of type {}, expected extents of at least 0", t.str());
   }
-  if (t.tensor.numel().lower() > kMaxElements) {
-    return limit_exceeded("got a tensor of type {}, expected at most 2^40 elements", t.str());
+  // Extents that only the run knows count with their least, or 1: a tensor that is within the limit only where one of them is
+  // 0 is not meant.
+  int64_t elements = 1;
+  for (const Dim& d : t.tensor.dims) {
+    if (d.is(0)) return {};
+    if (__builtin_mul_overflow(elements, std::max<int64_t>(d.lower(), 1), &elements) || elements > kMaxElements)
+      return limit_exceeded("got a tensor of type {}, expected at most 2^40 elements", t.str());
   }
   return {};
 }
@@ -106,6 +112,7 @@ Result<void> infer_primitive(Node& node, Graph* every_run) {
     }
   }
   TRY(std::move(defined));
+  TRY(check_signature(node));
   if (def.results().size() < node.outputs.size()) {
     return unsupported("got {} outputs asked for, expected at most {}", node.outputs.size(), def.results().size());
   }
@@ -245,6 +252,15 @@ bool same_shape_of_type(const Type& a, const Type& b) {
          (!a.is_tensor() || (a.tensor.dtype == b.tensor.dtype && a.tensor.rank() == b.tensor.rank()));
 }
 
+// Of one kind and one element type, as far as either is known.
+bool same_elements(const Type& a, const Type& b) {
+  if (a.kind == Type::Kind::None || b.kind == Type::Kind::None) return true;
+  if (a.kind != b.kind) return false;
+  if (a.element && b.element && !same_elements(*a.element, *b.element)) return false;
+  const DType x = a.tensor.dtype, y = b.tensor.dtype;
+  return x == y || x == DType::Invalid || y == DType::Invalid;
+}
+
 // The node's results are the outputs of `region`, whose nodes move to where the node stood.
 Result<void> splice(Graph& graph, Region& into, const Node& node, Region& region) {
   for (auto& n : region.nodes) into.nodes.push_back(std::move(n));
@@ -313,9 +329,8 @@ Result<Branches> infer_branches(Graph& graph, Region& into, Node& node) {
   for (size_t k = 0; k < yes.outputs.size(); ++k) {
     const Type &a = yes.outputs[k]->type, &b = no.outputs[k]->type;
     if (same_shape_of_type(a, b)) continue;
-    if (a.kind != b.kind || a.tensor.dtype != b.tensor.dtype)
-      return invalid("got {} as output {} of the first branch and {} of the second, expected one element type", a.str(),
-                     k, b.str());
+    if (!same_elements(a, b))
+      return invalid("the branches give {} and {} as output {}, expected one element type", a.str(), b.str(), k);
     result = Branches::Different;
   }
   return result;
@@ -671,6 +686,7 @@ Result<void> append_inferred(Graph& graph, Region& into, std::unique_ptr<Node> n
     into.nodes.push_back(std::move(node));
     return {};
   }
+  TRY(checked(check_signature(*node)));
   Expand expand(graph, into, *node);
   TRY(checked(node->def->expand(expand)));
   const std::vector<Value*>& made = expand.results();
@@ -697,7 +713,15 @@ Result<void> infer_and_expand(Graph& graph) {
     TRY(check_size(v->type));
     v->type = with_any_items(v->type);  // which items a run gives is not checked
   }
-  return infer_region(graph, graph.body);
+  TRY(infer_region(graph, graph.body));
+  for (size_t k = 0; k < std::min(graph.declared.size(), graph.body.outputs.size()); ++k) {
+    const Value* v = graph.body.outputs[k];
+    if (v && !same_elements(v->type, graph.declared[k]))
+      return invalid(
+          "output '{}' is {}, expected {} as the model declares it", v->name, v->type.str(),
+          graph.declared[k].is_tensor() ? std::string(name(graph.declared[k].tensor.dtype)) : graph.declared[k].str());
+  }
+  return {};
 }
 
 }  // namespace ingot

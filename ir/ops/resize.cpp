@@ -342,7 +342,8 @@ Result<void> expand_resize(Expand& e) {
   }
   if (scales && scales->type.tensor.numel().is(0)) scales = nullptr;
   if (sizes && sizes->type.tensor.numel().is(0)) sizes = nullptr;
-  if (scales && !scales->constant && !sizes) {
+  if (scales && sizes) return invalid("got both scales and sizes, expected one of them");
+  if (scales && !scales->constant) {
     Value* shape = TRY(e.op("shape", {x}));
     if (std::vector<int64_t> axes = e.ints("axes"); !axes.empty()) {
       for (int64_t& a : axes) {

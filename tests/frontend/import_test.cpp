@@ -8,6 +8,7 @@
 
 #include "frontend/onnx/input_types.h"
 #include "frontend/onnx/names.h"
+#include "frontend/onnx/operators.h"
 #include "tests/frontend/graph_summary.h"
 #include "tests/frontend/onnx_builder.h"
 
@@ -47,9 +48,9 @@ TEST(Names, SnakeCase) {
       {"NonMaxSuppression", "non_max_suppression"},
   };
   for (auto [onnx, op] : cases) EXPECT_EQ(snake_case(onnx), op);
-  EXPECT_EQ(op_name("com.microsoft", "Attention"), "ms_attention");
-  EXPECT_EQ(op_name("com.microsoft", "FusedMatMul"), "fused_mat_mul");
-  EXPECT_EQ(op_name("", "Attention"), "attention");
+  EXPECT_EQ(find_operator("com.microsoft", "Attention")->op, "ms_attention");
+  EXPECT_EQ(find_operator("com.microsoft", "FusedMatMul")->op, "fused_mat_mul");
+  EXPECT_EQ(find_operator("", "Attention")->op, "attention");
 }
 
 TEST(Import, NodesConstantsAndNames) {
@@ -112,13 +113,56 @@ TEST(Import, InitializersThatAreInputs) {
   m.graph.input("x", kF32, {1}).input("w", kF32, {1}).output("y").initializer(build::floats("w", {1}, {2}));
   m.graph.node("Mul", {"x", "w"}, {"y"});
   auto g = import(m);
+  EXPECT_EQ(summary(g), "y = mul(x, w)\n");
+  ASSERT_EQ(g->body.inputs.size(), 2u);
+  EXPECT_FALSE(may_stay_unset(*g->body.inputs[0]));
+  EXPECT_TRUE(may_stay_unset(*g->body.inputs[1]));
+  EXPECT_EQ(summary(*g->body.inputs[1]->fallback), "f32[1]{2}");
+  ImportOptions options = accept_all();
+  options.listed = ListedInitializers::Constants;
+  g = import(m, options);
   EXPECT_EQ(summary(g), "y = mul(x, f32[1]{2})\n");
   EXPECT_EQ(g->body.inputs.size(), 1u);
-  ImportOptions options = accept_all();
-  options.initializers_are_inputs = true;
-  g = import(m, options);
-  EXPECT_EQ(summary(g), "y = mul(x, w)\n");
-  EXPECT_EQ(g->body.inputs.size(), 2u);
+  // IR version 3 had to list all initializers.
+  g = import(m.ir_version(3));
+  EXPECT_EQ(summary(g), "y = mul(x, f32[1]{2})\n");
+}
+
+// All are listed, and they are large: an exporter's habit. One that is not listed shows that the list is meant.
+TEST(Import, LargeInitializersThatAreAllInputsAreConstants) {
+  constexpr int64_t kCount = kListedByHabitBytes / 4 + 1;
+  for (bool all : {true, false}) {
+    auto m = build::Model().opset(17);
+    m.graph.input("x", kF32, {1}).input("w", kF32, {kCount}).output("y");
+    m.graph.initializer(build::floats("w", {kCount}, std::vector<float>(kCount, 1)));
+    if (all) m.graph.input("b", kF32, {1});
+    m.graph.initializer(build::floats("b", {1}, {1}));
+    m.graph.node("Mul", {"x", "w"}, {"t"}).node("Mul", {"t", "b"}, {"y"});
+    auto g = import(m);
+    ASSERT_TRUE(g) << g.error().message;
+    EXPECT_EQ(g->body.inputs.size(), all ? 1u : 2u);
+  }
+}
+
+// The rewrite of Tile-1 needs constants: none stays an input. Without it, both do.
+TEST(Import, ListedInitializersThatOperatorsNeedAreConstants) {
+  for (bool tile : {true, false}) {
+    auto m = build::Model().opset(5);
+    m.graph.input("x", kF32, {2, 3}).input("tiles", kF32, {}).input("axis", kF32, {}).output("y");
+    m.graph.initializer(build::floats("tiles", {}, {2})).initializer(build::floats("axis", {}, {1}));
+    if (tile) m.graph.node("Tile", {"x", "tiles", "axis"}, {"y"});
+    else m.graph.node("Sum", {"x", "x"}, {"y"});
+    auto g = import(m, {});
+    ASSERT_TRUE(g) << g.error().message;
+    EXPECT_EQ(g->body.inputs.size(), tile ? 1u : 3u);
+  }
+}
+
+TEST(Import, ListedInitializersFitTheirInputs) {
+  auto m = build::Model().opset(17);
+  m.graph.input("x", kF32, {1}).input("w", kF32, {3}).output("y").initializer(build::floats("w", {2}, {2, 3}));
+  m.graph.node("Mul", {"x", "w"}, {"y"});
+  EXPECT_EQ(summary(import(m)), "initializer 'w' is f32[2], expected f32[3] as the input of its name");
 }
 
 TEST(Import, DimsWithOneNameAreOneSymbol) {

@@ -112,6 +112,13 @@ class Attr {
     a.start(name), a.w_.bytes(21, to), a.kind(type);
     return a;
   }
+  // A field of another kind beside the attribute's own.
+  Attr also_float(float f) && {
+    uint32_t bits;
+    std::memcpy(&bits, &f, 4);
+    w_.fixed32(2, bits);
+    return std::move(*this);
+  }
   const FieldWriter& writer() const { return w_; }
 
  private:
@@ -147,7 +154,7 @@ class Graph {
     return input(name, tensor_type(data_type, dims));
   }
   Graph& input(std::string_view name, std::string_view type = {}) { return add(11, value_info(name, type)); }
-  Graph& output(std::string_view name) { return add(12, value_info(name, {})); }
+  Graph& output(std::string_view name, std::string_view type = {}) { return add(12, value_info(name, type)); }
   Graph& initializer(std::string_view tensor) { return add(5, tensor); }
   Graph& node(std::string_view op, const Names& inputs, const Names& outputs, const std::vector<Attr>& attrs = {},
               std::string_view name = {}, std::string_view domain = {}) {
@@ -199,14 +206,19 @@ class Model {
   }
   std::string str() const {
     FieldWriter w(w_.data());
-    w.varint(1, 8);
+    w.varint(1, static_cast<uint64_t>(ir_version_));
     w.bytes(7, std::string_view(graph.str()));
     return w.take();
+  }
+  Model& ir_version(int64_t version) {
+    ir_version_ = version;
+    return *this;
   }
   Graph graph;
 
  private:
   FieldWriter w_;
+  int64_t ir_version_ = 8;
 };
 
 inline Bytes bytes_of(const std::string& s) { return {reinterpret_cast<const uint8_t*>(s.data()), s.size()}; }

@@ -1,6 +1,7 @@
 #include "frontend/onnx/tensor.h"
 
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <filesystem>
@@ -209,7 +210,7 @@ class ExternalData : public testing::Test {
     std::filesystem::create_symlink("../secret.bin", root_ / "model/link.bin");
     std::filesystem::create_symlink("sub/w.bin", root_ / "model/inside.bin");
     std::filesystem::create_symlink("..", root_ / "model/up");
-    files_ = std::make_unique<ExternalFiles>((root_ / "model").string());
+    files_ = std::make_unique<ExternalFiles>(std::vector{(root_ / "model").string()});
   }
   void TearDown() override { std::filesystem::remove_all(root_); }
   Encoded at(const std::string& location, std::vector<std::pair<std::string, std::string>> more = {}) {
@@ -241,6 +242,47 @@ TEST_F(ExternalData, StaysInTheFolder) {
   EXPECT_NE(error(at("none.bin")).find("No such file"), std::string::npos);
   EXPECT_NE(error(at("sub")).find("is not a regular file"), std::string::npos);
   EXPECT_EQ(error(at("")), "external data has no location");
+}
+
+// snapshots/abc/model.onnx -> ../../blobs/1111, and the weights beside it likewise.
+TEST_F(ExternalData, CacheOfAModelHub) {
+  namespace fs = std::filesystem;
+  const fs::path snapshot = root_ / "snapshots/abc", blobs = root_ / "blobs";
+  fs::create_directories(snapshot);
+  fs::create_directories(blobs / "deeper");
+  std::ofstream(blobs / "1111") << "model";
+  std::ofstream(blobs / "2222") << "0123456789abcdef";
+  std::ofstream(blobs / "beside.bin") << "0123456789abcdef";
+  std::ofstream(root_ / "snapshots/other.bin") << "secretsecret";
+  fs::create_symlink("../../blobs/1111", snapshot / "model.onnx");
+  fs::create_symlink("../../blobs/2222", snapshot / "w.bin");
+  fs::create_symlink("../../secret.bin", snapshot / "secret.bin");
+  fs::create_symlink("../other.bin", snapshot / "other.bin");
+  fs::create_symlink("../../blobs", snapshot / "folder");
+  fs::create_symlink("loop.bin", snapshot / "loop.bin");
+  fs::create_symlink("/dev/zero", snapshot / "device");
+  fs::create_symlink("../secret.bin", blobs / "out.bin");
+  fs::create_symlink("../../blobs/out.bin", snapshot / "twice.bin");
+  ASSERT_EQ(mkfifo((snapshot / "pipe").c_str(), 0600), 0);
+
+  const std::vector<std::string> folders = folders_of_model((snapshot / "model.onnx").string());
+  ASSERT_EQ(folders.size(), 2u);
+  ExternalFiles files(folders);
+  EXPECT_TRUE(at("w.bin").read(&files)) << "a link into the real file's folder";
+  EXPECT_TRUE(at("beside.bin").read(&files)) << "a file beside the real one";
+  const std::string out = " leads out of the model's folder through a link";
+  for (const char* name : {"secret.bin", "other.bin", "device", "twice.bin"})
+    EXPECT_EQ(at(name).error(&files), fmt::format("external data location '{}'{}", name, out));
+  EXPECT_NE(at("loop.bin").error(&files).find("Too many levels of symbolic links"), std::string::npos);
+  for (const char* name : {"pipe", "folder/deeper"})
+    EXPECT_NE(at(name).error(&files).find("is not a regular file"), std::string::npos) << name;
+  EXPECT_EQ(at("../abc/w.bin").error(&files), "external data location '../abc/w.bin' leaves the model's folder");
+  EXPECT_EQ(at((blobs / "2222").string()).error(&files),
+            fmt::format("external data location '{}' is absolute, expected one inside the model's folder",
+                        (blobs / "2222").string()));
+  // Not through a link, the folder of the blobs is out of bounds.
+  ExternalFiles plain(std::vector{snapshot.string()});
+  EXPECT_EQ(at("w.bin").error(&plain), "external data location 'w.bin'" + out);
 }
 
 TEST_F(ExternalData, BoundsAreChecked) {

@@ -106,7 +106,7 @@ Model lying_length() {
 }
 
 Model not_onnx() {
-  return {"not_onnx", "\x89PNG\r\n\x1a\n and so on", Stage::Import, "while reading the bytes of an ONNX model"};
+  return {"not_onnx", "\x93\x01\x02\x03", Stage::Import, "while reading the bytes of an ONNX model (4 bytes"};
 }
 
 Model wrong_wire_type() {
@@ -253,6 +253,45 @@ Model huge_input() {
   return {"huge_input", m.str(), Stage::Compile, "expected at most 2^40 elements"};
 }
 
+// --- files that are no models
+
+void foreign_files(std::vector<Model>& list) {
+  auto add = [&](const char* name, std::string bytes, const std::string& message) {
+    list.push_back({name, std::move(bytes), Stage::Import, message});
+  };
+  auto zip = [](std::string_view entry) {
+    return std::string("PK\x03\x04\x14\0\0\0\0\0", 10) + std::string(16, '\0') +
+           std::string(1, static_cast<char>(entry.size())) + std::string(3, '\0') + std::string(entry) + "contents";
+  };
+  add("empty", "", "the file is empty, expected an ONNX model: fetch or export the model again");
+  add("lfs_pointer",
+      "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a214614ab2935c943f9e0ff69d22eadbb8f32b1258daaa5e2ca24d17e2393\n"
+      "size 12345\n",
+      "the file is a pointer of Git LFS to the file, expected an ONNX model: fetch the file itself with `git lfs pull`");
+  add("html", "\n<!DOCTYPE html>\n<html lang=\"en\"><head></head></html>",
+      "the file is an HTML page, expected an ONNX model");
+  add("json", "{\"error\": \"not found\"}", "the file is JSON text, expected an ONNX model");
+  add("plain_text", "Not Found", "the file is text, expected an ONNX model");
+  add("gzip", std::string("\x1f\x8b\x08\0\0\0\0\0", 8),
+      "the file is compressed (gzip), expected an ONNX model: unpack it");
+  add("zip", zip("model.onnx"), "the file is a zip archive, expected an ONNX model: unpack it");
+  add("torch", zip("archive/data.pkl"),
+      "the file is a zip archive of PyTorch, expected an ONNX model: export the model");
+  add("npz", zip("x.npy"), "the file is a zip archive of NumPy arrays (.npz), expected an ONNX model");
+  add("npy", "\x93NUMPY\x01\x00v", "the file is a NumPy array (.npy), expected an ONNX model");
+  add("pickle", std::string("\x80\x04\x95\x05\0\0\0", 7), "the file is a Python pickle, expected an ONNX model");
+  add("torch_legacy", "\x80\x02\x8a\nl\xfc\x9c\x46\xf9 j\xa8P\x19.",
+      "the file is a Python pickle, expected an ONNX model");
+  add("safetensors", std::string("\x02\0\0\0\0\0\0\0{}", 10),
+      "the file is a safetensors file, which holds weights and no network, expected an ONNX model");
+  add("gguf", std::string("GGUF\x03\0\0\0", 8), "the file is a GGUF file (llama.cpp), expected an ONNX model");
+  add("tflite", std::string("\x1c\0\0\0TFL3\x14\0\0\0", 12),
+      "the file is a TensorFlow Lite model, expected an ONNX model: convert it to ONNX with tf2onnx");
+  add("ort_format", std::string("\x18\0\0\0ORTM\0\0", 10),
+      "the file is a model in ONNX Runtime's own format (.ort), expected an ONNX model");
+  add("zeros", std::string(64, '\0'), "the file is nothing but zero bytes, expected an ONNX model");
+}
+
 // --- what is wrong with the bytes, the tensors, the nodes: the longer lists
 
 void more_bytes(std::vector<Model>& list) {
@@ -300,6 +339,11 @@ void more_tensors(std::vector<Model>& list) {
   list.push_back(with_weight("external_negative_offset",
                              external("w", kF32, {1}, {{"location", "external_negative.bin"}, {"offset", "-4"}}),
                              "external data has offset '-4', expected a number", {{"external_negative.bin", "0123"}}));
+  list.push_back(
+      with_weight("external_lfs_pointer", external("w", kF32, {64}, {{"location", "external_lfs.bin"}}),
+                  "external data 'external_lfs.bin' is a pointer of Git LFS to the file, expected 256 bytes of data: "
+                  "fetch the file itself with `git lfs pull`",
+                  {{"external_lfs.bin", "version https://git-lfs.github.com/spec/v1\n"}}));
   list.push_back(with_weight("external_hidden_parent", external("w", kF32, {4}, {{"location", "a/../../secret.bin"}}),
                              "external data location 'a/../../secret.bin' leaves the model's folder"));
 }
@@ -463,6 +507,147 @@ void more_nodes(std::vector<Model>& list) {
   list.push_back({"reduced_large_constant", m.str(), Stage::Run, ""});
 }
 
+// --- what the standard's checker refuses
+
+onnx::build::Model microsoft(int64_t opset = 17) { return base(opset).opset(1, "com.microsoft"); }
+
+void operators(std::vector<Model>& list) {
+  auto add = [&](const char* name, onnx::build::Model m, const std::string& node, std::string message,
+                 Stage stage = Stage::Import) {
+    m.graph.add(1, node);
+    list.push_back({name, m.str(), stage, std::move(message)});
+  };
+  const std::string ms = "com.microsoft";
+  add("relu_of_microsoft", microsoft(), node("Relu", {"x"}, {"y"}, {}, "n", ms),
+      "Relu of domain 'com.microsoft': there is no operator 'Relu' in this domain", Stage::Unsupported);
+  add("inner_operator", base(), node("LstmStep", {"x"}, {"y"}, {}, "n"),
+      "there is no operator 'LstmStep' in this domain", Stage::Unsupported);
+  add("microsoft_attribute_kind", microsoft(), node("FusedMatMul", {"x", "x"}, {"y"}, {Attr("alpha", 2)}, "n", ms),
+      "attribute 'alpha' is of kind int, expected float\n  in node 'n' (FusedMatMul, com.microsoft 1)");
+  add("microsoft_attribute_unknown", microsoft(), node("QuickGelu", {"x"}, {"y"}, {Attr("beta", 2.0)}, "n", ms),
+      "attribute 'beta' is not known, expected one of: alpha", Stage::Unsupported);
+  add("microsoft_attribute_missing", microsoft(),
+      node("MatMulNBits", {"x", "x", "x"}, {"y"}, {Attr("K", 4), Attr("N", 4)}, "n", ms),
+      "attribute 'block_size' is missing\n  in node 'n'");
+  add("ml_attribute_missing", base().opset(3, "ai.onnx.ml"),
+      node("LinearClassifier", {"x"}, {"y"}, {}, "n", "ai.onnx.ml"), "attribute 'coefficients' is missing");
+  add("attribute_missing", base(), node("Concat", {"x"}, {"y"}, {}, "n"),
+      "attribute 'axis' is missing\n  in node 'n' (Concat, opset 17)");
+  add("attribute_of_two_kinds", base(), node("Softmax", {"x"}, {"y"}, {Attr("axis", 0).also_float(1.5f)}, "n"),
+      "attribute 'axis' is of kind int and holds float, expected one kind");
+  add("operator_too_new", base(), node("Gelu", {"x"}, {"y"}, {}, "n"),
+      "got operator set 17, expected at least 20, which Gelu came with\n  in node 'n' (Gelu, opset 17)");
+  add("node_without_outputs", base(), node("Relu", {"x"}, {}, {}, "n"),
+      "got no outputs, expected at least 1\n  in node 'n'");
+  add("node_with_unnamed_outputs", base(), node("Relu", {"x"}, {""}, {}, "n"), "got no outputs, expected at least 1");
+  const std::string relu = node("Relu", {"x"}, {"y"}, {}, "n");
+  add("domain_of_two_versions", base(13).opset(17), relu,
+      "domain 'ai.onnx' is imported with operator sets 13 and 17, expected one");
+  add("ir_version_0", base().ir_version(0), relu, "got IR version 0, expected 1 to 1000");
+  add("ir_version_negative", base().ir_version(-8), relu, "got IR version -8, expected 1 to 1000");
+  add("ir_version_absurd", base().ir_version(int64_t{1} << 40), relu,
+      "got IR version 1099511627776, expected 1 to 1000");
+
+  auto m = onnx::build::Model().opset(17);
+  m.graph.input("x", kF32, {int64_t{-5}, 4}).output("y");
+  add("negative_dim", m, relu, "input 'x' has extent -5 in dimension 0, expected at least 0");
+
+  auto sparse = [](std::vector<int64_t> indices) {
+    FieldWriter w;
+    w.bytes(1, std::string_view(
+                   floats("w", {static_cast<int64_t>(indices.size())}, std::vector<float>(indices.size(), 1))));
+    w.bytes(2, std::string_view(ints("", {static_cast<int64_t>(indices.size())}, indices)));
+    w.packed_varints(3, std::vector<int64_t>{4});
+    return w.take();
+  };
+  for (auto& [name, indices, message] : std::vector<std::tuple<const char*, std::vector<int64_t>, const char*>>{
+           {"sparse_twice", {1, 1}, "sparse index 1 has the place of element 1 after that of element 1"},
+           {"sparse_unsorted", {3, 0}, "sparse index 1 has the place of element 0 after that of element 3"}}) {
+    m = base();
+    m.graph.add(15, sparse(indices));
+    add(name, m, node("Add", {"x", "w"}, {"y"}), message);
+  }
+}
+
+void types(std::vector<Model>& list) {
+  const Stage C = Stage::Compile;
+  using Attrs = std::vector<Attr>;
+  using Constants = std::vector<std::string>;
+  auto add = [&](auto&&... a) { list.push_back(one(std::forward<decltype(a)>(a)...)); };
+  const std::string half = tensor("h", 10, {}, std::string(2, '\0')),
+                    zero_u8 = tensor("z", 2, {}, std::string(1, '\0'));
+  const std::string one_f = floats("f", {}, {1}), bytes = tensor("b", 3, {2}, "ab");
+  add("clip_types", C, "x and min have element types f32 and i64, expected one type", "Clip", Names{"x", "k"}, Attrs{},
+      Constants{ints("k", {}, {1})});
+  add("pad_value_type", C, "x and the constant value have element types f32 and i64, expected one type", "Pad",
+      Names{"x", "p", "k"}, Attrs{}, Constants{ints("p", {2}, {1, 1}), ints("k", {}, {1})});
+  add("zero_point_type", C, "input 2 is of type u8, expected i8 as input 0", "DequantizeLinear", Names{"b", "f", "z"},
+      Attrs{}, Constants{bytes, one_f, zero_u8});
+  add("gather_float_indices", C, "input 1 has element type f32, expected i32 or i64", "Gather", Names{"x", "f"},
+      Attrs{}, Constants{one_f});
+  add("reshape_i32", C, "input 1 is of type i32, expected i64", "Reshape", Names{"x", "s"}, Attrs{},
+      Constants{tensor("s", 6, {1}, std::string("\4\0\0\0", 4))});
+  add("where_types", C, "", "Where", Names{"c", "x", "i"}, Attrs{},
+      Constants{tensor("c", 9, {}, std::string(1, '\1'))});
+  list.back().message = "expected one type";
+  add("sqrt_of_integers", C, "input 0 is of type i64, expected a float type", "Sqrt", Names{"i"});
+  add("concat_types", C, "expected one type", "Concat", Names{"x", "i"}, Attrs{Attr("axis", 0)});
+  add("one_hot_values", C, "values", "OneHot", Names{"i", "d", "v"}, Attrs{},
+      Constants{ints("d", {}, {3}), floats("v", {3}, {0, 1, 2})});
+  add("resize_scales_and_sizes", C, "sizes", "Resize", Names{"image", "", "s", "t"}, Attrs{},
+      Constants{floats("s", {4}, {1, 1, 2, 2}), ints("t", {4}, {1, 4, 10, 10})});
+
+  Graph yes, no;
+  yes.node("Relu", {"x"}, {"a"}).output("a");
+  no.node("Cast", {"x"}, {"b"}, {Attr("to", kI64)}).output("b");
+  auto m = base();
+  m.graph.input("c", 9, {})
+      .node("If", {"c"}, {"y"}, {Attr::graph("then_branch", yes.str()), Attr::graph("else_branch", no.str())}, "if");
+  list.push_back({"branches_of_two_types", m.str(), C,
+                  "the branches give f32[4] and i64[4] as output 0, expected one element type\n  in node 'if'"});
+
+  m = onnx::build::Model().opset(17);
+  m.graph.input("x", kF32, {4}).output("y", tensor_type(kI64, {4})).node("Relu", {"x"}, {"y"}, {}, "n");
+  list.push_back({"declared_output_type", m.str(), C, "output 'y' is f32[4], expected i64 as the model declares it"});
+
+  m = onnx::build::Model().opset(17);
+  m.graph.input("x", kF32, {"n", int64_t{1} << 25, int64_t{1} << 25}).output("y").node("Relu", {"x"}, {"y"}, {}, "n");
+  list.push_back({"free_times_huge", m.str(), C, "expected at most 2^40 elements"});
+}
+
+// What a run says: the node, what the names of extents stood for, and the index as the model has it, before it is counted
+// from the end.
+void run_errors(std::vector<Model>& list) {
+  for (const bool scatter : {false, true}) {
+    auto m = onnx::build::Model().opset(17);
+    m.graph.input("x", kF32, {"n"}).input("i", kI64, {2}).output("y");
+    m.graph.initializer(ints("k", {}, {-9})).node("Min", {"i", "k"}, {"j"}, {}, "min");
+    if (scatter) m.graph.node("ScatterElements", {"x", "j", "u"}, {"y"}, {}, "n").initializer(floats("u", {2}, {1, 2}));
+    else m.graph.node("Gather", {"x", "j"}, {"y"}, {}, "n");
+    list.push_back({scatter ? "scatter_at_negative_index" : "gather_at_negative_index", m.str(), Stage::Run,
+                    fmt::format("got index -9 on an axis of 1, expected at least -1\n  in node 'n' ({})\n  with n = 1",
+                                scatter ? "ScatterElements" : "Gather")});
+  }
+}
+
+// Names and chains of a stranger, in messages that stay short.
+void long_names(std::vector<Model>& list) {
+  const std::string name(100000, 'n');
+  auto m = base();
+  m.graph.node("Add", {"x", name}, {"y"}, {}, name);
+  list.push_back({"long_names", m.str(), Stage::Import, "is not defined"});
+  m = base().opset(1, "f");
+  for (int i = 0; i < 90; ++i)
+    m.function(calls((name.substr(0, 300) + std::to_string(i)).c_str(),
+                     (name.substr(0, 300) + std::to_string((i + 1) % 90)).c_str()));
+  m.graph.node(name.substr(0, 300) + "0", {"x"}, {"y"}, {}, "", "f");
+  list.push_back({"long_chain", m.str(), Stage::Import, "calls itself"});
+  m = base();
+  for (int i = 0; i < 1000; ++i) m.graph.node("Unknown" + std::to_string(i), {"x"}, {"y" + std::to_string(i)});
+  m.graph.node("Relu", {"x"}, {"y"});
+  list.push_back({"many_unknown", m.str(), Stage::Unsupported, "200 kinds of node are not supported:"});
+}
+
 }  // namespace
 
 std::vector<Model> models() {
@@ -494,11 +679,15 @@ std::vector<Model> models() {
       overflowing_dims(),
       huge_input(),
   };
-  list.push_back({"empty", "", Stage::Import, "the model has no graph"});
+  foreign_files(list);
 
   more_bytes(list);
   more_tensors(list);
   more_nodes(list);
+  operators(list);
+  types(list);
+  run_errors(list);
+  long_names(list);
 
   list.push_back(
       with_weight("short_data", tensor("w", kF32, {4}, "123"), "got 3 bytes of data, expected 16 for f32[4]"));
@@ -533,7 +722,7 @@ std::vector<Model> models() {
   list.push_back(
       with_node("constant_empty", node("Constant", {}, {"y"}, {}, "c"), "got 0 attributes, expected 1 with the value"));
   list.push_back(with_node("constant_of_wrong_kind", node("Constant", {}, {"y"}, {Attr("value", "text")}, "c"),
-                           "attribute 'value' is of kind string, expected float or tensor"));
+                           "attribute 'value' is of kind string, expected tensor"));
   list.push_back(with_node("no_operator", node("", {"x"}, {"y"}, {}, "c"), "a node without an operator"));
   list.push_back(with_node("output_twice", node("Split", {"x"}, {"y", "y"}, {}, "s"), "value 'y' is defined twice"));
   return list;

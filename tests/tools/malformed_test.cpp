@@ -5,6 +5,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <ctime>
 #include <filesystem>
 #include <fstream>
@@ -87,6 +88,8 @@ class MalformedCommand : public testing::TestWithParam<malformed::Model> {
   void TearDown() override { fs::remove_all(folder_); }
 
   void expect_refused(const Ran& r) {
+    EXPECT_LE(r.err.size(), 2048u);
+    EXPECT_LE(std::count(r.err.begin(), r.err.end(), '\n'), 20);
     EXPECT_EQ(r.signal, 0) << r.err;
     EXPECT_EQ(r.status, 1) << r.err;
     EXPECT_FALSE(GetParam().message.empty());
