@@ -63,7 +63,7 @@ struct Analyses {
 
 }  // namespace
 
-Result<std::unique_ptr<llvm::TargetMachine>> make_machine(const Target& target) {
+Result<std::unique_ptr<llvm::TargetMachine>> make_machine(const Target& target, bool plain_code) {
   initialise();
   std::string message;
   llvm::Triple triple{llvm::StringRef(target.triple)};
@@ -72,8 +72,9 @@ Result<std::unique_ptr<llvm::TargetMachine>> make_machine(const Target& target) 
   llvm::TargetOptions options;
   options.AllowFPOpFusion = llvm::FPOpFusion::Standard;
   options.EmitAddrsig = false;
-  std::unique_ptr<llvm::TargetMachine> machine(t->createTargetMachine(
-      triple, target.cpu, target.features, options, llvm::Reloc::PIC_, std::nullopt, llvm::CodeGenOptLevel::Default));
+  std::unique_ptr<llvm::TargetMachine> machine(
+      t->createTargetMachine(triple, target.cpu, target.features, options, llvm::Reloc::PIC_, std::nullopt,
+                             plain_code ? llvm::CodeGenOptLevel::None : llvm::CodeGenOptLevel::Default));
   if (!machine) return unsupported("no code generator for '{}'", target.triple);
   return machine;
 }

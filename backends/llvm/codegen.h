@@ -14,7 +14,7 @@
 
 namespace ingot::codegen {
 
-Result<std::unique_ptr<llvm::TargetMachine>> make_machine(const Target&);
+Result<std::unique_ptr<llvm::TargetMachine>> make_machine(const Target&, bool plain_code = false);  // CompileOptions
 void prepare(llvm::Module&, llvm::TargetMachine&);   // triple and data layout
 void drop_unused(llvm::Module&, llvm::TargetMachine&);  // internal functions and globals that nothing refers to
 void optimise(llvm::Module&, llvm::TargetMachine&);     // the short pipeline of SCHEDULES §12

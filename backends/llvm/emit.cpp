@@ -151,7 +151,7 @@ Result<Image> compile(const l::Program& p, const CompileOptions& o) {
     return {};
   };
   auto worker = [&](size_t slot) {
-    auto machine = codegen::make_machine(*o.target);
+    auto machine = codegen::make_machine(*o.target, o.plain_code);
     if (!machine) {
       std::lock_guard<std::mutex> lock(stats);
       errors[tasks] = machine.error();
@@ -169,7 +169,7 @@ Result<Image> compile(const l::Program& p, const CompileOptions& o) {
   for (auto& e : errors)
     if (e) return *e;
 
-  auto machine = TRY(codegen::make_machine(*o.target));
+  auto machine = TRY(codegen::make_machine(*o.target, o.plain_code));
   if (!algorithms.empty()) {
     llvm::LLVMContext context;
     std::vector<std::string> names(algorithms.begin(), algorithms.end());
@@ -210,7 +210,7 @@ Result<std::string> text_of(const l::Program& p, const Plan& plan, llvm::TargetM
 Result<std::string> text_of(const l::Program& p, int kernel, const CompileOptions& o, const TextOf& text) {
   if (kernel >= static_cast<int>(p.kernels.size()))
     return invalid("got kernel {}, expected one below {}", kernel, p.kernels.size());
-  auto machine = TRY(codegen::make_machine(*o.target));
+  auto machine = TRY(codegen::make_machine(*o.target, o.plain_code));
   return text_of(p, plan_kernels(p), *machine, kernel, o, text);
 }
 

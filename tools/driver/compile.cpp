@@ -247,6 +247,7 @@ Result<std::unique_ptr<CompiledModel>> compile_model(Graph graph, const CompileM
     backend.target = &t;
     backend.jobs = jobs;
     backend.debug_names = options.debug_names;
+    backend.plain_code = options.plain_code;
     backend.device_kernels = is_opencl(t);
     ingot::Image image = TRY(ingot::compile(program, backend));
     stats.codegen_s = now_seconds() - before;

@@ -15,6 +15,7 @@ struct CompileModelOptions {
   std::vector<std::string> targets;  // names of the target table, "host", or empty: the documented set of this machine
   int jobs = 0;  // 0: one per CPU
   bool debug_names = false;
+  bool plain_code = false;  // CompileOptions: for tests
   PipelineOptions pipeline;
   std::function<void(const std::string&)> progress;  // told what is being done; may be null
 };

@@ -1,0 +1,32 @@
+// Compiles a random model in one way, runs it, and compares with the reference.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "passes/pipeline.h"
+#include "tests/random/random_graph.h"
+
+namespace ingot::test {
+
+// One way to compile and run.
+struct Variant {
+  bool dynamic = true;  // symbols for extents, and two runs
+  std::string target = "host";
+  PipelineOptions pipeline;
+  bool plain_code = true;  // the fault sought is in what is compiled, not in how LLVM selects instructions
+  std::string str() const;  // "dynamic, without chains"
+};
+
+// The ways in which this seed is compiled: with symbols, and one more: static, a pass or schedule left out, a small cache,
+// another target, for size.
+std::vector<Variant> variants_of(uint32_t seed);
+
+// "" where every run of the compiled model gives what the reference gives, or refuses what it refuses; the session is used
+// for all runs and again for the first, and two threads give the same bytes as one. Otherwise "KIND: what".
+std::string judge(const RandomCase&, const Variant&, double tolerance);
+
+// "" or what differs: integers equal, floats within rtol * (|expected| + the largest expected).
+std::string difference_of(const HostValue& got, const HostValue& expected, double rtol, bool any_numbers);
+
+}  // namespace ingot::test
