@@ -22,8 +22,9 @@ struct Variant {
 // another target, for size.
 std::vector<Variant> variants_of(uint32_t seed);
 
-// "" where every run of the compiled model gives what the reference gives, or refuses what it refuses; the session is used
-// for all runs and again for the first, and two threads give the same bytes as one. Otherwise "KIND: what".
+// "" where every run of the compiled model gives what the reference gives, or refuses what it refuses. One session, whose
+// memory has exact sizes and begins with a pattern, is used for all runs and again for the first; another with two threads and
+// another pattern gives the same bytes. Otherwise "KIND: what".
 std::string judge(const RandomCase&, const Variant&, double tolerance);
 
 // "" or what differs: integers equal, floats within rtol * (|expected| + the largest expected).

@@ -65,7 +65,7 @@ class RandomGraph {
     std::vector<Body> bodies;
   };
 
-  int pick(int n) { return static_cast<int>(rng_() % static_cast<uint32_t>(n)); }
+  int pick(int n) { return n > 0 ? static_cast<int>(rng_() % static_cast<uint32_t>(n)) : 0; }
   bool chance(int percent) { return pick(100) < percent; }
   template <class T>
   T one_of(std::initializer_list<T> list) {
