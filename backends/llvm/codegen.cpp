@@ -90,16 +90,18 @@ void drop_unused(llvm::Module& m, llvm::TargetMachine& machine) {
   llvm::GlobalDCEPass().run(m, analyses.modules);
 }
 
-void optimise(llvm::Module& m, llvm::TargetMachine& machine) {
+void optimise(llvm::Module& m, llvm::TargetMachine& machine, bool plain_code) {
   Analyses analyses(machine);
   llvm::FunctionPassManager passes;
   passes.addPass(llvm::SROAPass(llvm::SROAOptions::ModifyCFG));
   passes.addPass(llvm::EarlyCSEPass(true));
   passes.addPass(llvm::InstCombinePass());
-  llvm::LoopPassManager in_loops;
-  in_loops.addPass(llvm::LICMPass(llvm::LICMOptions()));
-  passes.addPass(llvm::createFunctionToLoopPassAdaptor(std::move(in_loops), true));
-  passes.addPass(llvm::EarlyCSEPass(true));
+  if (!plain_code) {
+    llvm::LoopPassManager in_loops;
+    in_loops.addPass(llvm::LICMPass(llvm::LICMOptions()));
+    passes.addPass(llvm::createFunctionToLoopPassAdaptor(std::move(in_loops), true));
+    passes.addPass(llvm::EarlyCSEPass(true));
+  }
   passes.addPass(llvm::SimplifyCFGPass());
   for (llvm::Function& f : m)
     if (!f.isDeclaration()) passes.run(f, analyses.functions);

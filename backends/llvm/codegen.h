@@ -17,7 +17,7 @@ namespace ingot::codegen {
 Result<std::unique_ptr<llvm::TargetMachine>> make_machine(const Target&, bool plain_code = false);  // CompileOptions
 void prepare(llvm::Module&, llvm::TargetMachine&);   // triple and data layout
 void drop_unused(llvm::Module&, llvm::TargetMachine&);  // internal functions and globals that nothing refers to
-void optimise(llvm::Module&, llvm::TargetMachine&);     // the short pipeline of SCHEDULES §12
+void optimise(llvm::Module&, llvm::TargetMachine&, bool plain_code = false);  // the short pipeline of SCHEDULES §12
 Result<std::string> emit_object(llvm::Module&, llvm::TargetMachine&);
 Result<std::string> emit_assembly(llvm::Module&, llvm::TargetMachine&);
 

@@ -143,7 +143,7 @@ Result<Image> compile(const l::Program& p, const CompileOptions& o) {
     }
     double printed = seconds(begin);
     begin = Clock::now();
-    codegen::optimise(*m, machine);
+    codegen::optimise(*m, machine, o.plain_code);
     objects[t].bytes = TRY(codegen::emit_object(*m, machine));
     std::lock_guard<std::mutex> lock(stats);
     image.print_seconds += printed;

@@ -7,9 +7,12 @@
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
+#include <map>
+#include <sstream>
 
 #include "tests/random/judge.h"
 #include "tests/random/reduce.h"
+#include "tools/driver/compile.h"
 #include "tools/driver/worker.h"
 
 using namespace ingot;
@@ -32,6 +35,32 @@ std::string isolated(const driver::WorkerOptions& options, const std::function<s
   return out;
 }
 
+// What the models are made of: nodes by operator, and kernels by the first words of their schedule.
+int cover(uint32_t first, uint32_t count, const driver::WorkerOptions& worker) {
+  std::map<std::string, int> counts;
+  driver::run_isolated(
+      static_cast<int>(count), worker,
+      [&](int k) {
+        const uint32_t seed = first + static_cast<uint32_t>(k);
+        RandomCase c = RandomGraph(seed).whole(true);
+        std::string words;
+        for_each_node(c.graph.body, [&](const Node& n) { words += fmt::format("operator {}\n", n.op()); });
+        auto kernels = optimize(c.graph);
+        if (!kernels) return words;
+        auto loops = lower_for_target(*kernels, driver::facts_of(host_target()), variants_of(seed)[1].pipeline);
+        if (!loops) return words;
+        for (const l::Kernel& kernel : loops->kernels)
+          words += fmt::format("schedule {}\n", kernel.schedule.substr(0, kernel.schedule.find_first_of(" ,")));
+        return words;
+      },
+      [&](int, const driver::JobResult& r) {
+        std::istringstream lines(r.text);
+        for (std::string line; std::getline(lines, line);) ++counts[line];
+      });
+  for (const auto& [word, n] : counts) fmt::print("{} {}\n", word, n);
+  return 0;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -40,13 +69,14 @@ int main(int argc, char** argv) {
   std::string seeds, out_dir, pass;
   int jobs = 1;
   double timeout_s = 60;
-  bool reduced = false, show = false;
+  bool reduced = false, show = false, coverage = false;
   int only = -1;
   app.add_option("--seeds", seeds, "FIRST:COUNT")->default_str("1:100");
   app.add_option("--jobs", jobs, "processes");
   app.add_option("--timeout", timeout_s, "seconds for one model");
   app.add_option("--out", out_dir, "a folder for the text of models that fail");
   app.add_flag("--reduce", reduced, "make failing models smaller");
+  app.add_flag("--coverage", coverage, "count operators and schedules, and do not run");
   app.add_flag("--show", show, "print the models, and do not run them");
   app.add_option("--variant", only, "only this way to compile: 0 or 1");
   CLI11_PARSE(app, argc, argv);
@@ -66,6 +96,7 @@ int main(int argc, char** argv) {
     }
     return 0;
   }
+  if (coverage) return cover(first, count, worker);
   const auto start = std::chrono::steady_clock::now();
   auto run_seed = [&](uint32_t seed) -> std::string {
     RandomGraph g(seed);

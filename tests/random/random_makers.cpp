@@ -141,7 +141,7 @@ void RandomGraph::convolution() {
   std::vector<int64_t> d = dims(x);
   int64_t channels = d[1];
   if (depthwise) groups = static_cast<int>(channels);
-  if (channels % groups != 0) groups = 1;
+  if (groups == 0 || channels % groups != 0) groups = 1;
   bool transposed = chance(20);
   int64_t per_group = 1 + pick(depthwise ? 2 : 20), made = per_group * groups;
   std::vector<int64_t> w =
