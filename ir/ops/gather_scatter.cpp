@@ -56,6 +56,12 @@ Result<void> define_gather_elements(Def& d) {
   TRY(expect_index(indices, 1));
   if (x.rank() != indices.rank()) return invalid("indices have rank {}, expected {}", indices.rank(), x.rank());
   int axis = TRY(d.axis(d.i64("axis", 0), x.rank()));
+  for (int k = 0; k < x.rank(); ++k) {
+    if (k == axis || known_less_equal(indices.dim(k), x.dim(k))) continue;
+    TRY(d.require(less(indices.dim(k), x.dim(k) + 1),
+                  fmt::format("indices have extent {} in dimension {}, expected at most {} (the data's)",
+                              indices.dim(k).str(), k, x.dim(k).str())));
+  }
   d.out(d.map(indices.dims(), [&](Ix i) {
     std::vector<Expr> at = as_exprs(i);
     at[static_cast<size_t>(axis)] = wrap_index(indices(i), x.dim(axis));
@@ -141,6 +147,12 @@ Result<void> define_scatter_elements(Def& d) {
   }
   int axis = TRY(d.axis(d.i64("axis", 0), x.rank()));
   Combiner c = TRY(scatter_combiner(d, x.dtype()));
+  for (int k = 0; k < x.rank(); ++k) {
+    if (known_less_equal(indices.dim(k), updates.dim(k))) continue;
+    TRY(d.require(less(indices.dim(k), updates.dim(k) + 1),
+                  fmt::format("updates have extent {} in dimension {}, expected {} (the indices')",
+                              updates.dim(k).str(), k, indices.dim(k).str())));
+  }
   d.out(d.scatter(c, x, indices.dims(), [&](Ix i) {
     std::vector<Expr> at = as_exprs(i);
     at[static_cast<size_t>(axis)] = wrap_index(indices(i), x.dim(axis));
