@@ -55,7 +55,39 @@ class Lowering {
       }
     }
     for (Value* v : region.outputs) block.outputs.push_back(value(v));
+    checks_first(block);
     return {};
+  }
+
+  // Conditions on extents come as soon as their symbols are known. Memory is laid out for all that a block makes: an
+  // extent that does not fit further down would let what is made before it write outside.
+  static void checks_first(k::Block& block) {
+    std::map<int64_t, size_t> known_after;  // symbol -> stages until it is known
+    for (size_t k = 0; k < block.stages.size(); ++k)
+      for (const Symbol& s : block.stages[k].symbols) known_after[s->id] = k + 1;
+    std::vector<std::vector<size_t>> order(block.stages.size() + 1);  // by the number of stages before
+    for (size_t k = 0; k < block.stages.size(); ++k) {
+      const k::Stage& s = block.stages[k];
+      size_t at = k;
+      if (s.kind == k::StageKind::Check) {
+        std::map<int64_t, Symbol> used;
+        collect_symbols(s.condition_dim, used);
+        if (s.got) collect_symbols(*s.got, used);
+        at = 0;
+        for (const auto& [id, symbol] : used)
+          if (auto known = known_after.find(id); known != known_after.end()) at = std::max(at, known->second);
+        at = std::min(at, k);
+      }
+      order[at].push_back(k);
+    }
+    std::vector<k::Stage> sorted;
+    for (const std::vector<size_t>& stages : order) {
+      // Checks of this place go before the stage that stood there.
+      for (bool checks : {true, false})
+        for (size_t k : stages)
+          if ((block.stages[k].kind == k::StageKind::Check) == checks) sorted.push_back(std::move(block.stages[k]));
+    }
+    block.stages = std::move(sorted);
   }
 
   Result<void> primitive(Node& node, k::Block& block) {

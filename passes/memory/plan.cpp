@@ -136,7 +136,10 @@ Dim plan_memory(std::vector<PlannedBuffer>& buffers) {
     if (!best) {
       slots.push_back({b.bytes, end, 0});
       best = &slots.back();
-      end += ceildiv(b.bytes, kArenaAlignment) * kArenaAlignment;
+      // In a branch or a body, the check that an extent is not negative runs after the arena was made: a size below 0 must not
+      // make it smaller than what others need.
+      const Dim blocks = ceildiv(b.bytes, kArenaAlignment);
+      end += (blocks.lower() < 0 ? max(blocks, 0) : blocks) * kArenaAlignment;
     }
     best->free_after = b.last;
     b.offset = best->offset;

@@ -16,7 +16,7 @@ struct PlannedBuffer {
 inline constexpr int64_t kArenaAlignment = 64;  // bytes
 
 // Places every buffer; gives the size of the arena. Buffers of constant size lie below those of symbolic size, which
-// share memory only where one provably fits into another's.
+// share memory only where one provably fits into another's; where one may be negative, none of it counts.
 Dim plan_memory(std::vector<PlannedBuffer>&);
 
 // The most bytes alive at one moment (constant sizes only): no plan can do with less.

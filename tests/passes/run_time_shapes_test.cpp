@@ -4,6 +4,7 @@
 #include <initializer_list>
 
 #include "ir/ops/host_value.h"
+#include "passes/pipeline.h"
 #include "tools/driver/executable.h"
 
 namespace ingot::test {
@@ -117,6 +118,49 @@ TEST(RunTimeShapes, LoopsCollectWhatTheFirstIterationGives) {
   EXPECT_EQ(run(0, 2), "f32[1] {1} f32[0, 0] {}");
   EXPECT_EQ(run(3, 2), "f32[1] {7} f32[3, 2] {1, 2, 2, 3, 3, 4}");
   EXPECT_EQ(run(5, 2), "got dimension 1, expected 2") << "the last one is shorter";
+}
+
+// What a convolution reads is made before it, in memory that is laid out for both: the extent that does not exist is refused
+// before anything is written.
+TEST(RunTimeShapes, TooSmallAWindowIsRefusedBeforeItsInputIsMade) {
+  const std::string text = R"(graph g(%x: u8[a, 2, c, d], %w: f32[17, 2, 3, 3]) -> (%y) {
+  %zero = constant u8[] dense<[128]>
+  %scale = constant f32[] dense<[0.5]>
+  %v = dequantize_linear %x, %scale, %zero
+  %y = conv %v, %w {pads = [0, 0, 0, 0]}
+}
+)";
+  auto g = parse_graph(text);
+  ASSERT_TRUE(g) << g.error().message;
+  auto kernels = optimize(*g);
+  ASSERT_TRUE(kernels) << kernels.error().message;
+  bool made = false;
+  for (const k::Stage& s : kernels->body.stages) {
+    if (s.kind == k::StageKind::Check) EXPECT_FALSE(made) << s.message;
+    else made = true;
+  }
+  driver::LoadOptions options;
+  options.backend = driver::Backend::Llvm;
+  options.checks.bounds = true;
+  auto e = driver::make_executable(std::move(*parse_graph(text)), options);
+  ASSERT_TRUE(e) << e.error().message;
+  auto bytes = TensorData::make(DType::U8, {2, 2, 1, 900});
+  EXPECT_EQ(call(**e, {HostValue::of(bytes), counted({17, 2, 3, 3})}),
+            "got -1, expected at least 0 as extent 2 of the output");
+}
+
+// An axis of the data that is shorter than that of the indices is refused, and not read beyond.
+TEST(RunTimeShapes, GatheredElementsLieInTheData) {
+  auto e = executable("graph g(%x: f32[n, 3], %i: i64[2, 1]) -> (%y) {\n  %y = gather_elements %x, %i {axis = 1}\n}\n",
+                      driver::Backend::Llvm);
+  ASSERT_TRUE(e);
+  auto at = TensorData::make(DType::I64, {2, 1});
+  at->mutable_as<int64_t>()[0] = 2;
+  EXPECT_EQ(call(*e, {counted({4, 3}), HostValue::of(at)}), "f32[2, 1] {3, 4}");
+  EXPECT_EQ(call(*e, {counted({1, 3}), HostValue::of(at)}),
+            "indices have extent 2 in dimension 0, expected at most n (the data's)");
+  EXPECT_EQ(call(*e, {counted({0, 3}), HostValue::of(at)}),
+            "indices have extent 2 in dimension 0, expected at most n (the data's)");
 }
 
 // One element is as good in any rank; the first branch decides which.
