@@ -10,6 +10,7 @@
 // true division. Casts there and back between i32 and bytes go where the range shows that they change nothing.
 #include <algorithm>
 #include <cmath>
+#include <set>
 
 #include "passes/kernels/passes.h"
 
@@ -88,6 +89,8 @@ class Rounding {
     for (k::Stage& s : b.stages) {
       for (k::Block& inner : s.blocks) block(inner);
       if (s.kind != k::StageKind::Map && s.kind != k::StageKind::Reduce) continue;
+      indices_.clear();
+      for (const Expr& e : s.body) visit(e, [&](const ExprNode& n) { note_indices(n); });
       for (Expr& e : s.body) {
         e = rewrite(e, [&](const ExprNode& n) { return simplified(n); });
       }
@@ -98,11 +101,21 @@ class Rounding {
   const TensorRef& constant(const Expr& read) const { return p_.values[static_cast<size_t>(read->id)].constant; }
   bool is_constant_read(const Expr& e) const { return e.is(ScalarOp::Read) && !e->checked && constant(e); }
 
+  // An index that is data is compared with its extent when the model runs; as a number it would be trusted like those that
+  // definitions compute. What an index reads is left alone.
+  void note_indices(const ExprNode& n) {
+    if (n.op != ScalarOp::Read) return;
+    for (const Expr& a : n.args)
+      visit(a, [&](const ExprNode& inner) {
+        if (inner.op == ScalarOp::Read) indices_.insert(inner.id);
+      });
+  }
+
   Expr simplified(const ExprNode& n) {
     Expr e = ex::make(n);
     switch (n.op) {
       case ScalarOp::Read:
-        if (n.checked || !constant(e) || constant(e)->elements() != 1) return {};
+        if (n.checked || !constant(e) || constant(e)->elements() != 1 || indices_.count(n.id)) return {};
         if (is_float(n.type)) return ex::number(n.type, constant(e)->number(0));
         return is_int(n.type) ? ex::integer(n.type, constant(e)->integer(0)) : Expr();
       case ScalarOp::Cast: return same_after_casts(n);
@@ -247,6 +260,7 @@ class Rounding {
   }
 
   k::Program& p_;
+  std::set<int64_t> indices_;  // values that indices of this stage read
   std::map<std::pair<int64_t, double>, Expr> divided_;  // (constant, divisor) -> a read of the quotient
 };
 
