@@ -242,7 +242,7 @@ Result<std::string> asm_text(const l::Program& p, int kernel, const CompileOptio
 Result<std::vector<std::string>> all_texts(const l::Program& p, const CompileOptions& o, bool assembly) {
   const Plan plan = plan_kernels(p);
   const TextOf text = assembly ? TextOf(as_assembly) : as_llvm(true);
-  auto machine = TRY(codegen::make_machine(*o.target));
+  auto machine = TRY(codegen::make_machine(*o.target, o.plain_code));
   std::vector<std::string> texts;
   for (int k = 0; k < static_cast<int>(p.kernels.size()); ++k)
     texts.push_back(TRY(text_of(p, plan, *machine, k, o, text)));

@@ -247,7 +247,8 @@ Result<std::unique_ptr<CompiledModel>> compile_model(Graph graph, const CompileM
     backend.target = &t;
     backend.jobs = jobs;
     backend.debug_names = options.debug_names;
-    backend.plain_code = options.plain_code;
+    // The exits of thousands of checks make loop passes take minutes.
+    backend.plain_code = options.plain_code || options.pipeline.checks.bounds;
     backend.device_kernels = is_opencl(t);
     ingot::Image image = TRY(ingot::compile(program, backend));
     stats.codegen_s = now_seconds() - before;
