@@ -83,7 +83,7 @@ class Def {
   Result<Dims> integers(int i, int64_t lo = -kDimMax, int64_t hi = kDimMax);
   // The same where something else says that there are `count` of them: checked in the run where the type does not say it.
   Result<Dims> integers_of_length(int i, int64_t count, int64_t lo = -kDimMax, int64_t hi = kDimMax);
-  std::optional<Dims> known_integers(int i) const;   // only where known without reading
+  std::optional<Dims> known_integers(int i) const;  // only where known without reading
   // What the model declares as the rank of an output, for results whose rank nothing else says.
   std::optional<int> declared_rank(int output) const;
 
@@ -119,14 +119,14 @@ class Def {
     std::vector<int64_t> ints;
     std::vector<double> floats;
     std::vector<std::string> strings;
-    std::vector<Symbol> symbols;   // extents in the result types that the algorithm decides
+    std::vector<Symbol> symbols;  // extents in the result types that the algorithm decides
   };
   std::vector<Tensor> call(std::string algorithm, const std::vector<Tensor>& operands,
                            const std::vector<TensorType>& results, CallArgs args = {});
   // The same on values of any type (sequences, optionals, maps); operands are value ids, -1 where absent.
   std::vector<int> call_values(std::string algorithm, std::vector<int> operands, const std::vector<Type>& results,
                                CallArgs args = {});
-  int in_value(int i) const;             // the value id of an input of any type; -1 where absent
+  int in_value(int i) const;  // the value id of an input of any type; -1 where absent
   // An extent decided at run time, at most `bound`; the k-th of this node, the same in every run of the definition.
   Symbol unknown_dim(int k, const Dim& bound);
   // The values as symbols in [lo, hi], for expressions too long to multiply with each other: a stage computes them, and they

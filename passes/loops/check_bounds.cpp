@@ -196,10 +196,13 @@ class Checker {
     require(t.buffer, index(0), index(bytes(t.dtype, t.dims)), ranges_.at(t.buffer), element_bytes(t.dtype));
   }
 
-  // A view begins inside of its base buffer.
+  // A view begins inside of its base buffer, or there is nothing in either.
   void view(int64_t id) {
     const HostBuffer& b = program_.buffers[static_cast<size_t>(id)];
-    if (b.kind == HostBuffer::Kind::View) require(id, index(0), index(0), ranges_.at(id), element_bytes(b.dtype));
+    if (b.kind != HostBuffer::Kind::View) return;
+    const Range& r = ranges_.at(id);
+    const Expr filled = compare(ScalarOp::Gt, index(r.end), index(r.begin));
+    require(id, index(0), index(0), r, element_bytes(b.dtype), filled);
   }
 
   void launch(Stmt& s) {

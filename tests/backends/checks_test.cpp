@@ -177,9 +177,9 @@ TEST(CheckBounds, EveryKindOfBufferHasItsOrigin) {
 
 TEST(CheckBounds, AViewLiesInItsBase) {
   using K = l::HostBuffer::Kind;
-  auto view = [&](int64_t offset, int64_t elements) {
+  auto view = [&](int64_t offset, int64_t elements, int64_t size = 64) {
     l::HostBuffer base = host_buffer(K::Dynamic, "base");
-    base.size = 64;
+    base.size = size;
     l::Program p = through(base, 0);
     l::HostBuffer v = host_buffer(K::View, "view", 3);
     v.offset = offset, v.size = 64 - offset;
@@ -190,6 +190,7 @@ TEST(CheckBounds, AViewLiesInItsBase) {
   EXPECT_EQ(view(32, 8), 0);
   EXPECT_EQ(view(32, 9), INGOT_RUN_BOUNDS);
   EXPECT_EQ(view(68, 0), INGOT_RUN_BOUNDS);
+  EXPECT_EQ(view(32, 0, 0), 0) << "a part of nothing";
 }
 
 // The size of memory is that of when it was placed, whatever its extents mean by now.

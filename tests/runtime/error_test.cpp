@@ -180,9 +180,9 @@ TEST(Errors, Options) {
   o.newer = 1;
   EXPECT_EQ(create(), INGOT_UNSUPPORTED);
   o.newer = 0;
-  o.known.flags = 8;
+  o.known.flags = 16;
   EXPECT_EQ(create(), INGOT_INVALID_ARGUMENT);
-  EXPECT_STREQ(ingot_last_error(), "got session flags 0x8, expected a subset of 0x3");
+  EXPECT_STREQ(ingot_last_error(), "got session flags 0x10, expected a subset of 0xf");
   o.known.flags = 0;
   o.known.size_bytes = offsetof(ingot_session_options, parallel_for);
   EXPECT_EQ(create(), INGOT_OK) << "older callers know fewer fields";
