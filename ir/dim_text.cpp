@@ -66,7 +66,10 @@ class Printer {
   std::string atom(const Atom& a, bool alone) {
     switch (a.kind) {
       case AtomKind::Symbol: break;
-      case AtomKind::FloorDiv: return infix(a, " div ", alone);
+      // What is computed from a saturated constant is "too large", and prints so.
+      case AtomKind::FloorDiv:
+        if (a.b.is(1) && a.a.is_constant()) return std::to_string(a.a.value());
+        return infix(a, " div ", alone);
       case AtomKind::Mod: return infix(a, " mod ", alone);
       case AtomKind::Min: return call("min(", a);
       case AtomKind::Max: return call("max(", a);

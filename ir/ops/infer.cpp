@@ -50,7 +50,8 @@ Result<void> check_size(const Type& t) {
   int64_t elements = 1;
   for (const Dim& d : t.tensor.dims) {
     if (d.is(0)) return {};
-    if (__builtin_mul_overflow(elements, std::max<int64_t>(d.lower(), 1), &elements) || elements > kMaxElements)
+    if (DimAccess::saturated(d) || __builtin_mul_overflow(elements, std::max<int64_t>(d.lower(), 1), &elements) ||
+        elements > kMaxElements)
       return limit_exceeded("got a tensor of type {}, expected at most 2^40 elements", t.str());
   }
   return {};

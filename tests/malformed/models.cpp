@@ -402,7 +402,7 @@ void more_nodes(std::vector<Model>& list) {
       std::vector<Attr>{Attr("colour", 3)});
   add("reshape_two_unknown", C, "shape has more than one -1", "Reshape", Names{"x", "s"}, std::vector<Attr>{},
       std::vector<std::string>{ints("s", {2}, {-1, -1})});
-  add("reshape_overflow", C, "got 4 elements, expected those of f32", "Reshape", Names{"x", "s"}, std::vector<Attr>{},
+  add("reshape_overflow", C, "expected at most 2^40 elements", "Reshape", Names{"x", "s"}, std::vector<Attr>{},
       std::vector<std::string>{ints("s", {3}, {INT64_MAX, INT64_MAX, -1})});
   add("reshape_wrong", C, "got 4 elements, expected those of f32[5]", "Reshape", Names{"x", "s"}, std::vector<Attr>{},
       std::vector<std::string>{ints("s", {1}, {5})});

@@ -146,7 +146,7 @@ TEST(RunTimeShapes, TooSmallAWindowIsRefusedBeforeItsInputIsMade) {
   ASSERT_TRUE(e) << e.error().message;
   auto bytes = TensorData::make(DType::U8, {2, 2, 1, 900});
   EXPECT_EQ(call(**e, {HostValue::of(bytes), counted({17, 2, 3, 3})}),
-            "got -1, expected at least 0 as extent 2 of the output");
+            "the window has extent 3 in spatial dimension 0, expected at most c (the padded input)");
 }
 
 // An axis of the data that is shorter than that of the indices is refused, and not read beyond.
