@@ -105,8 +105,9 @@ class Rounding {
   // definitions compute. What an index reads is left alone.
   void note_indices(const ExprNode& n) {
     if (n.op != ScalarOp::Read) return;
-    for (const Expr& a : n.args)
-      visit(a, [&](const ExprNode& inner) {
+    const size_t indices = n.args.size() - (n.checked ? 1 : 0);  // the fill is none
+    for (size_t k = 0; k < indices; ++k)
+      visit(n.args[k], [&](const ExprNode& inner) {
         if (inner.op == ScalarOp::Read) indices_.insert(inner.id);
       });
   }
