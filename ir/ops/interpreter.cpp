@@ -4,6 +4,8 @@
 #include <chrono>
 #include <set>
 
+#include "ir/ops/known_extents.h"
+
 namespace ingot {
 
 namespace {
@@ -136,7 +138,7 @@ class Interpretation {
 
   // A value of a scratch graph with these contents. `declared` fills in what empty sequences do not say.
   Value* placeholder(Graph& g, const std::string& name, const HostValue& v, const Type& declared) {
-    Value* p = g.new_value(name, v.type());
+    Value* p = g.new_value(name, with_any_items(v.type()));
     const bool unknown =
         p->type.kind != Type::Kind::Tensor && (!p->type.element || p->type.element->kind == Type::Kind::None);
     if (unknown && declared.kind == p->type.kind) p->type = declared;
