@@ -351,7 +351,6 @@ Command inspect_command(CLI::App& app) {
       ->check(integer_in(1, 1024));
   c->add_flag("--json", o.json, "print JSON (stages file and schedules)");
   add_precision(c, shared);
-  add_checks(c, shared);
   return {c, [] {
             const int threads = o.load.threads;
             o.load = load_of(shared, INGOT_DEFAULT_BACKEND);
