@@ -251,6 +251,8 @@ class Finder {
     using Walk = Chain::Axis::Walk;
     const auto bytes = bytes_per_index();
     if (!bytes || *bytes <= 0 || *bytes > kMostStripBytes) return false;
+    for (const Chain::Axis& axis : chain_.axes)
+      if (axis.extent.is(0)) return false;  // nothing is computed
     const int64_t budget = std::min(facts_.l2_bytes / 8, kMostStripBytes);
     const int64_t unit = facts_.vector_registers < 32 ? 6 : facts_.vector_bytes >= 32 ? 14 : 8;
     int64_t rows = 1;

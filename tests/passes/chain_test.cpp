@@ -42,6 +42,13 @@ TEST(Chain, RowsTooLongForAStripAreKernelsOfTheirOwn) {
   for (const std::string& target : runnable_targets()) EXPECT_EQ(kernels_of("strips", text, target), 0) << target;
 }
 
+TEST(Chain, NoRowsNoStrips) {
+  for (const char* x : {"0, 4, 96, 16", "2, 0, 96, 16", "2, 4, 0, 16"}) {
+    const std::string text = attention(x, kSoftmax);
+    for (const std::string& target : runnable_targets()) EXPECT_EQ(kernels_of("strips", text, target), 0) << target;
+  }
+}
+
 TEST(Chain, ScoresThatSomebodyElseReads) {
   const std::string text = attention("1, 4, 300, 16", kSoftmax, "  %y = relu %o\n", "", "%y, %p");
   for (const std::string& target : runnable_targets()) EXPECT_EQ(kernels_of("strips", text, target), 0) << target;
