@@ -402,7 +402,7 @@ Result<void> expand_recurrent(Expand& e, const Cell& cell) {
   if (cell.quantized_state) attrs.set("quantized_state", int64_t{1});
   bool linear = e.i64("linear_before_reset", 0) != 0 && cell.gates == 3;
   Value* c0 = lstm ? e.in(6) : nullptr;
-  Value* xp = TRY(e.op("recurrent_project", {x, w, b, r, lens, h0, c0, lstm ? e.in(7) : nullptr},
+  Value* xp = TRY(e.op("recurrent_project", {x, w, b, r, e.in(4), h0, c0, lstm ? e.in(7) : nullptr},
                        {{"layout", layout}, {"recurrent_bias", linear ? 2 * *hidden : int64_t{-1}}}));
   Value* rb = nullptr;
   if (linear && b) rb = TRY(e.op("recurrent_bias", {b}, {{"from", 5 * *hidden}, {"count", *hidden}}));

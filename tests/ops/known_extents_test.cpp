@@ -143,6 +143,21 @@ TEST(KnownExtents, StatesOfARecurrenceAreChecked) {
   EXPECT_NE(error.find("an initial state has extent 1 in dimension 1, expected 2"), std::string::npos) << error;
 }
 
+// Lengths that mask nothing are still one per sequence.
+TEST(KnownExtents, FullLengthsFixTheBatch) {
+  for (const char* op : {"lstm", "gru", "rnn"}) {
+    const int64_t gates = op[0] == 'l' ? 4 : op[0] == 'g' ? 3 : 1;
+    const std::string error = error_of(op,
+                                       {floats({1, 3, 5}),
+                                        constant(floats({1, gates * 3, 5})),
+                                        constant(floats({1, gates * 3, 3})),
+                                        {},
+                                        constant(tensor<int32_t>({2}, {1, 1}))},
+                                       {{"hidden_size", int64_t{3}}});
+    EXPECT_NE(error.find("sequence_lens has extent 2 in dimension 0, expected 3"), std::string::npos) << error;
+  }
+}
+
 TEST(KnownExtents, LinearModels) {
   const std::vector<double> six(6, 0.5);
   run1("linear_regressor", {floats({4, 3})}, {{"targets", int64_t{2}}, {"coefficients", six}});
