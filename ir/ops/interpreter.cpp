@@ -333,8 +333,8 @@ class Interpretation {
     Graph g;
     auto c = TRY(scratch_node(g, n));
     const Value* out = c->outputs[i];
-    for (Value* v : c->inputs)
-      if (v) values_.erase(v);
+    // Also those that stand for outer values: a value of a later scratch graph may get the address of one of them.
+    for (const auto& v : g.values) values_.erase(v.get());
     TRY(append_inferred(g, g.body, std::move(c)));
     if (!out->type.is_tensor() || out->type.tensor.dims.empty())
       return invalid("got {} as scanned output {}, expected a tensor", out->type.str(), i);

@@ -61,6 +61,23 @@ TEST(GraphInterpreter, LoopsCarryAndCollect) {
   EXPECT_EQ(run(text, {integer(0), floats({1}, {2})}), (Strings{"f32[1] {2}", "f32[0] {}"}));
 }
 
+// What stood for outer values while the types of a loop without iterations were inferred is forgotten with that graph, so
+// that nothing made later finds it at its own address.
+TEST(GraphInterpreter, NothingIsLeftOfALoopWithoutIterations) {
+  const std::string text = R"(graph g(%n: i64[], %x: f32[1, 1, 3, 1], %l: f32[2]) -> (%y, %z) {
+    %c, %y = loop %n, _, %l : none, none
+      region(%i: i64[], %go: bool[], %h: none) -> (%go, %h, %x) {
+      }
+    %s, %z = scan %l, %l {num_scan_inputs = 1} : none, none
+      region(%a: none, %b: f32[]) -> (%a, %a) {
+      }
+  })";
+  for (int k = 0; k < 20; ++k) {
+    EXPECT_EQ(run(text, {integer(0), floats({1, 1, 3, 1}, {1, 2, 3}), floats({2}, {4, 5})}),
+              (Strings{"f32[0, 1, 1, 3, 1] {}", "f32[2, 2] {4, 5, 4, 5}"}));
+  }
+}
+
 TEST(GraphInterpreter, SequencesAreBuiltAndTakenApart) {
   const std::string text = R"(graph g(%x: f32[3, 2], %y: f32[1, 2], %k: i64[]) -> (%n, %joined, %item, %stacked) {
     %s = split_to_sequence %x {axis = 0} : none
