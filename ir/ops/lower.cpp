@@ -158,7 +158,11 @@ class Lowering {
       const Type &yes = node.regions[0]->outputs[k]->type, &no = node.regions[1]->outputs[k]->type;
       if (yes.is_tensor()) {
         for (size_t d = 0; d < yes.tensor.dims.size(); ++d) {
-          if (known_equal(yes.tensor.dims[d], no.tensor.dims[d])) continue;
+          // Extents of the branches may turn out equal after the result got a symbol: a later check says so.
+          const auto own = node.outputs[k]->type.tensor.dims[d].as_symbol();
+          const auto& all = node.symbols;
+          if (!own || std::none_of(all.begin(), all.end(), [&](const Symbol& n) { return n->id == (*own)->id; }))
+            continue;
           s.blocks[0].symbols.push_back(yes.tensor.dims[d]);
           s.blocks[1].symbols.push_back(no.tensor.dims[d]);
         }
