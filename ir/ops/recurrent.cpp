@@ -285,6 +285,21 @@ Result<void> define_recurrent_zeros(Def& d) {
   return {};
 }
 
+// h: [D, B, H] (layout 1: [B, D, H]), for x and r as above -> [D, B, H], with the extents of x and r. In a region the checks of
+// recurrent_project do not put these into h's type.
+Result<void> define_recurrent_state(Def& d) {
+  TRY(expect_ranks(d, {3, 3, 3}));
+  TRY(expect_floats(d, {0, 1, 2}));
+  Tensor h = d.in(0), x = d.in(1), r = d.in(2);
+  const bool batch_first = d.i64("layout", 0) != 0;
+  const std::string message = "the extents of an initial state differ from those of the input and the weights";
+  Dim directions = TRY(d.same(r.dim(0), h.dim(batch_first ? 1 : 0), message));
+  Dim batch = TRY(d.same(x.dim(batch_first ? 0 : 1), h.dim(batch_first ? 0 : 1), message));
+  Dim hidden = TRY(d.same(r.dim(2), h.dim(2), message));
+  d.out(d.map({directions, batch, hidden}, [&](Ix i) { return batch_first ? h(i[1], i[0], i[2]) : h(i); }));
+  return {};
+}
+
 // b: [D, 2J] -> columns [from, from + count) of each row.
 Result<void> define_recurrent_bias(Def& d) {
   TRY(expect_ranks(d, {2}));
@@ -408,6 +423,10 @@ Result<void> expand_recurrent(Expand& e, const Cell& cell) {
   if (linear && b) rb = TRY(e.op("recurrent_bias", {b}, {{"from", 5 * *hidden}, {"count", *hidden}}));
   auto state = [&](Value* initial) -> Result<Value*> {
     if (!initial) return TRY(e.op("recurrent_zeros", {x, r}, {{"layout", layout}}));
+    const Dims &s = initial->type.tensor.dims, &weight = r->type.tensor.dims;
+    const bool known = known_equal(s[layout ? 1 : 0], weight[0]) && known_equal(s[2], weight[2]) &&
+                       known_equal(s[layout ? 0 : 1], x->type.tensor.dims[layout ? 0 : 1]);
+    if (!known) return TRY(e.op("recurrent_state", {initial, x, r}, {{"layout", layout}}));
     if (!layout) return initial;
     return TRY(e.op("transpose", {initial}, {{"perm", std::vector<int64_t>{1, 0, 2}}}));
   };

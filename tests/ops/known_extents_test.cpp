@@ -94,6 +94,26 @@ TEST(KnownExtents, NotFromABranch) {
             "f32[n, c]");
 }
 
+// The result of an If keeps the symbol that it got while its branches seemed to differ.
+TEST(KnownExtents, BranchesThatALaterCheckMakesAlike) {
+  const std::string text = R"(graph g(%go: bool[], %x: f32[n], %z: f32[m], %w: f32[3]) -> (%y, %a, %b) {
+    %y = if %go : none
+      region() -> (%p) {
+        %p = neg %x : none
+      }
+      region() -> (%q) {
+        %q = neg %z : none
+      }
+    %a = mat_mul %x, %w : none
+    %b = mat_mul %z, %w : none
+  })";
+  for (bool go : {true, false}) {
+    auto condition = TensorData::make(DType::Bool, {});
+    *condition->mutable_as<uint8_t>() = go;
+    expect_as_interpreted(text, {host(condition), host(floats({3})), host(floats({3})), host(floats({3}))});
+  }
+}
+
 // The bound of a symbol is made of what was replaced.
 TEST(KnownExtents, BoundsFollow) {
   const std::string text = R"(graph g(%x: f32[c], %k: bool[c], %w: f32[4]) -> (%y, %z) {
@@ -155,6 +175,39 @@ TEST(KnownExtents, FullLengthsFixTheBatch) {
                                         constant(tensor<int32_t>({2}, {1, 1}))},
                                        {{"hidden_size", int64_t{3}}});
     EXPECT_NE(error.find("sequence_lens has extent 2 in dimension 0, expected 3"), std::string::npos) << error;
+  }
+}
+
+// In a region nothing is put into the types of outer values. The steps still have the extents of the weights, whose packing
+// cannot wait for the run.
+TEST(KnownExtents, StatesInARegionHaveTheExtentsOfTheWeights) {
+  for (const char* layout : {"0", "1"}) {
+    const bool front = layout[0] == '1';
+    for (const char* op : {"lstm", "gru", "rnn"}) {
+      const int64_t gates = op[0] == 'l' ? 4 : op[0] == 'g' ? 3 : 1;
+      Graph g = parsed(fmt::format(
+          R"(graph g(%go: bool[], %x: f32[{0}, i], %h: f32[{1}, m], %w: f32[1, {2}, 5], %r: f32[1, {2}, 3]) -> (%y) {{
+    %y = if %go : none
+      region() -> (%a) {{
+        %s, %a = {3} %x, %w, %r, _, _, %h {{hidden_size = 3, layout = {4}}} : none, none
+      }}
+      region() -> (%b) {{
+        %b = neg %h : none
+      }}
+  }})",
+          front ? "b, t" : "t, b", front ? "b, d" : "d, b", gates * 3, op, layout));
+      ASSERT_TRUE(infer_and_expand(g));
+      bool step = false;
+      for_each_node(g.body, [&](const Node& n) {
+        if (!n.op().ends_with("_step")) return;
+        step = true;
+        for (const Value* v : n.outputs) {
+          ASSERT_TRUE(v);
+          EXPECT_TRUE(v->type.tensor.dims[0].is(1) && v->type.tensor.dims[2].is(3)) << v->type.str();
+        }
+      });
+      EXPECT_TRUE(step);
+    }
   }
 }
 
