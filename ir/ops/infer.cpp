@@ -570,6 +570,7 @@ Result<void> infer_loop(Graph& graph, Node& node, std::vector<std::unique_ptr<No
   }
   // Extents of carried values that an iteration changes become symbols. A trial on a copy finds them; each round
   // generalises at least one, and composites must not be expanded with types that are given up later.
+  std::set<int64_t> general;  // those symbols; a loop around this one has its own
   for (int round = 0;; ++round) {
     if (round == kMaxLoopRounds)
       return unsupported("the shapes of carried values do not settle in {} rounds", kMaxLoopRounds);
@@ -595,9 +596,11 @@ Result<void> infer_loop(Graph& graph, Node& node, std::vector<std::unique_ptr<No
       const Type given = without_symbols(trial->outputs[k + 1]->type, inner);
       Type merged = TRY(merge(body.inputs[k + 2]->type, given, [&](const Dim& d, const Dim&) -> Dim {
         auto s = d.as_symbol();
-        if (s && (*s)->name.ends_with(".carried")) return d;
+        if (s && general.count((*s)->id)) return d;
         changed = true;
-        return Dim::symbol(body.inputs[k + 2]->name + ".carried");
+        Symbol fresh = Dim::symbol(body.inputs[k + 2]->name + ".carried");
+        general.insert(fresh->id);
+        return Dim(fresh);
       }));
       changed = changed || !same_type(merged, body.inputs[k + 2]->type);
       body.inputs[k + 2]->type = merged;

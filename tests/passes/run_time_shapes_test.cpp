@@ -122,6 +122,27 @@ TEST(RunTimeShapes, LoopsCollectWhatTheFirstIterationGives) {
 
 // What a convolution reads is made before it, in memory that is laid out for both: the extent that does not exist is refused
 // before anything is written.
+// A carried extent that a loop around this one changes as well is still one that this one changes.
+TEST(RunTimeShapes, ALoopInALoopGrowsWhatBothCarry) {
+  const std::string text = R"(graph g(%x: f32[n], %trips: i64[], %more: f32[m]) -> (%y) {
+  %two = constant i64[] dense<[2]>
+  %y = loop %trips, _, %x
+    region(%i: i64[], %go: bool[], %a: none) -> (%go, %c) {
+      %b, %rows = loop %two, _, %a : none, none
+        region(%j: i64[], %on: bool[], %d: none) -> (%on, %e, %more) {
+          %e = concat %d, %more {axis = 0}
+        }
+      %c = concat %b, %more {axis = 0}
+    }
+}
+)";
+  auto e = executable(text, driver::Backend::Llvm);
+  ASSERT_TRUE(e);
+  EXPECT_EQ(call(*e, {counted({2}), integers({0}, true), counted({1})}), "f32[2] {1, 2}");
+  EXPECT_EQ(call(*e, {counted({2}), integers({1}, true), counted({1})}), "f32[5] {1, 2, 1, 1, 1}");
+  EXPECT_EQ(call(*e, {counted({1}), integers({2}, true), counted({1})}), "f32[7] {1, 1, 1, 1, 1, 1, 1}");
+}
+
 TEST(RunTimeShapes, TooSmallAWindowIsRefusedBeforeItsInputIsMade) {
   const std::string text = R"(graph g(%x: u8[a, 2, c, d], %w: f32[17, 2, 3, 3]) -> (%y) {
   %zero = constant u8[] dense<[128]>
