@@ -248,6 +248,7 @@ class Interpretation {
       if (n.outputs[i]) g.body.outputs.push_back(expand.results()[i]);
     }
     const bool quiet = std::exchange(quiet_, true);
+    if (!quiet) composite_ = n.regions.empty() ? nullptr : &n;
     TRY(region(g.body));
     quiet_ = quiet;
     size_t next = 0;
@@ -318,6 +319,8 @@ class Interpretation {
       }
     }
     for (const Value* v : r.inputs) values_.erase(v);
+    const Node* collects = quiet_ ? composite_ : &n;
+    if (!done && scanned && collects && options_.on_nothing_collected) options_.on_nothing_collected(*collects);
     for (size_t i = 0; i < n.outputs.size(); ++i) {
       if (!n.outputs[i]) continue;
       if (i < carried) set(n.outputs[i], state[i]);
@@ -349,6 +352,7 @@ class Interpretation {
   std::map<const Region*, Dead> dead_;        // looked up only
   int depth_ = 0;
   bool quiet_ = false;
+  const Node* composite_ = nullptr;  // quiet: the model's node, where it has a body
 };
 
 }  // namespace

@@ -18,6 +18,9 @@ struct InterpreterOptions {
   // Called with each value that a node of the model computes (not those inside a composite op), in order; once per
   // iteration inside a loop.
   std::function<void(std::string_view name, const HostValue&)> on_value;
+  // Called with each node of the model that collects the results of iterations and made none: the extents of what it would have
+  // collected are inferred then, from the extents of this run. No rule says what they are.
+  std::function<void(const Node&)> on_nothing_collected;
 };
 
 class Interpreter {

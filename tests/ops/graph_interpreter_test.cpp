@@ -78,6 +78,27 @@ TEST(GraphInterpreter, NothingIsLeftOfALoopWithoutIterations) {
   }
 }
 
+// A scan consists of a loop; one whose body ran says nothing.
+TEST(GraphInterpreter, TheHookSeesWhatCollectsNothing) {
+  const std::string text = R"(graph g(%n: i64[], %x: f32[m], %l: f32[2]) -> (%y, %z, %w) {
+    %c, %y = loop %n, _, %l : none, none
+      region(%i: i64[], %go: bool[], %h: none) -> (%go, %h, %h) {
+      }
+    %s, %z = scan %l, %x {num_scan_inputs = 1} : none, none
+      region(%a: none, %b: f32[]) -> (%a, %a) {
+      }
+    %w = add %l, %l : none
+  })";
+  std::vector<std::string> seen;
+  InterpreterOptions options;
+  options.on_nothing_collected = [&](const Node& n) { seen.push_back(std::string(n.op())); };
+  run(text, {integer(0), floats({0}, {}), floats({2}, {4, 5})}, options);
+  EXPECT_EQ(seen, (Strings{"loop", "scan"}));
+  seen.clear();
+  run(text, {integer(1), floats({1}, {3}), floats({2}, {4, 5})}, options);
+  EXPECT_EQ(seen, Strings{});
+}
+
 TEST(GraphInterpreter, SequencesAreBuiltAndTakenApart) {
   const std::string text = R"(graph g(%x: f32[3, 2], %y: f32[1, 2], %k: i64[]) -> (%n, %joined, %item, %stacked) {
     %s = split_to_sequence %x {axis = 0} : none

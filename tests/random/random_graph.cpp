@@ -63,13 +63,37 @@ std::shared_ptr<TensorData> random_tensor(std::mt19937& rng, DType t, std::vecto
   return data;
 }
 
+namespace {
+
+// Whether the node is among `from` or reads what one of them gave, also inside; what it gives is added to `open` then.
+bool depends_on_open(const Node& n, const std::set<const Node*>& from, std::set<const Value*>& open) {
+  bool depends = from.count(&n) > 0;
+  for (const Value* v : n.inputs) depends = depends || open.count(v) > 0;
+  for (const auto& r : n.regions) {
+    for (const auto& inner : r->nodes) depends = depends_on_open(*inner, from, open) || depends;
+    for (const Value* v : r->outputs) depends = depends || open.count(v) > 0;
+  }
+  if (depends)
+    for (const Value* v : n.outputs)
+      if (v) open.insert(v);
+  return depends;
+}
+
+}  // namespace
+
 bool expect_of_reference(const Graph& g, RandomRun& run) {
   InterpreterOptions options = reference_limits();
   run.any_numbers = false;
   options.on_value = [&](std::string_view, const HostValue& v) {
     if (!(magnitude(v) <= kMaxRunMagnitude)) run.any_numbers = true;
   };
+  std::set<const Node*> nothing_collected;
+  options.on_nothing_collected = [&](const Node& n) { nothing_collected.insert(&n); };
   auto got = Interpreter(options).run(g, run.inputs);
+  std::set<const Value*> open;
+  for (const auto& n : g.body.nodes) depends_on_open(*n, nothing_collected, open);
+  run.open.clear();
+  for (const Value* v : g.body.outputs) run.open.push_back(open.count(v) > 0);
   run.expected.clear();
   run.refused.clear();
   if (got) run.expected = std::move(*got);

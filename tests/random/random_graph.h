@@ -5,6 +5,7 @@
 // of exact values. Only such values decide extents and indices; of others, a difference in the last place would.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -21,6 +22,10 @@ namespace ingot::test {
 struct RandomRun {
   std::vector<HostValue> inputs, expected;
   std::string refused;  // the reference's error; empty where the model runs
+  // Outputs that depend on what a loop without iterations collected, whose extents no rule gives: the reference infers them
+  // from the extents of the run, compiled code from the symbols. One may then refuse what the other takes.
+  std::vector<bool> open;
+  bool any_open() const { return std::find(open.begin(), open.end(), true) != open.end(); }
   bool any_numbers = false;  // values left the range in which rounding errors stay small: only types and shapes count
 };
 struct RandomCase {
