@@ -65,13 +65,13 @@ Result<void> define_reshape(Def& d) {
     }
   }
   if (inferred >= 0) {
-    // Equal extents cancel; what is left is divided.
+    // Equal extents cancel, also where they are 0: a symbol that is 0 in a run cancels as well. What is left is divided.
     Dims from = x.dims();
     Dim divisor = 1;
     for (size_t k = 0; k < shape.size(); ++k) {
       if (static_cast<int>(k) == inferred) continue;
       auto same = std::find(from.begin(), from.end(), shape[k]);
-      if (same != from.end() && !shape[k].is(0)) {
+      if (same != from.end() && !(allow_zero && shape[k].is(0))) {
         from.erase(same);
       } else {
         divisor *= shape[k];

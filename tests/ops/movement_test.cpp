@@ -38,6 +38,10 @@ TEST(Movement, ReshapeKeepsTheOrder) {
   to({1, 6, 1, 20, 1}, {1, 6, 1, 20, 1});
   EXPECT_TRUE(
       same(*run1("reshape", {counted({0, 3}), ints({3, 0})}, {{"allowzero", int64_t{1}}}, false), *counted({3, 0})));
+  // A dimension that is kept cancels, also where it is 0: an empty batch of [3, 5].
+  EXPECT_TRUE(same(*run1("reshape", {counted({0, 3, 5}), ints({0, -1})}, {}, false), *counted({0, 15})));
+  EXPECT_NE(error_of("reshape", {counted({0, 3}), ints({0, -1})}, {{"allowzero", int64_t{1}}}).find("both 0 and -1"),
+            std::string::npos);
   EXPECT_NE(error_of("reshape", {x, ints({7, -1})}).find("got 120 elements"), std::string::npos);
   EXPECT_NE(error_of("reshape", {x, ints({-1, -1})}).find("more than one -1"), std::string::npos);
   expect_takes(run1("reshape", {x, ints({0, 0, -1})}), {2, 3, 20},
