@@ -200,7 +200,7 @@ Result<void> Importer::op_node(const NodeProto& n, Region& region, Scope& scope,
       return invalid("attribute {} is given twice", quoted(written.name));
     TRY(check_payload(written));
     TRY(check_payload(*a));
-    auto fits = check_attribute(*known, written.name, a->type);
+    auto fits = check_attribute(*known, version, written.name, a->type);
     if (!fits && !(options_.find_op && fits.error().kind == ErrorKind::Unsupported)) return std::move(fits.error());
     given.push_back(written.name);
     if (a->type == AttributeProto::kGraph) {

@@ -50,16 +50,19 @@ constexpr std::string_view kAnyAttributes = "*";
 
 struct Spec {
   std::string_view name, kinds;  // "int|string"
+  int64_t since = 0;
   int64_t required_from = 0, required_to = -1;
 };
 
-// The next of a list such as "axis:int to:string|int!4-9"; at its end, one without a name.
+// The next of a list such as "axis:int@13 to:string|int!4-9"; at its end, one without a name.
 Spec next_spec(std::string_view& list) {
   const std::string_view word = list.substr(0, list.find(' '));
   list.remove_prefix(std::min(list.size(), word.size() + 1));
-  const size_t colon = std::min(word.find(':'), word.size()), mark = std::min(word.find('!'), word.size());
+  const size_t colon = std::min(word.find(':'), word.size()), mark = std::min(word.find('!'), word.size()),
+               at = std::min(word.find('@'), mark);
   if (colon == word.size()) return {};
-  Spec s{word.substr(0, colon), word.substr(colon + 1, mark - colon - 1)};
+  Spec s{word.substr(0, colon), word.substr(colon + 1, at - colon - 1)};
+  if (at != mark) std::from_chars(word.data() + at + 1, word.data() + mark, s.since);
   if (mark == word.size()) return s;
   s.required_to = std::numeric_limits<int64_t>::max();
   const char *p = word.data() + mark + 1, *end = word.data() + word.size();
@@ -94,7 +97,7 @@ const Operator* find_operator(std::string_view domain, std::string_view name) {
   return it == by_name.end() ? nullptr : it->second;
 }
 
-Result<void> check_attribute(const Operator& op, std::string_view name, int32_t type) {
+Result<void> check_attribute(const Operator& op, int64_t version, std::string_view name, int32_t type) {
   if (name.empty()) return invalid("an attribute without a name");
   if (op.attributes == kAnyAttributes) return {};
   std::string known;
@@ -104,6 +107,9 @@ Result<void> check_attribute(const Operator& op, std::string_view name, int32_t 
       known += fmt::format("{}{}", known.empty() ? "one of: " : " ", s.name);
       continue;
     }
+    if (version < s.since)
+      return invalid("got operator set {}, expected at least {}, which attribute {} came with", version, s.since,
+                     quoted(name));
     if (among(s.kinds, attribute_kind_name(type))) return {};
     std::string expected(s.kinds);
     if (const size_t bar = expected.find('|'); bar != expected.npos) expected.replace(bar, 1, " or ");

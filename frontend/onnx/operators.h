@@ -24,8 +24,8 @@ Operator any_operator(std::string_view domain, std::string_view name);
 // Null: the domain has no such operator.
 const Operator* find_operator(std::string_view domain, std::string_view name);
 
-// Whether the operator has an attribute of this name, and of this kind (AttributeProto::Type).
-Result<void> check_attribute(const Operator& op, std::string_view name, int32_t type);
+// Whether the operator has an attribute of this name as of this operator set, and of this kind (AttributeProto::Type).
+Result<void> check_attribute(const Operator& op, int64_t version, std::string_view name, int32_t type);
 // Whether an attribute of each name that this operator set requires is among `given`.
 Result<void> check_required(const Operator& op, int64_t version, const std::vector<std::string_view>& given);
 

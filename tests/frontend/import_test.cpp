@@ -95,7 +95,7 @@ TEST(Import, ConstantNodesOfEveryKind) {
 }
 
 TEST(Import, UnreadOutputsAreNull) {
-  auto m = build::Model().opset(17);
+  auto m = build::Model().opset(18);
   m.graph.input("x", kF32, {4}).output("a");
   m.graph.node("Split", {"x"}, {"a", "b", "c", ""}, {Attr("num_outputs", 4)});
   EXPECT_EQ(summary(import(m)), "a, _, _ = split(x) num_outputs=4\n");

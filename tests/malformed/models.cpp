@@ -533,6 +533,13 @@ void operators(std::vector<Model>& list) {
       node("LinearClassifier", {"x"}, {"y"}, {}, "n", "ai.onnx.ml"), "attribute 'coefficients' is missing");
   add("attribute_missing", base(), node("Concat", {"x"}, {"y"}, {}, "n"),
       "attribute 'axis' is missing\n  in node 'n' (Concat, opset 17)");
+  add("attribute_newer_than_set", base(13), node("Split", {"x"}, {"y"}, {Attr("num_outputs", 1)}, "n"),
+      "got operator set 13, expected at least 18, which attribute 'num_outputs' came with\n  in node 'n' (Split, opset 13)");
+  add("antialias_before_18", base(), node("Resize", {"x", "", "x"}, {"y"}, {Attr("antialias", 1)}, "n"),
+      "got operator set 17, expected at least 18, which attribute 'antialias' came with");
+  add("ml_attribute_newer_than_set", base().opset(1, "ai.onnx.ml"),
+      node("LabelEncoder", {"x"}, {"y"}, {Attr("default_float", 1.0)}, "n", "ai.onnx.ml"),
+      "got operator set 1, expected at least 2, which attribute 'default_float' came with");
   add("attribute_of_two_kinds", base(), node("Softmax", {"x"}, {"y"}, {Attr("axis", 0).also_float(1.5f)}, "n"),
       "attribute 'axis' is of kind int and holds float, expected one kind");
   add("operator_too_new", base(), node("Gelu", {"x"}, {"y"}, {}, "n"),

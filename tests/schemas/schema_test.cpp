@@ -7,7 +7,9 @@
 #include <map>
 #include <set>
 #include <sstream>
+#include <tuple>
 
+#include "frontend/onnx/attributes.h"
 #include "frontend/onnx/dtype.h"
 #include "frontend/onnx/operators.h"
 #include "ir/graph/op_def.h"
@@ -158,7 +160,8 @@ TEST(Schemas, SignaturesAreAsInTheStandard) {
   EXPECT_GT(refused, 100);
 }
 
-// operators.def: the first operator set, and name, kind and necessity of each attribute, in every version of a schema.
+// operators.def: the first operator set, and name, kind, first operator set and necessity of each attribute, in every version of
+// a schema.
 TEST(Schemas, OperatorsAreAsInTheStandard) {
   // Ours says less, since the rewrites of old sets decide (operators.def); LayerNormalization is ONNX Runtime's before 17.
   const std::set<std::pair<std::string, std::string>> left_to_rewrites = {{"BatchNormalization", "consumed_inputs"},
@@ -167,7 +170,11 @@ TEST(Schemas, OperatorsAreAsInTheStandard) {
                                                                           {"Upsample", "height_scale"},
                                                                           {"Upsample", "width_scale"},
                                                                           {"Upsample", "scales"}};
+  // The same, of the operator set that an attribute came with.
+  const std::set<std::pair<std::string, std::string>> written_early = {{"Pad", "pads"}, {"Upsample", "scales"}};
+  constexpr int kNewest = 17;  // of libonnx
   std::map<std::pair<std::string, std::string>, int> first;
+  std::map<std::tuple<std::string, std::string, std::string>, std::pair<int, int32_t>> first_attribute;  // set, kind
   int checked = 0;
   for (const ::onnx::OpSchema& s : ::onnx::OpSchemaRegistry::get_all_schemas_with_history()) {
     if (s.domain() != "" && s.domain() != "ai.onnx.ml") continue;
@@ -177,9 +184,12 @@ TEST(Schemas, OperatorsAreAsInTheStandard) {
     ASSERT_TRUE(o) << s.Name();
     std::vector<std::string_view> given;
     for (const auto& [name, a] : s.attributes()) {
-      auto known = ingot::onnx::check_attribute(*o, name, static_cast<int32_t>(a.type));
+      auto known = ingot::onnx::check_attribute(*o, s.since_version(), name, static_cast<int32_t>(a.type));
       EXPECT_TRUE(known) << s.Name() << "-" << s.since_version() << ": " << known.error().message;
       if (!a.required) given.push_back(name);
+      auto [at, fresh_attribute] = first_attribute.try_emplace(
+          {s.domain(), s.Name(), name}, std::pair(s.since_version(), static_cast<int32_t>(a.type)));
+      if (s.since_version() < at->second.first) at->second = {s.since_version(), static_cast<int32_t>(a.type)};
     }
     for (const auto& [name, a] : s.attributes()) {
       if (!a.required || left_to_rewrites.count({s.Name(), name})) continue;
@@ -191,9 +201,37 @@ TEST(Schemas, OperatorsAreAsInTheStandard) {
     EXPECT_TRUE(complete) << s.Name() << "-" << s.since_version() << ": " << complete.error().message;
     ++checked;
   }
+  // Older than the standard's: experimental, or of ONNX Runtime.
+  const std::set<std::string> older = {"LayerNormalization", "MeanVarianceNormalization", "ThresholdedRelu"};
+  const std::set<std::pair<std::string, std::string>> spelled_early = {{"Pad", "pads"}, {"Upsample", "scales"}};
+  int refused = 0;
+  for (const auto& [key, of] : first_attribute) {
+    const auto& [domain, op, attribute] = key;
+    const auto& [since, kind] = of;
+    if (older.count(op) || spelled_early.count({op, attribute}) || since <= first[{domain, op}]) continue;
+    const ingot::onnx::Operator* o = ingot::onnx::find_operator(domain, op);
+    auto early = ingot::onnx::check_attribute(*o, since - 1, attribute, kind);
+    ASSERT_FALSE(early) << op << " " << attribute;
+    EXPECT_EQ(early.error().message,
+              fmt::format("got operator set {}, expected at least {}, which attribute '{}' came with", since - 1, since,
+                          attribute));
+    ++refused;
+  }
+  EXPECT_GT(refused, 50);
+  // What libonnx does not know came after it.
+  for (const auto& [key, schema] : newest()) {
+    const ingot::onnx::Operator* o = ingot::onnx::find_operator(key.first, key.second);
+    if (older.count(key.second) || !key.first.empty()) continue;
+    for (const std::string& word : words(o->attributes)) {
+      const std::string attribute = word.substr(0, word.find(':')),
+                        kind = word.substr(attribute.size() + 1, word.find_first_of("|@!") - attribute.size() - 1);
+      if (first_attribute.count({key.first, key.second, attribute})) continue;
+      int32_t type = 0;
+      while (type < 20 && ingot::onnx::attribute_kind_name(type) != kind) ++type;
+      EXPECT_FALSE(ingot::onnx::check_attribute(*o, kNewest, attribute, type)) << key.second << " " << attribute;
+    }
+  }
   for (const auto& [key, since] : first) {
-    // Older than the standard's: experimental, or of ONNX Runtime.
-    static const std::set<std::string> older = {"LayerNormalization", "MeanVarianceNormalization", "ThresholdedRelu"};
     if (older.count(key.second)) continue;
     EXPECT_EQ(ingot::onnx::find_operator(key.first, key.second)->since, since) << key.second;
   }
