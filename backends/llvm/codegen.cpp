@@ -63,7 +63,7 @@ struct Analyses {
 
 }  // namespace
 
-Result<std::unique_ptr<llvm::TargetMachine>> make_machine(const Target& target, bool plain_code) {
+Result<std::unique_ptr<llvm::TargetMachine>> make_machine(const Target& target, Effort effort) {
   initialise();
   std::string message;
   llvm::Triple triple{llvm::StringRef(target.triple)};
@@ -74,7 +74,7 @@ Result<std::unique_ptr<llvm::TargetMachine>> make_machine(const Target& target, 
   options.EmitAddrsig = false;
   std::unique_ptr<llvm::TargetMachine> machine(
       t->createTargetMachine(triple, target.cpu, target.features, options, llvm::Reloc::PIC_, std::nullopt,
-                             plain_code ? llvm::CodeGenOptLevel::None : llvm::CodeGenOptLevel::Default));
+                             effort == Effort::Full ? llvm::CodeGenOptLevel::Default : llvm::CodeGenOptLevel::None));
   if (!machine) return unsupported("no code generator for '{}'", target.triple);
   return machine;
 }
@@ -90,13 +90,14 @@ void drop_unused(llvm::Module& m, llvm::TargetMachine& machine) {
   llvm::GlobalDCEPass().run(m, analyses.modules);
 }
 
-void optimise(llvm::Module& m, llvm::TargetMachine& machine, bool plain_code) {
+void optimise(llvm::Module& m, llvm::TargetMachine& machine, Effort effort) {
+  if (effort == Effort::None) return;
   Analyses analyses(machine);
   llvm::FunctionPassManager passes;
   passes.addPass(llvm::SROAPass(llvm::SROAOptions::ModifyCFG));
   passes.addPass(llvm::EarlyCSEPass(true));
   passes.addPass(llvm::InstCombinePass());
-  if (!plain_code) {
+  if (effort == Effort::Full) {
     llvm::LoopPassManager in_loops;
     in_loops.addPass(llvm::LICMPass(llvm::LICMOptions()));
     passes.addPass(llvm::createFunctionToLoopPassAdaptor(std::move(in_loops), true));

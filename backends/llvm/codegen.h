@@ -14,10 +14,16 @@
 
 namespace ingot::codegen {
 
-Result<std::unique_ptr<llvm::TargetMachine>> make_machine(const Target&, bool plain_code = false);  // CompileOptions
+// What LLVM does with a module.
+enum class Effort {
+  Full,   // the short pipeline of SCHEDULES §12
+  Plain,  // the same without loop passes, instructions selected without optimisation: CompileOptions::plain_code
+  None,   // instructions selected from what was printed, in time that is linear in its size
+};
+Result<std::unique_ptr<llvm::TargetMachine>> make_machine(const Target&, Effort = Effort::Full);
 void prepare(llvm::Module&, llvm::TargetMachine&);   // triple and data layout
 void drop_unused(llvm::Module&, llvm::TargetMachine&);  // internal functions and globals that nothing refers to
-void optimise(llvm::Module&, llvm::TargetMachine&, bool plain_code = false);  // the short pipeline of SCHEDULES §12
+void optimise(llvm::Module&, llvm::TargetMachine&, Effort = Effort::Full);
 Result<std::string> emit_object(llvm::Module&, llvm::TargetMachine&);
 Result<std::string> emit_assembly(llvm::Module&, llvm::TargetMachine&);
 

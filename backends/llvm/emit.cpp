@@ -71,6 +71,27 @@ Result<void> check_module(llvm::Module& m) {
   return {};
 }
 
+codegen::Effort effort(const CompileOptions& o) { return o.plain_code ? codegen::Effort::Plain : codegen::Effort::Full; }
+
+// A host program of more instructions than this, as printed, is not optimised: the time of LLVM's passes, and of its choice of
+// instructions, is not linear in the size of a function. A model of 500 launches with free extents has half as many.
+constexpr unsigned kMaxOptimisedHost = 60'000;
+
+codegen::Effort host_effort(const llvm::Module& m, const CompileOptions& o) {
+  return m.getInstructionCount() > kMaxOptimisedHost ? codegen::Effort::None : effort(o);
+}
+
+// What `emit` makes of a printed module after its passes. `machine` is of effort(o).
+Result<std::string> generate(llvm::Module& m, llvm::TargetMachine& machine, const CompileOptions& o, codegen::Effort with,
+                             Result<std::string> (*emit)(llvm::Module&, llvm::TargetMachine&)) {
+  if (with == codegen::Effort::None) {
+    auto fast = TRY(codegen::make_machine(*o.target, with));
+    return emit(m, *fast);
+  }
+  codegen::optimise(m, machine, with);
+  return emit(m, machine);
+}
+
 Result<std::unique_ptr<llvm::Module>> kernel_module(llvm::LLVMContext& context, llvm::TargetMachine& machine,
                                                     const l::Program& p, const Plan& plan, std::span<const int> kernels,
                                                     const CompileOptions& o) {
@@ -143,15 +164,14 @@ Result<Image> compile(const l::Program& p, const CompileOptions& o) {
     }
     double printed = seconds(begin);
     begin = Clock::now();
-    codegen::optimise(*m, machine, o.plain_code);
-    objects[t].bytes = TRY(codegen::emit_object(*m, machine));
+    objects[t].bytes = TRY(generate(*m, machine, o, t == 0 ? host_effort(*m, o) : effort(o), codegen::emit_object));
     std::lock_guard<std::mutex> lock(stats);
     image.print_seconds += printed;
     image.codegen_seconds += seconds(begin);
     return {};
   };
   auto worker = [&](size_t slot) {
-    auto machine = codegen::make_machine(*o.target, o.plain_code);
+    auto machine = codegen::make_machine(*o.target, effort(o));
     if (!machine) {
       std::lock_guard<std::mutex> lock(stats);
       errors[tasks] = machine.error();
@@ -169,7 +189,7 @@ Result<Image> compile(const l::Program& p, const CompileOptions& o) {
   for (auto& e : errors)
     if (e) return *e;
 
-  auto machine = TRY(codegen::make_machine(*o.target, o.plain_code));
+  auto machine = TRY(codegen::make_machine(*o.target, effort(o)));
   if (!algorithms.empty()) {
     llvm::LLVMContext context;
     std::vector<std::string> names(algorithms.begin(), algorithms.end());
@@ -195,58 +215,51 @@ Result<Image> compile(const l::Program& p, const CompileOptions& o) {
 
 namespace {
 
-using TextOf = std::function<Result<std::string>(llvm::Module&, llvm::TargetMachine&)>;
+using TextOf = Result<std::string> (*)(llvm::Module&, llvm::TargetMachine&);
 
 // Of a kernel, or of the host program: -1.
 Result<std::string> text_of(const l::Program& p, const Plan& plan, llvm::TargetMachine& machine, int kernel,
-                            const CompileOptions& o, const TextOf& text) {
+                            const CompileOptions& o, bool optimised, TextOf text) {
   llvm::LLVMContext context;
   int one[] = {kernel};
   auto m = kernel < 0 ? TRY(host_module(context, machine, p, plan, o))
                       : TRY(kernel_module(context, machine, p, plan, one, o));
-  return text(*m, machine);
+  if (!optimised) return text(*m, machine);
+  return generate(*m, machine, o, kernel < 0 ? host_effort(*m, o) : effort(o), text);
 }
 
-Result<std::string> text_of(const l::Program& p, int kernel, const CompileOptions& o, const TextOf& text) {
+Result<std::string> text_of(const l::Program& p, int kernel, const CompileOptions& o, bool optimised, TextOf text) {
   if (kernel >= static_cast<int>(p.kernels.size()))
     return invalid("got kernel {}, expected one below {}", kernel, p.kernels.size());
-  auto machine = TRY(codegen::make_machine(*o.target, o.plain_code));
-  return text_of(p, plan_kernels(p), *machine, kernel, o, text);
+  auto machine = TRY(codegen::make_machine(*o.target, effort(o)));
+  return text_of(p, plan_kernels(p), *machine, kernel, o, optimised, text);
 }
 
-TextOf as_llvm(bool optimised) {
-  return [=](llvm::Module& m, llvm::TargetMachine& machine) -> Result<std::string> {
-    if (optimised) codegen::optimise(m, machine);
-    std::string text;
-    llvm::raw_string_ostream out(text);
-    m.print(out, nullptr);
-    return text;
-  };
-}
-
-Result<std::string> as_assembly(llvm::Module& m, llvm::TargetMachine& machine) {
-  codegen::optimise(m, machine);
-  return codegen::emit_assembly(m, machine);
+Result<std::string> as_llvm(llvm::Module& m, llvm::TargetMachine&) {
+  std::string text;
+  llvm::raw_string_ostream out(text);
+  m.print(out, nullptr);
+  return text;
 }
 
 }  // namespace
 
 Result<std::string> llvm_text(const l::Program& p, int kernel, const CompileOptions& o, bool optimised) {
-  return text_of(p, kernel, o, as_llvm(optimised));
+  return text_of(p, kernel, o, optimised, as_llvm);
 }
 
 Result<std::string> asm_text(const l::Program& p, int kernel, const CompileOptions& o) {
-  return text_of(p, kernel, o, as_assembly);
+  return text_of(p, kernel, o, true, codegen::emit_assembly);
 }
 
 Result<std::vector<std::string>> all_texts(const l::Program& p, const CompileOptions& o, bool assembly) {
   const Plan plan = plan_kernels(p);
-  const TextOf text = assembly ? TextOf(as_assembly) : as_llvm(true);
-  auto machine = TRY(codegen::make_machine(*o.target, o.plain_code));
+  const TextOf text = assembly ? codegen::emit_assembly : as_llvm;
+  auto machine = TRY(codegen::make_machine(*o.target, effort(o)));
   std::vector<std::string> texts;
   for (int k = 0; k < static_cast<int>(p.kernels.size()); ++k)
-    texts.push_back(TRY(text_of(p, plan, *machine, k, o, text)));
-  texts.push_back(TRY(text_of(p, plan, *machine, -1, o, text)));
+    texts.push_back(TRY(text_of(p, plan, *machine, k, o, true, text)));
+  texts.push_back(TRY(text_of(p, plan, *machine, -1, o, true, text)));
   return texts;
 }
 

@@ -58,11 +58,11 @@ class HostPrinter final : public Printer {
     pointer_ = b_.getPtrTy();
     word_ = b_.getInt64Ty();
     int_ = b_.getInt32Ty();
-    view_ = llvm::StructType::get(context_, {pointer_, pointer_, int_, int_});
   }
 
   llvm::Function* print() {
     print_launch();
+    print_checks();
     if (std::any_of(program_.host.begin(), program_.host.end(), has_group)) print_group();
     auto* entry = llvm::Function::Create(llvm::FunctionType::get(int_, {pointer_}, false),
                                          llvm::GlobalValue::ExternalLinkage, "ingot_entry", module_);
@@ -86,6 +86,7 @@ class HostPrinter final : public Printer {
     take_arena();
     block(program_.host);
     b_.CreateRet(i32(0));
+    if (scratch_) scratch_->setAllocatedType(llvm::ArrayType::get(b_.getInt8Ty(), scratch_bytes_));
     return entry;
   }
 
@@ -95,13 +96,27 @@ class HostPrinter final : public Printer {
   bool debug_, device_;
   llvm::PointerType* pointer_;
   llvm::Type *word_, *int_;
-  llvm::StructType* view_;
-  llvm::Function *launch_ = nullptr, *group_ = nullptr;
+  llvm::Function *launch_ = nullptr, *group_ = nullptr, *check_ = nullptr;
   llvm::Value *weights_ = nullptr, *inputs_ = nullptr, *arena_ = nullptr;
   std::vector<llvm::AllocaInst*> slots_;
-  llvm::AllocaInst *buffer_array_ = nullptr, *scalar_array_ = nullptr;
-  size_t buffer_capacity_ = 0, scalar_capacity_ = 0;
+  // What one launch, group or call hands over lies in one piece of the stack, which all statements share: the frame is as
+  // large as the largest statement needs, however many there are.
+  llvm::AllocaInst* scratch_ = nullptr;
+  size_t scratch_used_ = 0, scratch_bytes_ = 0;
+  llvm::AllocaInst* output_shape_ = nullptr;
   int call_number_ = 0;
+
+  void begin_scratch() { scratch_used_ = 0; }
+  llvm::Value* scratch(size_t bytes) {
+    if (!scratch_) {
+      scratch_ = entry_slot(llvm::ArrayType::get(b_.getInt8Ty(), 0), "scratch");
+      scratch_->setAlignment(llvm::Align(8));
+    }
+    llvm::Value* at = b_.CreateConstGEP1_64(b_.getInt8Ty(), scratch_, scratch_used_);
+    scratch_used_ += (bytes + 7) / 8 * 8;
+    scratch_bytes_ = std::max(scratch_bytes_, scratch_used_);
+    return at;
+  }
 
   void return_if(llvm::Value* condition, llvm::Value* status) {
     llvm::BasicBlock *leave = new_block("leave"), *next = new_block("next");
@@ -184,18 +199,34 @@ class HostPrinter final : public Printer {
     return b_.CreateLoad(word_, b_.CreateConstGEP1_64(word_, shape, dimension));
   }
 
+  // check(context, input, dimension, got, expected): reports where they differ. One function, since a model may have
+  // thousands of inputs.
+  void print_checks() {
+    auto* type = llvm::FunctionType::get(int_, {pointer_, word_, word_, word_, word_}, false);
+    check_ = llvm::Function::Create(type, llvm::GlobalValue::InternalLinkage, "ingot_check", module_);
+    set_attributes(*check_, target_, debug_);
+    check_->addFnAttr(llvm::Attribute::NoInline);
+    function_ = check_;
+    run_context_ = check_->getArg(0);
+    b_.SetInsertPoint(llvm::BasicBlock::Create(context_, "entry", check_));
+    report_if(b_.CreateICmpNE(check_->getArg(3), check_->getArg(4)), -1, INGOT_RUN_INPUT_DIM,
+              {check_->getArg(1), check_->getArg(2), check_->getArg(3), check_->getArg(4)});
+    b_.CreateRet(i32(0));
+    report_args_ = nullptr;
+  }
+  void compare(int64_t input, int64_t dimension, llvm::Value* got, llvm::Value* expected) {
+    llvm::Value* status = b_.CreateCall(check_, {run_context_, i64(input), i64(dimension), got, expected});
+    return_if(b_.CreateICmpNE(status, i32(0)), status);
+  }
+
   void bind_inputs() {
     for (size_t i = 0; i < program_.inputs.size(); ++i) {
       const l::Port& p = program_.inputs[i];
       int64_t at = static_cast<int64_t>(i) * int64_t{sizeof(ingot_tensor_view)};
       int64_t number = static_cast<int64_t>(i);
-      llvm::Value* rank = b_.CreateSExt(field_of(inputs_, at + 16, int_), word_);
-      int64_t expected = static_cast<int64_t>(p.dims.size());
-      llvm::Value* type = b_.CreateSExt(field_of(inputs_, at + 20, int_), word_);
-      report_if(b_.CreateICmpNE(type, i64(dtype_code(p.dtype))), -1, INGOT_RUN_INPUT_DIM,
-                {i64(number), i64(-2), type, i64(dtype_code(p.dtype))});
-      report_if(b_.CreateICmpNE(rank, i64(expected)), -1, INGOT_RUN_INPUT_DIM,
-                {i64(number), i64(-1), rank, i64(expected)});
+      const int64_t rank = static_cast<int64_t>(p.dims.size()), type = dtype_code(p.dtype);
+      compare(number, -2, b_.CreateSExt(field_of(inputs_, at + 20, int_), word_), i64(type));
+      compare(number, -1, b_.CreateSExt(field_of(inputs_, at + 16, int_), word_), i64(rank));
     }
     struct Check {
       int64_t input, dimension;
@@ -220,8 +251,7 @@ class HostPrinter final : public Printer {
         bind(*s, got);
       }
     for (const Check& c : checks) {
-      llvm::Value* want = dim(*c.expected);
-      report_if(b_.CreateICmpNE(c.got, want), -1, INGOT_RUN_INPUT_DIM, {i64(c.input), i64(c.dimension), c.got, want});
+      compare(c.input, c.dimension, c.got, dim(*c.expected));
     }
   }
 
@@ -340,16 +370,6 @@ class HostPrinter final : public Printer {
     return_if(b_.CreateICmpNE(status, i32(0)), status);
   }
 
-  // A stack array that all statements share, grown to the largest use at the end of printing would need a second pass;
-  // one slot per distinct size does as well.
-  llvm::AllocaInst* shared_array(llvm::AllocaInst*& slot, size_t& capacity, llvm::Type* element, size_t n) {
-    if (!slot || n > capacity) {
-      capacity = std::max<size_t>(n, 8);
-      slot = entry_slot(llvm::ArrayType::get(element, capacity));
-    }
-    return slot;
-  }
-
   static bool has_group(const Stmt& s) {
     return s.kind == StmtKind::Group || std::any_of(s.body.begin(), s.body.end(), has_group) ||
            std::any_of(s.otherwise.begin(), s.otherwise.end(), has_group);
@@ -399,13 +419,13 @@ class HostPrinter final : public Printer {
       for (const Stmt& l : s.body) launch(l);
       return;
     }
-    auto* launches = entry_slot(llvm::ArrayType::get(b_.getInt8Ty(), sizeof(ingot_launch) * s.body.size()), "group");
-    launches->setAlignment(llvm::Align(8));
+    begin_scratch();
+    llvm::Value* launches = scratch(sizeof(ingot_launch) * s.body.size());
     for (size_t k = 0; k < s.body.size(); ++k) {
       const Stmt& l = s.body[k];
       if (!fits_kernel(l)) return;
-      auto* buffers = entry_slot(llvm::ArrayType::get(pointer_, std::max<size_t>(1, l.buffers.size())));
-      auto* scalars = entry_slot(llvm::ArrayType::get(word_, std::max<size_t>(1, l.scalars.size())));
+      llvm::Value* buffers = scratch(sizeof(void*) * l.buffers.size());
+      llvm::Value* scalars = scratch(sizeof(int64_t) * l.scalars.size());
       fill_arguments(l, buffers, scalars);
       const int64_t at = static_cast<int64_t>(k * sizeof(ingot_launch));
       auto set = [&](size_t offset, llvm::Value* v) { set_field(launches, at + static_cast<int64_t>(offset), v); };
@@ -452,8 +472,9 @@ class HostPrinter final : public Printer {
     if (!fits_kernel(s)) return;
     Dim grid = unrolled_.empty() ? s.end : substitute(s.end, unrolled_);
     if (grid.is(0)) return;
-    llvm::AllocaInst* buffers = shared_array(buffer_array_, buffer_capacity_, pointer_, s.buffers.size());
-    llvm::AllocaInst* scalars = shared_array(scalar_array_, scalar_capacity_, word_, s.scalars.size());
+    begin_scratch();
+    llvm::Value* buffers = scratch(sizeof(void*) * s.buffers.size());
+    llvm::Value* scalars = scratch(sizeof(int64_t) * s.scalars.size());
     fill_arguments(s, buffers, scalars);
     llvm::Value* f = llvm::ConstantPointerNull::get(pointer_);
     if (!device_) f = kernel_function(s.id);
@@ -473,7 +494,10 @@ class HostPrinter final : public Printer {
 
   void ask_output(int64_t id, int node) {
     const HostBuffer& h = program_.buffers[id];
-    auto* shape = entry_slot(llvm::ArrayType::get(word_, std::max<size_t>(1, h.dims.size())), "shape");
+    if (h.dims.size() > INGOT_MAX_RANK)
+      return fail(invalid("output {} has {} dims, expected at most {}", h.index, h.dims.size(), INGOT_MAX_RANK));
+    if (!output_shape_) output_shape_ = entry_slot(llvm::ArrayType::get(word_, INGOT_MAX_RANK), "shape");
+    llvm::Value* shape = output_shape_;
     for (size_t i = 0; i < h.dims.size(); ++i)
       b_.CreateStore(checked_size(h.dims[i], node), b_.CreateConstGEP1_64(word_, shape, i));
     llvm::Value* p = call_context(
@@ -543,15 +567,14 @@ class HostPrinter final : public Printer {
       }
       return false;
     };
-    auto array = [&](llvm::Type* element, size_t n, const char* what) {
-      return entry_slot(llvm::ArrayType::get(element, std::max<size_t>(1, n)), what);
-    };
+    begin_scratch();
+    auto array = [&](size_t n, size_t bytes) { return scratch(n * bytes); };
     auto views = [&](const std::vector<l::Tensor>& tensors, bool results) {
-      llvm::AllocaInst* a = array(view_, tensors.size(), "views");
+      llvm::Value* a = array(tensors.size(), sizeof(ingot_tensor_view));
       for (size_t i = 0; i < tensors.size(); ++i) {
         const l::Tensor& t = tensors[i];
         int64_t at = static_cast<int64_t>(i * sizeof(ingot_tensor_view));
-        llvm::AllocaInst* shape = array(word_, results ? INGOT_MAX_RANK : t.dims.size(), "shape");
+        llvm::Value* shape = array(results ? INGOT_MAX_RANK : t.dims.size(), sizeof(int64_t));
         bool open = results && (undecided(t) || t.dtype == DType::Invalid);
         if (!open)
           for (size_t d = 0; d < t.dims.size(); ++d)
@@ -566,23 +589,22 @@ class HostPrinter final : public Printer {
     };
     poll();
     before_access();
-    llvm::AllocaInst* operands = views(s.operands, false);
-    llvm::AllocaInst* results = views(s.results, true);
-    llvm::AllocaInst* ints = array(word_, s.ints.size(), "ints");
+    llvm::Value* operands = views(s.operands, false);
+    llvm::Value* results = views(s.results, true);
+    llvm::Value* ints = array(s.ints.size(), sizeof(int64_t));
     for (size_t i = 0; i < s.ints.size(); ++i) b_.CreateStore(i64(s.ints[i]), b_.CreateConstGEP1_64(word_, ints, i));
-    llvm::AllocaInst* floats = array(b_.getDoubleTy(), s.floats.size(), "floats");
+    llvm::Value* floats = array(s.floats.size(), sizeof(double));
     for (size_t i = 0; i < s.floats.size(); ++i)
       b_.CreateStore(llvm::ConstantFP::get(b_.getDoubleTy(), s.floats[i]),
                      b_.CreateConstGEP1_64(b_.getDoubleTy(), floats, i));
-    llvm::AllocaInst* strings = array(view_, s.strings.size(), "strings");
+    llvm::Value* strings = array(s.strings.size(), sizeof(ingot_string));
     for (size_t i = 0; i < s.strings.size(); ++i) {
       set_field(strings, static_cast<int64_t>(i) * 16, text(s.strings[i]));
       set_field(strings, static_cast<int64_t>(i) * 16 + 8, i64(static_cast<int64_t>(s.strings[i].size())));
     }
-    llvm::AllocaInst* symbols = array(word_, s.symbols.size(), "symbols");
+    llvm::Value* symbols = array(s.symbols.size(), sizeof(int64_t));
     for (size_t i = 0; i < s.symbols.size(); ++i) b_.CreateStore(i64(0), b_.CreateConstGEP1_64(word_, symbols, i));
-    llvm::AllocaInst* record = entry_slot(llvm::ArrayType::get(b_.getInt8Ty(), sizeof(ingot_call)), "call");
-    record->setAlignment(llvm::Align(8));
+    llvm::Value* record = scratch(sizeof(ingot_call));
     set_field(record, 0, run_context_);
     set_field(record, 8, operands);
     set_field(record, 16, results);
@@ -598,7 +620,7 @@ class HostPrinter final : public Printer {
     static_assert(offsetof(ingot_call, operand_count) == 56 && offsetof(ingot_call, node) == 80);
 
     llvm::Value* profiling = b_.CreateIsNotNull(context_field(kProfile, pointer_));
-    llvm::AllocaInst* start = entry_slot(word_, "start");
+    llvm::Value* start = scratch(sizeof(int64_t));
     auto timed = [&](auto&& action) {
       llvm::BasicBlock *yes = new_block("clock"), *next = new_block("clocked");
       b_.CreateCondBr(profiling, yes, next);

@@ -1,0 +1,103 @@
+// Compiling takes time and memory in proportion to the model: models of a tenth of the sizes that are asked for (100,000
+// nodes, 12,000 products, 5,000 pieces ...), each within limits.
+//
+// INGOT_GROWTH="chain:1000,5000 sum:50000" measures these instead, prints a table, and checks no limits.
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+
+#include "tests/passes/growth_models.h"
+
+namespace ingot {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr double kMaxSeconds = 60;  // of the processors, not of the clock
+constexpr double kMaxMegabytes = 1000;
+
+struct Measured {
+  bool compiled = false;
+  double seconds = 0, megabytes = 0;
+};
+
+Measured compile(const std::string& kind, int n) {
+  fs::path folder = fs::path(INGOT_BINARY_DIR) / "growth";
+  fs::create_directories(folder);
+  const std::string name = kind + "_" + std::to_string(n);
+  const std::string model = folder / (name + ".onnx"), out = folder / (name + ".ingot"), log = folder / (name + ".log");
+  {
+    const std::string bytes = growth_model(kind, n);
+    std::ofstream(model, std::ios::binary).write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
+  }
+  const std::string program = std::string(INGOT_BINARY_DIR) + "/bin/ingot";
+  pid_t child = fork();
+  if (child == 0) {
+    int fd = open(log.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0644);
+    dup2(fd, 1), dup2(fd, 2);
+    execl(program.c_str(), program.c_str(), "compile", model.c_str(), "-o", out.c_str(), "--target", "host", nullptr);
+    _exit(127);
+  }
+  int status = 0;
+  rusage used{};
+  wait4(child, &status, 0, &used);
+  auto seconds = [](const timeval& t) { return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_usec) * 1e-6; };
+  Measured m{WIFEXITED(status) && WEXITSTATUS(status) == 0, seconds(used.ru_utime) + seconds(used.ru_stime),
+             static_cast<double>(used.ru_maxrss) / 1024};
+  fs::remove(model), fs::remove(out);
+  return m;
+}
+
+struct Size {
+  const char* kind;
+  int n;
+};
+
+class Growth : public testing::TestWithParam<Size> {};
+
+TEST_P(Growth, CompilesWithinItsLimits) {
+  if (std::getenv("INGOT_GROWTH")) GTEST_SKIP() << "other sizes are measured";
+  const Measured m = compile(GetParam().kind, GetParam().n);
+  EXPECT_TRUE(m.compiled);
+  EXPECT_LT(m.seconds, kMaxSeconds);
+  EXPECT_LT(m.megabytes, kMaxMegabytes);
+}
+
+INSTANTIATE_TEST_SUITE_P(Models, Growth,
+                         testing::Values(Size{"chain", 10000}, Size{"residual", 10000}, Size{"matmuls", 1200},
+                                         Size{"sum", 5000}, Size{"sum-computed", 2000}, Size{"concat", 500},
+                                         Size{"concat-dynamic", 500}, Size{"recurrence", 100},
+                                         Size{"recurrence-dynamic", 100}, Size{"initializers", 2000},
+                                         Size{"outputs", 500}),
+                         [](const testing::TestParamInfo<Size>& info) {
+                           std::string name = info.param.kind;
+                           std::replace(name.begin(), name.end(), '-', '_');
+                           return name;
+                         });
+
+TEST(GrowthTable, OfTheSizesAskedFor) {
+  const char* asked = std::getenv("INGOT_GROWTH");
+  if (!asked) GTEST_SKIP() << "INGOT_GROWTH is not set";
+  std::istringstream kinds(asked);
+  for (std::string item; kinds >> item;) {
+    const size_t colon = item.find(':');
+    std::istringstream sizes(item.substr(colon + 1));
+    for (std::string n; std::getline(sizes, n, ',');) {
+      const Measured m = compile(item.substr(0, colon), std::atoi(n.c_str()));
+      std::printf("%-20s %8s %8.1f s %8.0f MB%s\n", item.substr(0, colon).c_str(), n.c_str(), m.seconds, m.megabytes,
+                  m.compiled ? "" : "  failed");
+    }
+  }
+}
+
+}  // namespace
+}  // namespace ingot
