@@ -394,16 +394,18 @@ void visit_once(const Expr& e, const std::function<void(const ExprNode&)>& f,
   f(*e);
 }
 
+bool same_but_arguments(const ExprNode& a, const ExprNode& b) {
+  return a.op == b.op && a.type == b.type && a.lanes == b.lanes && a.id == b.id && a.stride == b.stride &&
+         a.checked == b.checked && a.saturate == b.saturate && a.integer == b.integer &&
+         std::bit_cast<uint64_t>(a.number) == std::bit_cast<uint64_t>(b.number) && a.dim == b.dim;
+}
+
 using Pairs = std::set<std::pair<const ExprNode*, const ExprNode*>>;
 
 bool equal_in(const Expr& a, const Expr& b, Pairs& known) {
   if (a.get() == b.get()) return true;
   if (!a || !b) return false;
-  if (a->op != b->op || a->type != b->type || a->lanes != b->lanes || a->id != b->id || a->stride != b->stride ||
-      a->checked != b->checked || a->saturate != b->saturate || a->integer != b->integer ||
-      std::bit_cast<uint64_t>(a->number) != std::bit_cast<uint64_t>(b->number) || a->args.size() != b->args.size() ||
-      a->dim != b->dim)
-    return false;
+  if (!same_but_arguments(*a, *b) || a->args.size() != b->args.size()) return false;
   if (a->args.empty()) return true;
   if (!known.insert({a.get(), b.get()}).second) return true;  // equal so far, or the walk ends in false anyway
   for (size_t i = 0; i < a->args.size(); ++i)
@@ -431,6 +433,53 @@ Expr substitute(const Expr& e, const Substitution& with) {
     changed.dim = std::move(d);
     return rebuilt(std::move(changed));
   });
+}
+
+namespace {
+
+// What a node says itself, and which nodes its arguments are.
+size_t shallow_hash(const ExprNode& n) {
+  size_t h = static_cast<size_t>(n.op) * 31 + static_cast<size_t>(n.type);
+  auto add = [&](size_t v) { h = (h ^ v) * 0x9e3779b97f4a7c15u, h ^= h >> 29; };
+  add(static_cast<size_t>(n.lanes)), add(static_cast<size_t>(n.id)), add(static_cast<size_t>(n.stride));
+  add(std::bit_cast<uint64_t>(n.number)), add(static_cast<size_t>(n.integer)), add(n.dim.hash());
+  add(size_t{n.checked} * 2 + size_t{n.saturate});
+  for (const Expr& a : n.args) add(std::hash<const void*>()(a.get()));
+  return h;
+}
+
+bool shallow_equal(const ExprNode& a, const ExprNode& b) {
+  return std::equal(a.args.begin(), a.args.end(), b.args.begin(), b.args.end(),
+                    [](const Expr& x, const Expr& y) { return x.get() == y.get(); }) &&
+         same_but_arguments(a, b);
+}
+
+}  // namespace
+
+Expr share(const Expr& e) {
+  struct Hash {
+    size_t operator()(const Expr& n) const { return shallow_hash(*n); }
+  };
+  struct Equal {
+    bool operator()(const Expr& a, const Expr& b) const { return shallow_equal(*a, *b); }
+  };
+  std::unordered_set<Expr, Hash, Equal> known;
+  std::unordered_map<const ExprNode*, Expr> done;
+  std::function<Expr(const Expr&)> shared = [&](const Expr& part) -> Expr {
+    if (!part) return part;
+    if (auto it = done.find(part.get()); it != done.end()) return it->second;
+    Expr out = part;
+    std::vector<Expr> args;
+    bool changed = false;
+    for (const Expr& a : part->args) args.push_back(shared(a)), changed |= args.back().get() != a.get();
+    if (changed) {
+      ExprNode n = *part;
+      n.args = std::move(args);
+      out = ex::make(std::move(n));
+    }
+    return done[part.get()] = *known.insert(out).first;
+  };
+  return shared(e);
 }
 
 bool equal(const Expr& a, const Expr& b) {

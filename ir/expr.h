@@ -133,6 +133,7 @@ Expr rewrite(const Expr& e, const std::function<Expr(const ExprNode&)>& f);
 void visit(const Expr& e, const std::function<void(const ExprNode&)>& f);  // each distinct node once, arguments first
 Expr substitute(const Expr& e, const Substitution&);  // in every Dim inside
 bool equal(const Expr&, const Expr&);
+Expr share(const Expr&);  // the same formula; equal parts of it are one node
 // Where e is an integer expression of Dims only (index, const, + - * floor-div min max select compare): that Dim.
 std::optional<Dim> as_dim(const Expr&);
 std::string str(const Expr&, const std::function<std::string(int64_t)>& value_name);

@@ -17,7 +17,7 @@ inline constexpr int kMaxInlinedNodes = 600;  // of one body; beyond, the value 
 inline constexpr int kCheapOps = 2;  // arithmetic that may be done again for each reader
 
 struct Cost {
-  int nodes = 0;  // all of the tree
+  int nodes = 0;  // of the formula as it is written, where a shared part counts each time; at most kMaxInlinedNodes + 1
   int arithmetic = 0;  // scalar operations, weighted
   int reads = 0;
   int branches = 0;  // selects over reads: concat, pad
@@ -26,8 +26,11 @@ struct Cost {
 
 Cost cost_of(const Expr& e) {
   Cost c;
-  visit(e, [&](const ExprNode& n) {
-    ++c.nodes;
+  std::unordered_map<const ExprNode*, int> nodes;
+  visit(e, [&](const ExprNode& n) {  // operands first
+    int size = 1;
+    for (const Expr& a : n.args) size = std::min(kMaxInlinedNodes + 1, size + (a ? nodes[a.get()] : 0));
+    nodes[&n] = c.nodes = size;
     switch (n.op) {
       case ScalarOp::Const:
       case ScalarOp::Index: break;
@@ -65,6 +68,17 @@ Cost cost_of(const Expr& e) {
     }
   });
   return c;
+}
+
+// How often each part of a formula stands in it as it is written.
+std::unordered_map<const ExprNode*, int64_t> occurrences(const Expr& e) {
+  std::vector<const ExprNode*> parts;
+  visit(e, [&](const ExprNode& n) { parts.push_back(&n); });
+  std::unordered_map<const ExprNode*, int64_t> times{{e.get(), 1}};
+  for (auto n = parts.rbegin(); n != parts.rend(); ++n)
+    for (const Expr& a : (*n)->args)
+      if (a) times[a.get()] = std::min<int64_t>(kMaxInlinedNodes + 1, times[a.get()] + times[*n]);
+  return times;
 }
 
 Dim numel(const std::vector<k::Iter>& iters) {
@@ -268,23 +282,29 @@ class Inliner {
   }
 
   Expr into(k::Stage& consumer, const Expr& e, bool contraction) {
-    int budget = kMaxInlinedNodes - cost_of(e).nodes;
-    return rewrite(e, [&](const ExprNode& n) {
+    // A value that is read twice at the same index is written in once, and both share it.
+    const Expr whole = share(e);
+    int budget = kMaxInlinedNodes - cost_of(whole).nodes;
+    const auto occurs = occurrences(whole);
+    const Expr out = rewrite(whole, [&](const ExprNode& n) {
       Expr same;  // keeps the node
       if (n.op != ScalarOp::Read) return same;
       k::Stage* producer = definitions_[static_cast<size_t>(n.id)];
       if (!producer || !pays(*producer, consumer, contraction)) return same;
-      int size = cost_of(producer->body[0]).nodes;
+      // Of a read whose own indices were rewritten the copy is not in the table: it occurs once or more.
+      auto times = occurs.find(&n);
+      const int64_t size = int64_t{cost_of(producer->body[0]).nodes} * (times == occurs.end() ? 1 : times->second);
       if (size > budget) return same;
       Expr composed = compose(*producer, n);
       if (!composed || (contraction && !reads_constants(composed) && !plain_access(composed))) return same;
-      budget -= size;
+      budget -= static_cast<int>(size);
       changed_ = true;
       if (std::find(written_.begin(), written_.end(), producer) == written_.end()) written_.push_back(producer);
       note(consumer, producer->node);
       for (int node : producer->fused) note(consumer, node);
       return composed;
     });
+    return share(out);
   }
 
   k::Program& p_;
