@@ -71,7 +71,9 @@ Result<void> check_module(llvm::Module& m) {
   return {};
 }
 
-codegen::Effort effort(const CompileOptions& o) { return o.plain_code ? codegen::Effort::Plain : codegen::Effort::Full; }
+codegen::Effort effort(const CompileOptions& o) {
+  return o.plain_code ? codegen::Effort::Plain : codegen::Effort::Full;
+}
 
 // A host program of more instructions than this, as printed, is not optimised: the time of LLVM's passes, and of its choice of
 // instructions, is not linear in the size of a function. A model of 500 launches with free extents has half as many.
@@ -82,8 +84,8 @@ codegen::Effort host_effort(const llvm::Module& m, const CompileOptions& o) {
 }
 
 // What `emit` makes of a printed module after its passes. `machine` is of effort(o).
-Result<std::string> generate(llvm::Module& m, llvm::TargetMachine& machine, const CompileOptions& o, codegen::Effort with,
-                             Result<std::string> (*emit)(llvm::Module&, llvm::TargetMachine&)) {
+Result<std::string> generate(llvm::Module& m, llvm::TargetMachine& machine, const CompileOptions& o,
+                             codegen::Effort with, Result<std::string> (*emit)(llvm::Module&, llvm::TargetMachine&)) {
   if (with == codegen::Effort::None) {
     auto fast = TRY(codegen::make_machine(*o.target, with));
     return emit(m, *fast);

@@ -440,29 +440,70 @@ Result<int> Def::axis(int64_t axis, int rank) const {
 
 namespace {
 
-// Extents that broadcast together: `largest` of them, and whether none is 0.
+// An extent that broadcasting made: `largest` of those that met, times what `flags` say, each 1 where one of them is not 0.
+// Extents that are not made so are `largest` alone.
 struct Broadcast {
-  Dim largest, smallest;
-  Dim extent() const { return smallest.lower() > 0 ? largest : largest * less(0, smallest); }
-};
+  Dim largest = 1;
+  std::vector<Dim> flags;
 
-// The extents that `d` is of, where it is what `extent` makes.
-Broadcast broadcast_of(const Dim& d) {
-  if (d.terms().size() == 1 && d.terms()[0].coefficient == 1 && d.terms()[0].atoms.size() == 2) {
-    const auto& atoms = d.terms()[0].atoms;
-    for (size_t k : {size_t{0}, size_t{1}}) {
-      const Dim::Atom &some = atoms[k], &all = atoms[1 - k];
-      if (some.kind == Dim::AtomKind::Less && some.a.is(0) && all.kind == Dim::AtomKind::Max)
-        return {max(all.a, all.b), some.b};
+  explicit Broadcast(const Dim& d) {
+    if (d.terms().size() != 1) {
+      largest = d;
+      return;
+    }
+    largest = d.terms()[0].coefficient;
+    for (const Dim::Atom& a : d.terms()[0].atoms) {
+      if (a.kind == Dim::AtomKind::Less && a.a.is(0)) add(less(a.a, a.b));
+      else largest *= DimAccess::from_atom(a);
     }
   }
-  return {d, d};
-}
+  void add(const Dim& flag) {
+    if (!flag.is(1) && !has(flag)) flags.push_back(flag);
+  }
+  bool has(const Dim& flag) const { return std::find(flags.begin(), flags.end(), flag) != flags.end(); }
+
+  // Adds what says that `d`, which is not negative, is not 0: of each of its factors.
+  void add_nonzero(const Dim& d) {
+    if (d.lower() > 0) return;
+    if (d.terms().size() != 1) return add(less(0, d));
+    for (const Dim::Atom& a : d.terms()[0].atoms) {
+      const Dim factor = DimAccess::from_atom(a);
+      if (a.kind == Dim::AtomKind::Less || a.kind == Dim::AtomKind::Equal) {
+        add(factor);
+      } else if (a.kind == Dim::AtomKind::Min && a.a.lower() >= 0 && a.b.lower() >= 0) {
+        add_nonzero(a.a), add_nonzero(a.b);
+      } else if (a.kind != Dim::AtomKind::Max || (!says_nonzero(a.a) && !says_nonzero(a.b))) {
+        if (factor.lower() <= 0) add(less(0, factor));
+      }
+    }
+  }
+  bool says_nonzero(const Dim& d) const {
+    Broadcast of(1);
+    of.add_nonzero(d);
+    return d.lower() > 0 || std::all_of(of.flags.begin(), of.flags.end(), [&](const Dim& f) { return has(f); });
+  }
+
+  // A flag that `largest` says anyway, by a factor that is 0 where the flag is, is left out.
+  Dim extent() const {
+    Dim out = largest;
+    Broadcast own(1);
+    if (largest.terms().size() == 1)
+      for (const Dim::Atom& a : largest.terms()[0].atoms)
+        if (a.kind != Dim::AtomKind::Max) own.add_nonzero(DimAccess::from_atom(a));
+    for (const Dim& f : flags)
+      if (!own.has(f)) out *= f;
+    return out;
+  }
+};
 
 // Equal, or one of them is 1: the larger one, but 0 where one is 0.
 Dim broadcast_extent(const Dim& x, const Dim& y) {
-  const Broadcast a = broadcast_of(x), b = broadcast_of(y);
-  return Broadcast{max(a.largest, b.largest), min(a.smallest, b.smallest)}.extent();
+  Broadcast a(x);
+  const Broadcast b(y);
+  for (const Dim& f : b.flags) a.add(f);
+  a.add_nonzero(a.largest), a.add_nonzero(b.largest);
+  a.largest = max(a.largest, b.largest);
+  return a.extent();
 }
 
 }  // namespace

@@ -450,6 +450,44 @@ TEST(KnownExtents, BroadcastOfNothing) {
   EXPECT_FALSE(run_once({"add", {floats({0}), floats({2})}}, false));
 }
 
+// Values that met before meet again, in every layer of a network: the extent is what it was after the first time.
+TEST(KnownExtents, BroadcastingAgainSaysNothingNew) {
+  std::string text =
+      "graph g(%x: f32[n], %y: f32[m], %z: f32[k]) -> (%a, %last) {\n  %a = add %x, %y : none\n  %b = add %a, %z : none\n";
+  std::string last = "%b";
+  for (int k = 0; k < 12; ++k)
+    for (const char* with : {"%x", "%y", "%z", "%a", "%b"}) {
+      const std::string next = "%v" + std::to_string(k) + "_" + (with + 1);
+      text += "  " + next + " = add " + last + ", " + with + " : none\n";
+      last = next;
+    }
+  text += "  %last = relu " + last + " : none\n}";
+  const Strings types = types_of(text);
+  ASSERT_EQ(types.size(), 5u) << types[0];
+  EXPECT_EQ(types[3], "f32[max(n, m)*(0 < n)*(0 < m)]");
+  EXPECT_EQ(types[4], "f32[max(k, max(n, m))*(0 < n)*(0 < m)*(0 < k)]");
+  for (int64_t n : {0, 1, 3})
+    for (int64_t m : {0, 1, 3})
+      for (int64_t k : {0, 1, 3}) {
+        const bool nothing = n * m * k == 0, three = n == 3 || m == 3 || k == 3;
+        if (nothing && three) continue;
+        auto r = run_lowered(text, {host(floats({n})), host(floats({m})), host(floats({k}))});
+        ASSERT_TRUE(r) << r.error().message;
+        EXPECT_EQ((*r)[1].tensor->dims, (Shape{nothing ? 0 : three ? 3 : 1})) << n << " " << m << " " << k;
+      }
+}
+
+// The extent of a part of x that ends where x does is 0 exactly where that of x is.
+TEST(KnownExtents, BroadcastOfAValueWithItsPart) {
+  EXPECT_EQ(types_of(R"(graph g(%x: f32[b, n], %p: f32[512], %zero: i64[1] = [0]) -> (%part, %y) {
+    %shape = shape %x { end = 2, start = 1 } : none
+    %part = slice %p, %zero, %shape, %zero : none
+    %y = add %x, %part : none
+  })")
+                .back(),
+            "f32[b, n]");
+}
+
 // The same answer for extents that are known and for those that are not: a window of one element has no place in nothing, a
 // larger one does not fit, and the message names it.
 TEST(KnownExtents, WindowsOverNothing) {
