@@ -13,7 +13,7 @@ namespace {
 // More pieces than this are joined in groups, and these then: a stage has a bounded number of pieces, and a group is written
 // where the whole lies.
 constexpr size_t kMaxPieces = 128, kGroup = 64;
-constexpr int kMaxSumSize = 128;  // atoms in a sum of extents; longer ones get a name
+constexpr int kMaxSumSize = 16;  // atoms in a sum of extents; longer ones get a name
 
 // A sum of extents that more will be added to.
 Dim partial_sum(Def& d, const Dim& sum) { return DimAccess::size(sum) > kMaxSumSize ? d.named({sum})[0] : sum; }

@@ -491,8 +491,14 @@ Expr ExprLowering::lower_select(const ExprNode& n, const Expr& guard) {
 namespace {
 
 // A masked load without a lane touches no memory, but where its address is not mapped a machine takes hundreds of cycles to
-// find that out: a load that the whole vector leaves out goes to the beginning of its buffer.
+// find that out: a load that the whole vector leaves out goes to the beginning of its buffer. A condition of many parts, as the
+// pieces of a long concatenation have, would be longer than a Dim may be once it is multiplied out.
+constexpr int kMaxConditionNodes = 32, kMaxNegations = 2;  // each negation doubles the terms
+
 Dim address_where(const Expr& condition, const Dim& offset) {
+  int nodes = 0, negations = 0;
+  if (condition) visit(condition, [&](const ExprNode& n) { ++nodes, negations += n.op == ScalarOp::Not; });
+  if (nodes > kMaxConditionNodes || negations > kMaxNegations) return offset;
   const auto holds = condition ? as_dim(condition) : std::nullopt;
   return holds ? select(*holds, offset, 0) : offset;
 }
