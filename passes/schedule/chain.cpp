@@ -261,7 +261,6 @@ class Finder {
       Chain::Axis& axis = chain_.axes[k];
       if (!axis.row) continue;
       if (!axis.extent.is_constant()) break;
-      if (axis.extent.is(0)) return false;  // nothing to compute
       const double all = static_cast<double>(rows * *bytes) * static_cast<double>(axis.extent.value());
       if (all > static_cast<double>(budget)) {
         int64_t part = std::max(budget, kMostStripBytes / 2) / (rows * *bytes);
