@@ -58,6 +58,9 @@ struct Loop {
 
 struct DimPlan;
 
+// `wraps`: of an index that was counted from the end where it was negative; the message has it as the model wrote it.
+Error out_of_range(int64_t index, int64_t extent, bool wraps);
+
 class Code {
  public:
   using Lookup = std::function<const TensorData*(int64_t)>;
@@ -90,6 +93,8 @@ class Code {
   // (null: to its register). False: copy it.
   bool direct_root(int section, size_t i, void* where);
   void* state(size_t i) { return regs_[static_cast<size_t>(state_regs_[i])].ptr; }
+  // Whether the definition counts a negative index of this axis from its end (wrap_index in ir/ops/common.h).
+  bool wraps(const Expr& index, int64_t extent);
   uint8_t* active() { return static_cast<uint8_t*>(regs_[static_cast<size_t>(active_reg_)].ptr); }
 
  private:
@@ -105,6 +110,7 @@ class Code {
     int64_t extent, stride;
     int form = -1;  // affine, or
     int reg = -1;  // computed
+    bool wraps = false;
   };
   struct Access {
     const TensorData* data = nullptr;
@@ -158,7 +164,6 @@ class Code {
   int and_guard(int cond, bool negate, bool uniform);
   void layout();
   Result<void> run_load(const Instr&, int64_t n);
-  Error out_of_range(const Access&, int64_t index, int64_t extent) const;
 
   Lookup tensor_;
   const Bindings& symbols_;

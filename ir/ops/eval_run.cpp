@@ -24,9 +24,9 @@ bool Code::direct_root(int section, size_t i, void* where) {
   return true;
 }
 
-Error Code::out_of_range(const Access& a, int64_t index, int64_t extent) const {
-  (void)a;
-  return invalid("index {} out of range [0, {})", index, extent);
+Error out_of_range(int64_t index, int64_t extent, bool wraps) {
+  if (!wraps) return invalid("index {} out of range [0, {})", index, extent);
+  return invalid("index {} out of range [-{}, {})", index < 0 ? index - extent : index, extent, extent);
 }
 
 Result<void> Code::run(int section, int64_t n) {
@@ -138,8 +138,8 @@ Result<void> Code::run_load(const Instr& instr, int64_t n) {
   };
   auto fail = [&](int64_t lane) -> Error {
     for (const DimAccess& d : a.dims)
-      if (const int64_t i = index_at(d, lane); i < 0 || i >= d.extent) return out_of_range(a, i, d.extent);
-    return out_of_range(a, -1, 0);
+      if (const int64_t i = index_at(d, lane); i < 0 || i >= d.extent) return out_of_range(i, d.extent, d.wraps);
+    return out_of_range(-1, 0, false);
   };
 
   if (!any_varying) {

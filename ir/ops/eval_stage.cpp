@@ -394,7 +394,7 @@ Result<Tensors> run_scatter(const k::Stage& s, const Code::Lookup& tensor, const
       for (size_t d = 0; d < rank; ++d) {
         const int64_t i = static_cast<const int64_t*>(code.root(0, d))[l];
         if (i < 0 || i >= out.dims[d]) {
-          if (!s.skip_outside) return invalid("index {} out of range [0, {})", i, out.dims[d]);
+          if (!s.skip_outside) return out_of_range(i, out.dims[d], code.wraps(s.targets[d], out.dims[d]));
           inside = false;
           break;
         }

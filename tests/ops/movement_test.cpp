@@ -205,6 +205,43 @@ TEST(Movement, ScatterFamily) {
   });
 }
 
+// Indices, and updates with them, may be shorter than the data in any axis; indices longer than the data in another axis, or
+// than the updates, would read what is not there.
+TEST(Movement, ElementsOfOtherExtentsThanTheData) {
+  const auto x = counted({3, 4}), at = tensor<int64_t>({2, 2}, {3, 0, -1, -4}),
+             u = tensor<int64_t>({2, 3}, {20, 21, 22, 23, 24, 25});
+  const Attrs axis{{"axis", int64_t{1}}};
+  EXPECT_EQ(values<int64_t>(run1("scatter_elements", {x, at, u}, axis)),
+            (std::vector<int64_t>{21, 1, 2, 20, 24, 5, 6, 23, 8, 9, 10, 11}));
+  EXPECT_EQ(values<int64_t>(run1("gather_elements", {x, at}, axis)), (std::vector<int64_t>{3, 0, 7, 4}));
+  const auto long_at = tensor<int64_t>({4, 1}, {0, 1, 2, 3}), short_u = tensor<int64_t>({2, 1}, {20, 21});
+  for (const bool dynamic : {false, true}) {
+    auto scattered = run_once({"scatter_elements", {x, at, short_u}, axis}, dynamic);
+    ASSERT_FALSE(scattered);
+    EXPECT_NE(scattered.error().message.find("updates have extent"), std::string::npos) << scattered.error().message;
+    auto gathered = run_once({"gather_elements", {x, long_at}, axis}, dynamic);
+    ASSERT_FALSE(gathered);
+    EXPECT_NE(gathered.error().message.find("indices have extent"), std::string::npos) << gathered.error().message;
+  }
+}
+
+// An index out of range is reported as it was written, not as counted from the end.
+TEST(Movement, IndicesOutOfRangeAreReportedAsWritten) {
+  const auto x = tensor<float>({4}, {1, 2, 3, 4}), u = tensor<float>({2}, {5, 6});
+  for (const int64_t index : {-7, -5, 4}) {
+    const auto at = tensor<int64_t>({2}, {1, index}), rows = tensor<int64_t>({2, 1}, {1, index});
+    for (const Call& call : {Call{"gather", {x, at}}, Call{"gather_elements", {x, at}}, Call{"gather_nd", {x, rows}},
+                             Call{"scatter_elements", {x, at, u}}, Call{"scatter_nd", {x, rows, u}}})
+      for (const bool dynamic : {false, true}) {
+        SCOPED_TRACE(call.op);
+        auto got = run_once(call, dynamic, {1});
+        ASSERT_FALSE(got);
+        EXPECT_EQ(got.error().message.rfind(fmt::format("index {} out of range [-4, 4)", index), 0), 0u)
+            << got.error().message;
+      }
+  }
+}
+
 TEST(Movement, BlocksAndTheRest) {
   auto x = counted({2, 8, 3, 5});
   for (bool dcr : {true, false}) {
