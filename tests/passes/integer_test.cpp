@@ -177,6 +177,57 @@ TEST(SimplifyRounding, OthersStay) {
     EXPECT_EQ(rewritten(simplify_rounding, text), text);
 }
 
+// What an index reads stays a read, since only an index that is data is compared with its extent. The fill of a padded read is
+// no index.
+TEST(SimplifyRounding, IndicesStayData) {
+  EXPECT_EQ(rewritten(simplify_rounding, R"(kernels g {
+  input %x: f32[4]
+  constant %k: i64[1] dense<[9]>
+  constant %c: f32[] dense<[0.5]>
+  %y: f32[3] = map (i0): %x[%k[0]] * %c[]
+  %z: f32[3] = map (i0): %x[%k[0] - 1 | %c[]]
+  %w: f32[3] = map (i0): %x[min(max(%k[0], 0), i0)] + %x[i0 + 2 | %c[]]
+  output %y, %z, %w
+}
+)"),
+            R"(kernels g {
+  input %x: f32[4]
+  constant %k: i64[1] dense<[9]>
+  %y: f32[3] = map (i0): %x[%k[0]] * 0.5
+  %z: f32[3] = map (i0): %x[%k[0] - 1 | 0.5]
+  %w: f32[3] = map (i0): %x[min(max(%k[0], 0), i0)] + %x[i0 + 2 | 0.5]
+  output %y, %z, %w
+}
+)");
+}
+
+// The same from graphs: whatever reads the element, also after a padding and a clamped slice, the run fails as the reference does.
+TEST(SimplifyRounding, ConstantIndicesOutOfRange) {
+  for (const int64_t index : {9, -9}) {
+    const std::string k = fmt::format("  %k = constant i64[1, 1] dense<[{}]>\n", index);
+    for (const char* body : {"  %y = gather_nd %x, %k\n", "  %y = gather_elements %x, %k {axis = 1}\n",
+                             "  %p = pad %x, %pads\n  %y = gather_nd %p, %k\n",
+                             "  %p = pad %x, %pads {mode = \"edge\"}\n  %y = gather_nd %p, %k\n"}) {
+      const std::string text =
+          "graph g(%x: f32[4, 3]) -> (%y) {\n" + k + "  %pads = constant i64[4] dense<[1, 0, 1, 0]>\n" + body + "}\n";
+      SCOPED_TRACE(text);
+      const std::vector<HostValue> inputs{HostValue::of(numbers({4, 3}, 1))};
+      auto graph = parse_graph(text);
+      ASSERT_TRUE(graph) << graph.error().message;
+      auto expected = Interpreter().run(*graph, inputs);
+      ASSERT_FALSE(expected);
+      EXPECT_NE(expected.error().message.find(fmt::format("index {} out of range", index)), std::string::npos)
+          << expected.error().message;
+      for (const std::string& target : runnable_targets()) {
+        auto got = compile_and_run(*parse_graph(text), target, inputs);
+        ASSERT_FALSE(got) << target;
+        EXPECT_NE(got.error().message.find(fmt::format("got index {}", index)), std::string::npos)
+            << target << ": " << got.error().message;
+      }
+    }
+  }
+}
+
 // ---- numbers ----
 
 std::mt19937 generator(uint32_t seed) { return std::mt19937(seed); }
