@@ -49,6 +49,7 @@ const char* ingot_status_text(ingot_status status) {
     case INGOT_BUSY: return "session is busy";
     case INGOT_NOT_RUN: return "no run yet";
     case INGOT_DEVICE_FAILED: return "device failed";
+    case INGOT_OUT_OF_BOUNDS: return "access outside of bounds";
   }
   return "unknown status";
 }

@@ -45,7 +45,8 @@ typedef enum ingot_status {
   INGOT_RUN_FAILED = 9,       /* the data does not fit the model: an index out of range, dims that contradict */
   INGOT_BUSY = 10,            /* another thread uses this session */
   INGOT_NOT_RUN = 11,         /* there are no outputs yet */
-  INGOT_DEVICE_FAILED = 12
+  INGOT_DEVICE_FAILED = 12,
+  INGOT_OUT_OF_BOUNDS = 13 /* of checked code or a guarded session: the model left its memory; do not use the file */
 } ingot_status;
 
 typedef struct ingot_model ingot_model;
@@ -62,8 +63,8 @@ INGOT_API const char* ingot_version(void);
 
 enum ingot_load_flag {
   INGOT_LOAD_VERIFY_WEIGHTS = 1, /* checks the hash of the weights too (reads all of them, about 1 s per GB) */
-  INGOT_LOAD_PERF_MAP = 2,       /* code in anonymous memory, named in /tmp/perf-PID.map; also by INGOT_PERF_MAP=1 */
-  INGOT_LOAD_INSPECT = 4         /* no image is chosen and nothing is mapped for running; sessions are refused */
+  INGOT_LOAD_PERF_MAP = 2, /* code in anonymous memory, named in /tmp/perf-PID.map; also by INGOT_PERF_MAP=1 */
+  INGOT_LOAD_INSPECT = 4 /* no image is chosen and nothing is mapped for running; sessions are refused */
 };
 
 /* Checks a signature. message: what is signed (48 bytes: a prefix and the hash that covers all of the file); signature:

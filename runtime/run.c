@@ -203,6 +203,7 @@ static ingot_status status_of(const struct ingot_session* s, int32_t code) {
     case INGOT_RUN_INPUT_DIM: return INGOT_INVALID_ARGUMENT;
     case INGOT_RUN_DEVICE: return INGOT_DEVICE_FAILED;
     case INGOT_RUN_LIMIT: return INGOT_LIMIT;
+    case INGOT_RUN_BOUNDS: return INGOT_OUT_OF_BOUNDS;
     default: return INGOT_RUN_FAILED;
   }
 }
@@ -484,7 +485,7 @@ ingot_status ingot_run(struct ingot_session* s) {
       status = s->reported ? ingot_fail(s->reported_status, "%s", s->message)
                            : ingot_fail(INGOT_RUN_FAILED, "output '%s' was not written", m->outputs[i].name);
   if (status == INGOT_OK && s->memory.guard && !nothing_beside(s))
-    status = ingot_fail(INGOT_RUN_FAILED, "the run wrote beside the memory of a tensor");
+    status = ingot_fail(INGOT_OUT_OF_BOUNDS, "the run wrote beside the memory of a tensor");
   s->cancel = 0;
   s->has_run = status == INGOT_OK;
   return status;

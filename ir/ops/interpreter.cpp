@@ -1,6 +1,7 @@
 // See interpreter.h.
 #include "ir/ops/interpreter.h"
 
+#include <algorithm>
 #include <chrono>
 #include <set>
 
@@ -241,7 +242,12 @@ class Interpretation {
     Graph g;
     auto c = TRY(scratch_node(g, n));
     Expand expand(g, g.body, *c);
-    TRY(n.def->expand(expand));
+    if (auto done = n.def->expand(expand); !done) {
+      // Expanding infers the body of a scan, also of one without iterations.
+      if (!quiet_ && !n.regions.empty() && any_empty(n) && options_.on_nothing_collected)
+        options_.on_nothing_collected(n);
+      return std::move(done.error());
+    }
     for (size_t i = 0; i < n.outputs.size(); ++i) {
       if (n.outputs[i] && (i >= expand.results().size() || !expand.results()[i]))
         return unsupported("output {} is asked for, but not computed", i);
@@ -257,6 +263,15 @@ class Interpretation {
     for (const auto& v : g.values) values_.erase(v.get());
     forget(g.body);
     return {};
+  }
+
+  // Whether an input has no elements, or no items.
+  bool any_empty(const Node& n) const {
+    return std::any_of(n.inputs.begin(), n.inputs.end(), [&](const Value* v) {
+      auto c = get(v);
+      if (!c || c->kind == HostValue::Kind::None) return false;
+      return c->is_tensor() ? c->tensor->elements() == 0 : c->items.empty();
+    });
   }
 
   void forget(const Region& r) {

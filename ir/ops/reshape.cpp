@@ -33,6 +33,16 @@ Result<Dims> resolve_at_run_time(Def& d, const Tensor& x, const std::optional<Di
   return dims;
 }
 
+// Whether an element that a model computes by subtracting may be 0, which stands for x's extent, or -1, where x has elements. One
+// that divides the number of x's elements is not. A sum or product of extents of other values is taken for what it
+// says: where it is 0 in a run, that run is refused.
+bool may_mean_another(const Dim& element, const Dim& elements) {
+  if (element.is_constant() || element.lower() > 0) return false;
+  const auto& terms = element.terms();
+  if (std::none_of(terms.begin(), terms.end(), [](const Dim::Term& t) { return t.coefficient < 0; })) return false;
+  return floordiv(elements, element) * element != elements;
+}
+
 }  // namespace
 
 // Reshape-25. x: [...], shape: [r] -> [shape]; 0 keeps a dim (unless allowzero), -1 is inferred.
@@ -46,6 +56,8 @@ Result<void> define_reshape(Def& d) {
   for (size_t k = 0; known && k < known->size(); ++k) {
     auto symbol = (*known)[k].as_symbol();
     open = open || (symbol && (*symbol)->lo < 0);
+    const bool same = k < x.dims().size() && (*known)[k] == x.dims()[k];
+    open = open || (!same && may_mean_another((*known)[k], product(x.dims())));
   }
   if (open) {
     d.out(reshaped(d, x, TRY(resolve_at_run_time(d, x, known, allow_zero))));

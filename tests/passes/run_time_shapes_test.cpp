@@ -120,8 +120,6 @@ TEST(RunTimeShapes, LoopsCollectWhatTheFirstIterationGives) {
   EXPECT_EQ(run(5, 2), "got dimension 1, expected 2") << "the last one is shorter";
 }
 
-// What a convolution reads is made before it, in memory that is laid out for both: the extent that does not exist is refused
-// before anything is written.
 // A carried extent that a loop around this one changes as well is still one that this one changes.
 TEST(RunTimeShapes, ALoopInALoopGrowsWhatBothCarry) {
   const std::string text = R"(graph g(%x: f32[n], %trips: i64[], %more: f32[m]) -> (%y) {
@@ -143,6 +141,25 @@ TEST(RunTimeShapes, ALoopInALoopGrowsWhatBothCarry) {
   EXPECT_EQ(call(*e, {counted({1}), integers({2}, true), counted({1})}), "f32[7] {1, 1, 1, 1, 1, 1, 1}");
 }
 
+// An extent that a model computes by subtracting may be 0 in a run, and then stands for that of the input, or -1.
+TEST(RunTimeShapes, AComputedExtentThatKeepsTheInputs) {
+  const std::string text = R"(graph g(%x: f32[n, k, m]) -> (%y) {
+  %one = constant i64[1] dense<[1]>
+  %rest = constant i64[1] dense<[-1]>
+  %m = shape %x {start = 2}
+  %less = sub %m, %one
+  %shape = concat %less, %rest, %m {axis = 0}
+  %y = reshape %x, %shape
+}
+)";
+  auto e = executable(text, driver::Backend::Llvm);
+  ASSERT_TRUE(e);
+  EXPECT_EQ(call(*e, {counted({2, 2, 3})}), "f32[2, 2, 3] {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12}");
+  EXPECT_EQ(call(*e, {counted({2, 3, 1})}), "f32[2, 3, 1] {1, 2, 3, 4, 5, 6}");
+}
+
+// What a convolution reads is made before it, in memory that is laid out for both: the extent that does not exist is refused
+// before anything is written.
 TEST(RunTimeShapes, TooSmallAWindowIsRefusedBeforeItsInputIsMade) {
   const std::string text = R"(graph g(%x: u8[a, 2, c, d], %w: f32[17, 2, 3, 3]) -> (%y) {
   %zero = constant u8[] dense<[128]>

@@ -72,6 +72,7 @@ void RandomGraph::product() {
     std::vector<int64_t> b = d;
     b[b.size() - 2] = k, b.back() = n;
     if (chance(30)) b[0] = 1;
+    if (product_of(b) > kMaxRandomElements) return;
     y = add("mat_mul", {a, weights(b, 1 / std::sqrt(static_cast<double>(k)))});
   } else {
     y = add("mat_mul", {a, weights({k, n}, 1 / std::sqrt(static_cast<double>(k)))});
@@ -102,7 +103,8 @@ void RandomGraph::chain() {
   const int64_t columns = 3 + pick(60), out = 3 + pick(60);
   auto right = [&](int64_t k, int64_t n) {  // one for all, or one for each of the batch
     std::vector<int64_t> w = {k, n};
-    if (chance(50)) w.insert(w.begin(), d.begin(), d.end() - 2);
+    if (chance(50) && product_of(d) / std::max<int64_t>(1, d[d.size() - 2] * d.back()) * k * n <= kMaxRandomElements)
+      w.insert(w.begin(), d.begin(), d.end() - 2);
     return weights(w, scale(k));
   };
   int y = add("mat_mul", {a, right(d.back(), columns)});

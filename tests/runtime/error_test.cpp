@@ -191,7 +191,7 @@ TEST(Errors, Options) {
 }
 
 TEST(Errors, EveryStatusHasAText) {
-  for (int i = 0; i <= INGOT_DEVICE_FAILED; i++)
+  for (int i = 0; i <= INGOT_OUT_OF_BOUNDS; i++)
     EXPECT_STRNE(ingot_status_text(static_cast<ingot_status>(i)), "unknown status") << i;
   EXPECT_STREQ(ingot_status_text(static_cast<ingot_status>(99)), "unknown status");
 }

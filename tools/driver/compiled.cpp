@@ -145,6 +145,7 @@ class Compiled final : public Executable {
   }
 
   Result<void> bind(std::vector<HostValue> inputs) override {
+    left_its_memory_ = false;
     TRY(check_inputs(inputs_, inputs));
     bound_ = std::move(inputs);
     objects_ = std::make_unique<Objects>();
@@ -171,10 +172,12 @@ class Compiled final : public Executable {
   }
 
   Result<void> run() override {
-    if (const ingot_status s = ingot_session_run(session_); s != INGOT_OK)
-      return runtime_error(s, ingot_session_error(session_));
+    const ingot_status s = ingot_session_run(session_);
+    left_its_memory_ = s == INGOT_OUT_OF_BOUNDS;
+    if (s != INGOT_OK) return runtime_error(s, ingot_session_error(session_));
     return {};
   }
+  bool left_its_memory() const override { return left_its_memory_; }
 
   Result<std::vector<HostValue>> fetch() override {
     std::vector<HostValue> values;
@@ -252,6 +255,7 @@ class Compiled final : public Executable {
   std::shared_ptr<TensorData> bytes_;   // of a model in memory
   ingot_model* model_ = nullptr;
   ingot_session* session_ = nullptr;
+  bool left_its_memory_ = false;
   int32_t threads_ = 0;
   std::vector<HostValue> bound_;
   std::unique_ptr<Objects> objects_;
