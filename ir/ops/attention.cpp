@@ -585,12 +585,6 @@ Result<void> define_group_query_attention(Def& d) {
   a.k = [&](const Dim& b, const Dim& h, const Dim& j, const Dim& e) { return key(b, floordiv(h, repeat), j, e); };
   a.v = [&](const Dim& b, const Dim& h, const Dim& j, const Dim& e) { return value(b, floordiv(h, repeat), j, e); };
   a.scale = d.f64("scale", 0);
-  if (a.scale == 0) {
-    auto known = size.constant();
-    if (!known)
-      return unsupported("the head size is known at run time only, expected a constant where scale is absent");
-    a.scale = 1 / std::sqrt(static_cast<double>(*known));
-  }
   const bool causal = d.i64("causal", 1) != 0;
   const int64_t window = d.i64("local_window_size", -1);
   if (extra) TRY(expect_fits(d, extra, {batch, q_heads, length, total}));

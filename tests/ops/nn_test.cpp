@@ -374,7 +374,7 @@ TEST(Attention, GroupQueryWithCaches) {
                             cos,
                             sin};
     if (c.sink) inputs.insert(inputs.end(), {Arg(), Arg(), sink});
-    auto y = run({"group_query_attention", inputs, attrs, 3, false});
+    auto y = run({"group_query_attention", inputs, attrs, 3});
     auto begin = [&](int64_t i) { return n == c.total ? 0 : c.keys[static_cast<size_t>(i)] - n; };
     auto fresh = [&](int which, int64_t i, int64_t s, int64_t h, int64_t e) {
       int64_t at = h * size + e;
@@ -440,8 +440,8 @@ TEST(Attention, OfBytesIsThatOfTheirValues) {
                  {},
                  constant(tensor<uint8_t>({}, {120})),
                  constant(tensor<int8_t>({}, {3}))},
-                attrs, false);
-  auto want = run1("ms_attention", {tensor<float>({2, 3, 4}, x), tensor<float>({4, 12}, w), bias}, attrs, false);
+                attrs);
+  auto want = run1("ms_attention", {tensor<float>({2, 3, 4}, x), tensor<float>({4, 12}, w), bias}, attrs);
   expect_is(y, {2, 3, 4}, [&](const Shape& i) { return number_at(want, i); });
 }
 
