@@ -146,7 +146,7 @@ Result<void> arg_extreme(Def& d, Combiner first, Combiner last) {
   Tensor x = d.in(0);
   int axis = TRY(d.axis(d.i64("axis", 0), x.rank()));
   Reduction r = make_reduction(d, x.dims(), axis_set({axis}, x.rank()), d.i64("keepdims", 1));
-  if (x.dim(axis).is(0)) return invalid("axis {} is empty, expected at least one element", axis);
+  TRY(d.require(less(0, x.dim(axis)), fmt::format("axis {} is empty, expected at least one element", axis)));
   auto [value, index] = d.arg_reduce(d.i64("select_last_index", 0) ? last : first, r.result, r.reduced,
                                      [&](Ix i, Ix j) { return std::pair(x(r.at(i, j)), ex::index(j[0])); });
   d.out(index);

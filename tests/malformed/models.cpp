@@ -381,6 +381,8 @@ void more_nodes(std::vector<Model>& list) {
       std::vector<Attr>{Attr("group", 0)}, std::vector<std::string>{w});
   add("conv_group_3", C, "input has 4 channels, expected 12 (weight channels 4 x groups 3)", "Conv",
       Names{"image", "w"}, std::vector<Attr>{Attr("group", 3)}, std::vector<std::string>{w});
+  add("arg_max_of_nothing", C, "axis 0 is empty, expected at least one element", "ArgMax", Names{"e"},
+      std::vector<Attr>{}, std::vector<std::string>{floats("e", {0, 3}, {})});
   add("conv_huge_pads", C, "pads contains 9223372036854775807, expected values in", "Conv", Names{"image", "w"},
       std::vector<Attr>{Attr("pads", I{INT64_MAX, 0, INT64_MAX, 0})}, std::vector<std::string>{w});
   add("conv_negative_extent", C, "the window has extent 1 in spatial dimension 0, expected at most -1", "Conv",

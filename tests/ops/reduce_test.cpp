@@ -125,6 +125,18 @@ TEST(Reduce, ArgMaxTakesTheFirstOrLastOfEquals) {
   EXPECT_EQ(run1("arg_max", {x}, {{"axis", int64_t{0}}, {"keepdims", int64_t{0}}})->dims, (Shape{4}));
 }
 
+// No element is the largest of none: an error when compiling, and the same one when only the run knows.
+TEST(Reduce, ArgMaxOfNothing) {
+  for (const char* op : {"arg_max", "arg_min"})
+    for (const Shape& dims : {Shape{2, 0}, Shape{0, 0}})
+      for (const bool dynamic : {false, true}) {
+        auto got = run_once({op, {floats(dims)}, {{"axis", int64_t{1}}}}, dynamic);
+        ASSERT_FALSE(got) << op;
+        EXPECT_EQ(got.error().message.substr(0, got.error().message.find('\n')),
+                  "axis 1 is empty, expected at least one element");
+      }
+}
+
 TEST(Reduce, CumulativeInBothDirections) {
   auto x = floats({3, 7});
   for (int64_t axis : {0, 1}) {

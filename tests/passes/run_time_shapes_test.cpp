@@ -5,6 +5,7 @@
 
 #include "ir/ops/host_value.h"
 #include "passes/pipeline.h"
+#include "tests/passes/compiled.h"
 #include "tools/driver/executable.h"
 
 namespace ingot::test {
@@ -65,6 +66,52 @@ TEST(RunTimeShapes, SqueezeTakesAnyAxes) {
   EXPECT_EQ(call(*e, {counted({1, 3, 1, 5, 1}), integers({0, -5})}), "an axis is named twice");
   EXPECT_EQ(call(*e, {counted({1, 3, 1, 5, 1}), integers({0, 1})}), "dimension 1 has extent a, expected 1");
   EXPECT_EQ(call(*e, {counted({1, 3, 1, 5, 1}), integers({0, 5})}), "got value 5, which is out of range");
+}
+
+TEST(RunTimeShapes, ArgMaxOfNothing) {
+  auto e = executable("graph g(%x: f32[a, b]) -> (%y) {\n  %y = arg_max %x {axis = 1}\n}\n", driver::Backend::Llvm);
+  ASSERT_TRUE(e);
+  EXPECT_EQ(call(*e, {counted({2, 3})}), "i64[2, 1] {2, 2}");
+  for (const std::vector<int64_t>& dims : {std::vector<int64_t>{2, 0}, {0, 0}})
+    EXPECT_EQ(call(*e, {counted(dims)}), "axis 1 is empty, expected at least one element");
+}
+
+// Scores are scaled with 1 / sqrt(head size) also where only the run knows the size.
+TEST(RunTimeShapes, HeadSizesOfAttention) {
+  const std::string of_groups = R"(graph g(%q: f32[b, n, c], %last: i32[b], %total: i32[]) -> (%y, %k, %v) {
+  %y, %k, %v = group_query_attention %q, _, _, _, _, %last, %total {kv_num_heads = 1, num_heads = 2}
+}
+)",
+                    packed = R"(graph g(%x: f32[b, n, c], %w: f32[c, m], %bias: f32[m]) -> (%y) {
+  %y = ms_attention %x, %w, %bias {num_heads = 2, unidirectional = 1}
+}
+)";
+  auto all = [](std::vector<int64_t> dims, int32_t value) {
+    auto t = TensorData::make(DType::I32, std::move(dims));
+    std::fill_n(t->mutable_as<int32_t>(), t->elements(), value);
+    return HostValue::of(std::move(t));
+  };
+  for (const bool groups : {true, false}) {
+    const std::string& text = groups ? of_groups : packed;
+    auto e = executable(text, driver::Backend::Llvm), oracle = executable(text, driver::Backend::Interpreter);
+    ASSERT_TRUE(e && oracle);
+    for (const int64_t size : {4, 6}) {
+      SCOPED_TRACE(text + std::to_string(size));
+      std::vector<HostValue> inputs{HostValue::of(numbers({2, 3, 4 * size}, 1))};
+      if (groups) {
+        inputs.push_back(all({2}, 2));
+        inputs.push_back(all({}, 3));
+      } else {
+        inputs.push_back(HostValue::of(numbers({4 * size, 6 * size}, 2)));
+        inputs.push_back(HostValue::of(numbers({6 * size}, 3)));
+      }
+      auto got = e->call(inputs), want = oracle->call(inputs);
+      ASSERT_TRUE(got) << got.error().message;
+      ASSERT_TRUE(want) << want.error().message;
+      for (size_t k = 0; k < want->size(); ++k)
+        EXPECT_EQ(difference(*(*got)[k].tensor, *(*want)[k].tensor, 1e-5), "") << k;
+    }
+  }
 }
 
 TEST(RunTimeShapes, UnsqueezeTakesAnyAxes) {
