@@ -122,14 +122,26 @@ Result<void> define_deform_conv(Def& d) {
   TRY(expect_same_floats(d, {0, 1, 2, 3, 4}));
   int64_t group = d.i64("group", 1), offset_group = d.i64("offset_group", 1);
   Window win = TRY(conv_window(d, x, w, group));
-  if (offset_group < 1) return invalid("offset_group is {}, expected at least 1", offset_group);
-  Dim area = win.kernel[0] * win.kernel[1];
+  if (offset_group < 1 || offset_group > kMaxWindowAttribute)
+    return invalid("offset_group is {}, expected at least 1", offset_group);
   TRY(d.require(
-      equal(offset.dim(1), area * 2 * offset_group),
-      fmt::format("offset has {} channels, expected {}", offset.dim(1).str(), (area * 2 * offset_group).str())));
-  TRY(d.require(equal(offset.dim(2), win.out[0]) * equal(offset.dim(3), win.out[1]),
-                fmt::format("offset has extents {} x {}, expected {} x {}", offset.dim(2).str(), offset.dim(3).str(),
-                            win.out[0].str(), win.out[1].str())));
+      equal(mod(x.dim(1), offset_group), 0),
+      fmt::format("input has {} channels, expected a multiple of {} offset groups", x.dim(1).str(), offset_group)));
+  const Dim taps = win.kernel[0] * win.kernel[1] * offset_group;
+  auto expect_taps = [&](const Tensor& t, const Dim& channels, const char* what) -> Result<void> {
+    TRY(d.require(equal(t.dim(0), x.dim(0)),
+                  fmt::format("{} has the batch {}, expected {} (the input's)", what, t.dim(0).str(), x.dim(0).str())));
+    TRY(d.require(equal(t.dim(1), channels),
+                  fmt::format("{} has {} channels, expected {}", what, t.dim(1).str(), channels.str())));
+    return d.require(equal(t.dim(2), win.out[0]) * equal(t.dim(3), win.out[1]),
+                     fmt::format("{} has extents {} x {}, expected {} x {}", what, t.dim(2).str(), t.dim(3).str(),
+                                 win.out[0].str(), win.out[1].str()));
+  };
+  TRY(expect_taps(offset, taps * 2, "offset"));
+  if (mask) TRY(expect_taps(mask, taps, "mask"));
+  if (b)
+    TRY(d.require(equal(b.dim(0), w.dim(0)),
+                  fmt::format("the bias has {} elements, expected {}", b.dim(0).str(), w.dim(0).str())));
   Dim per_offset = floordiv(x.dim(1), offset_group);
   DType t = accumulator(x.dtype());
   Tensor col = d.map({x.dim(0), x.dim(1), win.kernel[0], win.kernel[1], win.out[0], win.out[1]}, [&](Ix i) {

@@ -188,6 +188,12 @@ inline std::vector<Call> empty_calls() {
   add("max_pool", {floats({1, 2, 0})}, {{"kernel_shape", I{1}}});
   add("conv_integer", {of_type(DType::U8, {0, 2, 4}), of_type(DType::U8, {3, 2, 2})});
   add("deform_conv", {floats({0, 2, 3, 3}), floats({3, 2, 2, 2}), floats({0, 8, 2, 2})});
+  add("deform_conv", {floats({1, 0, 3, 3}), floats({3, 0, 2, 2}), floats({1, 8, 2, 2}), floats({3})});
+  add("deform_conv", {floats({1, 0, 3, 3}), floats({4, 0, 2, 2}), floats({1, 16, 2, 2})},
+      {{"group", int64_t{2}}, {"offset_group", int64_t{2}}});
+  add("deform_conv", {floats({1, 2, 3, 3}), floats({0, 2, 2, 2}), floats({1, 8, 2, 2})});
+  add("deform_conv", {floats({1, 2, 0, 5}), floats({3, 2, 1, 1}), floats({1, 2, 0, 5}), {}, floats({1, 1, 0, 5})});
+  add("deform_conv", {floats({1, 2, 0, 0}), floats({3, 2, 2, 2}), floats({1, 8, 1, 1})}, {{"pads", I{1, 1, 1, 1}}});
   add("max_unpool", {floats({0, 1, 2}), i64s({0, 1, 2})}, {{"kernel_shape", I{2}}, {"strides", I{2}}});
   add("roi_align", {floats({1, 2, 4, 4}), floats({0, 4}), i64s({0})});
   add("max_roi_pool", {floats({1, 2, 4, 4}), floats({0, 5})}, {{"pooled_shape", I{2, 2}}});
