@@ -18,6 +18,7 @@ enum class ErrorKind {
   Unsupported,  // the input is fine, Ingot cannot do it
   Limit,        // a documented limit is exceeded
   Io,           // the file system or a device failed
+  Bounds,       // checked code, or a guarded session, saw a model leave its memory
 };
 
 struct Error {

@@ -27,7 +27,7 @@ std::vector<Variant> variants_of(uint32_t seed);
 // another pattern gives the same bytes. Otherwise "KIND: what".
 std::string judge(const RandomCase&, const Variant&, double tolerance);
 
-// "" or what differs: integers equal, floats within rtol * (|expected| + the largest expected) + atol.
-std::string difference_of(const HostValue& got, const HostValue& expected, double rtol, double atol, bool any_numbers);
+// "" or what differs: integers equal, floats within rtol * (|expected| + the largest expected).
+std::string difference_of(const HostValue& got, const HostValue& expected, double rtol, bool any_numbers);
 
 }  // namespace ingot::test

@@ -26,7 +26,6 @@ struct RandomRun {
   // from the extents of the run, compiled code from the symbols. One may then refuse what the other takes.
   std::vector<bool> open;
   bool any_open() const { return std::find(open.begin(), open.end(), true) != open.end(); }
-  double largest = 0;  // of the finite floats along the way
   bool any_numbers = false;  // values left the range in which rounding errors stay small: only types and shapes count
 };
 struct RandomCase {

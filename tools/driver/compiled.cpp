@@ -18,6 +18,7 @@ Error runtime_error(ingot_status status, const std::string& text) {
   if (status == INGOT_UNSUPPORTED) kind = ErrorKind::Unsupported;
   if (status == INGOT_IO || status == INGOT_DEVICE_FAILED) kind = ErrorKind::Io;
   if (status == INGOT_NO_MEMORY || status == INGOT_LIMIT) kind = ErrorKind::Limit;
+  if (status == INGOT_OUT_OF_BOUNDS) kind = ErrorKind::Bounds;
   return {kind, text.empty() ? std::string(ingot_status_text(status)) : text};
 }
 
@@ -145,7 +146,6 @@ class Compiled final : public Executable {
   }
 
   Result<void> bind(std::vector<HostValue> inputs) override {
-    left_its_memory_ = false;
     TRY(check_inputs(inputs_, inputs));
     bound_ = std::move(inputs);
     objects_ = std::make_unique<Objects>();
@@ -172,12 +172,10 @@ class Compiled final : public Executable {
   }
 
   Result<void> run() override {
-    const ingot_status s = ingot_session_run(session_);
-    left_its_memory_ = s == INGOT_OUT_OF_BOUNDS;
-    if (s != INGOT_OK) return runtime_error(s, ingot_session_error(session_));
+    if (const ingot_status s = ingot_session_run(session_); s != INGOT_OK)
+      return runtime_error(s, ingot_session_error(session_));
     return {};
   }
-  bool left_its_memory() const override { return left_its_memory_; }
 
   Result<std::vector<HostValue>> fetch() override {
     std::vector<HostValue> values;
@@ -255,7 +253,6 @@ class Compiled final : public Executable {
   std::shared_ptr<TensorData> bytes_;   // of a model in memory
   ingot_model* model_ = nullptr;
   ingot_session* session_ = nullptr;
-  bool left_its_memory_ = false;
   int32_t threads_ = 0;
   std::vector<HostValue> bound_;
   std::unique_ptr<Objects> objects_;

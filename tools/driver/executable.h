@@ -44,9 +44,6 @@ class Executable {
   virtual std::vector<KernelTime> profile() const { return {}; }             // where asked for
   virtual std::vector<KernelPlacement> placement() const { return {}; }
   virtual std::vector<int64_t> kernel_weights() const { return {}; }  // bytes of constants; empty: not recorded
-  virtual bool left_its_memory() const {
-    return false;
-  }  // why the last run of checked code, or between guard pages, failed
   virtual int threads() const { return 1; }
   virtual std::string description() const = 0;  // "interpreter", "x86-64-v4, 2 threads"
 
