@@ -93,8 +93,6 @@ class Code {
   // (null: to its register). False: copy it.
   bool direct_root(int section, size_t i, void* where);
   void* state(size_t i) { return regs_[static_cast<size_t>(state_regs_[i])].ptr; }
-  // Whether the definition counts a negative index of this axis from its end (wrap_index in ir/ops/common.h).
-  bool wraps(const Expr& index, int64_t extent);
   uint8_t* active() { return static_cast<uint8_t*>(regs_[static_cast<size_t>(active_reg_)].ptr); }
 
  private:

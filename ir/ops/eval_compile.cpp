@@ -5,6 +5,7 @@
 #include <set>
 
 #include "ir/ops/eval_code.h"
+#include "ir/ops/written_index.h"
 
 namespace ingot::eval {
 
@@ -56,16 +57,6 @@ Dim Code::concrete(const Dim& d) {
     else if (auto b = symbols_.find(id); b != symbols_.end()) s[id] = Dim(b->second);
   }
   return substitute(d, s);
-}
-
-bool Code::wraps(const Expr& index, int64_t extent) {
-  if (!index.is(ScalarOp::Select) || !index->args[0].is(ScalarOp::Lt) || !index->args[1].is(ScalarOp::Add))
-    return false;
-  const Expr &at = index->args[2], &from_end = index->args[1];
-  if (!equal(index->args[0]->args[0], at) || !equal(from_end->args[0], at)) return false;
-  const Expr& added = from_end->args[1];
-  if (added.is(ScalarOp::Const)) return added->integer == extent;
-  return added.is(ScalarOp::Index) && concrete(added->dim).is(extent);
 }
 
 std::shared_ptr<DimPlan> Code::plan(const Dim& d) {
@@ -462,7 +453,7 @@ Result<int> Code::gen_read(const Expr& e) {
         uniform &= !varies(*plan.dims[d]);
       } else {
         a.reg = plan.dims[d] ? gen_plan(*plan.dims[d]) : TRY(gen(e->args[d]));
-        a.wraps = wraps(e->args[d], a.extent);
+        a.wraps = wraps(e->args[d]);
         uniform &= regs_[static_cast<size_t>(a.reg)].uniform;
       }
       access.dims.push_back(a);

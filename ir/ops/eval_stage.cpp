@@ -6,6 +6,8 @@
 #include <cstring>
 #include <limits>
 
+#include "ir/ops/written_index.h"
+
 namespace ingot::eval {
 
 Result<void> Budget::check_time() {
@@ -394,7 +396,7 @@ Result<Tensors> run_scatter(const k::Stage& s, const Code::Lookup& tensor, const
       for (size_t d = 0; d < rank; ++d) {
         const int64_t i = static_cast<const int64_t*>(code.root(0, d))[l];
         if (i < 0 || i >= out.dims[d]) {
-          if (!s.skip_outside) return out_of_range(i, out.dims[d], code.wraps(s.targets[d], out.dims[d]));
+          if (!s.skip_outside) return out_of_range(i, out.dims[d], wraps(s.targets[d]));
           inside = false;
           break;
         }

@@ -4,7 +4,7 @@
 #include <cmath>
 #include <set>
 
-#include "passes/schedule/written_index.h"
+#include "ir/ops/written_index.h"
 #include "runtime/abi.h"
 
 namespace ingot {

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "passes/schedule/written_index.h"
+#include "ir/ops/written_index.h"
 #include "runtime/abi.h"
 
 namespace ingot {
