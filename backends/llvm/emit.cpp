@@ -76,7 +76,7 @@ codegen::Effort effort(const CompileOptions& o) {
 }
 
 // A host program of more instructions than this, as printed, is not optimised: the time of LLVM's passes, and of its choice of
-// instructions, is not linear in the size of a function. A model of 500 launches with free extents has half as many.
+// instructions, is not linear in the size of a function.
 constexpr unsigned kMaxOptimisedHost = 60'000;
 
 codegen::Effort host_effort(const llvm::Module& m, const CompileOptions& o) {

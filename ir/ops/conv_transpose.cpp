@@ -123,7 +123,7 @@ Result<void> define_deform_conv(Def& d) {
   int64_t group = d.i64("group", 1), offset_group = d.i64("offset_group", 1);
   Window win = TRY(conv_window(d, x, w, group));
   if (offset_group < 1 || offset_group > kMaxWindowAttribute)
-    return invalid("offset_group is {}, expected at least 1", offset_group);
+    return invalid("offset_group is {}, expected a value in [1, {}]", offset_group, kMaxWindowAttribute);
   TRY(d.require(
       equal(mod(x.dim(1), offset_group), 0),
       fmt::format("input has {} channels, expected a multiple of {} offset groups", x.dim(1).str(), offset_group)));

@@ -6,6 +6,7 @@
 // of a contraction are read many times: only accesses are written into those, and only where they stay a single read at
 // linear indices, which is what its schedule needs.
 #include <algorithm>
+#include <unordered_map>
 
 #include "passes/kernels/passes.h"
 
@@ -304,7 +305,7 @@ class Inliner {
       for (int node : producer->fused) note(consumer, node);
       return composed;
     });
-    return share(out);
+    return out.get() == whole.get() ? whole : share(out);
   }
 
   k::Program& p_;

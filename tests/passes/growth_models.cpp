@@ -117,13 +117,6 @@ void outputs(Graph& g, int n) {
 
 }  // namespace
 
-const std::vector<std::string>& growth_kinds() {
-  static const std::vector<std::string> kinds{
-      "chain",      "residual",           "matmuls",      "sum",    "sum-computed", "concat", "concat-dynamic",
-      "recurrence", "recurrence-dynamic", "initializers", "outputs"};
-  return kinds;
-}
-
 std::string growth_model(std::string_view kind, int n) {
   Model model;
   model.opset(18);

@@ -3,7 +3,6 @@
 
 #include <string>
 #include <string_view>
-#include <vector>
 
 namespace ingot {
 
@@ -19,7 +18,6 @@ namespace ingot {
 //   recurrence-dynamic  the same, with a free batch
 //   initializers   n weights that are added
 //   outputs        n outputs of the model
-const std::vector<std::string>& growth_kinds();
 std::string growth_model(std::string_view kind, int n);  // an ONNX model; empty where there is no such kind
 
 }  // namespace ingot
