@@ -4,9 +4,11 @@
 // and nothing is computed twice that costs more than a load. An access (transpose, slice, reshape, broadcast) costs
 // nothing, so it goes into all its readers; arithmetic goes into one reader that visits each element once. The operands
 // of a contraction are read many times: only accesses are written into those, and only where they stay a single read at
-// linear indices, which is what its schedule needs.
+// linear indices, which is what its schedule needs. A read at an index from data can fail: it is written only into a reader
+// that surely reads each of its elements, so that an index out of range is reported whether or not it is fused.
 #include <algorithm>
 #include <unordered_map>
+#include <unordered_set>
 
 #include "passes/kernels/passes.h"
 
@@ -107,6 +109,46 @@ bool plain_access(const Expr& e) {
     look(*index);
   }
   return plain;
+}
+
+// The parts of a formula that are computed for every index, whatever a select chooses.
+std::unordered_set<const ExprNode*> unconditional(const Expr& e) {
+  std::unordered_set<const ExprNode*> parts;
+  std::vector<const ExprNode*> open{e.get()};
+  while (!open.empty()) {
+    const ExprNode* n = open.back();
+    open.pop_back();
+    if (!parts.insert(n).second) continue;
+    const size_t end = n->op == ScalarOp::Select ? 1 : n->args.size();
+    for (size_t k = 0; k < end; ++k)
+      if (n->args[k]) open.push_back(n->args[k].get());
+  }
+  return parts;
+}
+
+// x[j], where j as a row-major position of x is the position of the reader's own index, or x's dims are the reader's iterators
+// in another order: every element of x is read.
+bool reads_every_element(const k::Stage& producer, const k::Stage& consumer, const ExprNode& read) {
+  std::vector<k::Iter> own = consumer.iters;
+  if (consumer.kind == k::StageKind::Reduce) own.insert(own.end(), consumer.reds.begin(), consumer.reds.end());
+  std::vector<bool> used(own.size(), false);
+  bool iterators = true;
+  Dim position = 0, own_position = 0;
+  for (size_t k = 0; k < producer.iters.size(); ++k) {
+    const auto index = as_dim(read.args[k]);
+    if (!index) return false;
+    position = position * producer.iters[k].extent + *index;
+    size_t it = 0;
+    while (it < own.size() && (used[it] || !known_equal(*index, Dim(own[it].symbol)))) ++it;
+    if (it == own.size() || !known_equal(producer.iters[k].extent, own[it].extent)) {
+      iterators = false;
+    } else {
+      used[it] = true;
+    }
+  }
+  if (iterators) return true;
+  for (const k::Iter& it : own) own_position = own_position * it.extent + Dim(it.symbol);
+  return known_equal(numel(producer.iters), numel(own)) && known_equal(position, own_position);
 }
 
 class Inliner {
@@ -287,11 +329,14 @@ class Inliner {
     const Expr whole = share(e);
     int budget = kMaxInlinedNodes - cost_of(whole).nodes;
     const auto occurs = occurrences(whole);
+    const auto always = unconditional(whole);
     const Expr out = rewrite(whole, [&](const ExprNode& n) {
       Expr same;  // keeps the node
       if (n.op != ScalarOp::Read) return same;
       k::Stage* producer = definitions_[static_cast<size_t>(n.id)];
       if (!producer || !pays(*producer, consumer, contraction)) return same;
+      if (cost_of(producer->body[0]).data_index && (!always.count(&n) || !reads_every_element(*producer, consumer, n)))
+        return same;
       // Of a read whose own indices were rewritten the copy is not in the table: it occurs once or more.
       auto times = occurs.find(&n);
       const int64_t size = int64_t{cost_of(producer->body[0]).nodes} * (times == occurs.end() ? 1 : times->second);

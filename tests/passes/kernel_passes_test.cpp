@@ -258,6 +258,42 @@ TEST(Inline, AccessesGoIntoContractions) {
 }
 
 // Scan steps depend on each other, so that what is read at an earlier index cannot be moved into them.
+// An index out of range is reported wherever it stands, so that a reader of some of the elements gets them from memory.
+TEST(Inline, ReadsAtIndicesFromDataGoWhereEachIsRead) {
+  becomes(inlining, R"(kernels g {
+  input %x: f32[10, 4]
+  input %at: i64[2, 3]
+  %g: f32[6, 4] = map (i0, i1): %x[%at[i0 div 3, i0 mod 3], i1]
+  %y: f32[2, 3, 4] = map (i0, i1, i2): exp(%g[i0*3 + i1, i2])
+  output %y
+}
+)",
+          R"(kernels g {
+  input %x: f32[10, 4]
+  input %at: i64[2, 3]
+  %y: f32[2, 3, 4] = map (i0, i1, i2): exp(%x[%at[i0, i1], i2])
+  output %y
+}
+)");
+  stays(inlining, R"(kernels g {
+  input %x: f32[10, 4]
+  input %at: i64[6]
+  %g: f32[6, 4] = map (i0, i1): %x[%at[i0], i1]
+  %y: f32[5, 4] = map (i0, i1): exp(%g[i0 + 1, i1])
+  output %y
+}
+)");
+  stays(inlining, R"(kernels g {
+  input %x: f32[10, 4]
+  input %c: bool[6, 4]
+  input %at: i64[6]
+  %g: f32[6, 4] = map (i0, i1): %x[%at[i0], i1]
+  %y: f32[6, 4] = map (i0, i1): select(%c[i0, i1], %g[i0, i1], 0.0)
+  output %y
+}
+)");
+}
+
 TEST(Inline, ArithmeticStaysOutOfScans) {
   stays(inlining, R"(kernels g {
   input %x: f32[8]
