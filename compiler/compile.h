@@ -1,21 +1,21 @@
-// Importer -> passes -> backend -> file: the glue between the libraries, which do not know each other.
+// The compiler as a library: a model and options to the contents of a file.
+//
+// A compilation has no effect outside of what it returns, and two in two threads give the same bytes as one after the other.
 #pragma once
 
 #include <functional>
 #include <memory>
 
-#include "backends/llvm/target.h"
-#include "ir/graph/graph.h"
-#include "passes/pipeline.h"
+#include "compiler/pipeline.h"
 #include "runtime/writer.h"
 
-namespace ingot::driver {
+namespace ingot {
 
 struct CompileModelOptions {
   std::vector<std::string> targets;  // names of the target table, "host", or empty: the documented set of this machine
-  int jobs = 0;  // 0: one per CPU
+  int jobs = 0;  // threads that generate code; 0: one per CPU
   bool debug_names = false;
-  bool plain_code = false;  // CompileOptions: for tests
+  bool plain_code = false;  // CodeOptions: for tests
   PipelineOptions pipeline;
   std::function<void(const std::string&)> progress;  // told what is being done; may be null
 };
@@ -29,7 +29,7 @@ struct TargetStatistics {
   double schedule_s = 0, codegen_s = 0;
 };
 
-// A compiled model in memory; `file` refers to the rest.
+// A compiled model in memory; `file` refers to the rest. runtime/writer.h makes bytes or a file of it.
 struct CompiledModel {
   ModelFile file;
   size_t nodes = 0, stages = 0;  // nodes of the model as it came; stages of the optimised K
@@ -40,19 +40,10 @@ struct CompiledModel {
   std::vector<TensorRef> defaults;  // contents of inputs
 };
 
-Result<std::unique_ptr<CompiledModel>> compile_model(Graph graph, const CompileModelOptions&);
+// Errors say what is wrong with the model, where, and in which file.
+Result<std::unique_ptr<CompiledModel>> compile_model(ModelSource, const CompileModelOptions&);
 
-// The kernels of a program, then the algorithms that it calls, as a file lists them.
-std::vector<ModelFile::Kernel> kernel_table(const l::Program&);
+// The graph of a model with its named dims fixed, as the compiler sees it before inference.
+Result<Graph> import_model(ModelSource);
 
-// The facts that schedules see of a target.
-TargetFacts facts_of(const Target&);
-// Kernels in OpenCL C, and a host program for any machine of this architecture.
-const Target& opencl_target();
-inline bool is_opencl(const Target& t) { return &t == &opencl_target(); }
-// Targets by name ("host" and "opencl" too); an unknown one is an error with the nearest.
-Result<std::vector<const Target*>> targets_named(const std::vector<std::string>& names);
-
-int64_t peak_memory_bytes();  // of this process so far
-
-}  // namespace ingot::driver
+}  // namespace ingot

@@ -1,47 +1,42 @@
-// The whole compiler between the importer and the backends, as one list.
+// The compiler as one list of passes, from a file to an image. Each is a function over what the compilation has made so far
+// (compilation.h); the list says what level it makes, when it is wanted, and whether it may be left out.
 #pragma once
 
-#include <functional>
 #include <span>
-#include <string>
-#include <vector>
+#include <string_view>
 
-#include "ir/graph/graph.h"
-#include "ir/kernel/program.h"
-#include "ir/loops/loops.h"
-#include "passes/kernels/passes.h"
-#include "passes/loops/checked.h"
+#include "compiler/compilation.h"
 
 namespace ingot {
 
-enum class OptimizeFor : uint8_t { Speed, Size };  // Size: nothing that makes the file larger
+enum class Scope : uint8_t { Model, Target };  // once per model, or once per image
 
-struct PipelineOptions {
-  OptimizeFor optimize_for = OptimizeFor::Speed;
-  DType precision = DType::F32;  // bf16, f16: of the operands of sums of products, where the target gains by it
-  bool lower_logits = false;     // the last sums before an output, too
-  std::vector<std::string> disabled;   // passes to leave out, by name
-  CheckOptions checks;  // of generated code: for tests
-  int64_t cache_bytes = 0;  // of the second cache that schedules reckon with; 0: the target's
-  // Called after each pass with its name, its seconds, and the text of what it made (made only when asked for).
-  std::function<void(std::string_view pass, double seconds, const std::function<std::string()>& text)> after;
+struct Pass {
+  std::string_view name;
+  Scope scope;
+  Level makes;  // is verified and shown after the pass
+  bool optional;  // the program stays right without it: `--disable-pass`
+  bool (*wanted)(const Compilation&);
+  Result<void> (*run)(Compilation&);
 };
 
-struct WeightsSection;  // passes/schedule/host.h
+// In the order in which they run.
+std::span<const Pass> all_passes();
+// Kinds of schedule that can be left out like a pass.
+std::span<const std::string_view> optional_schedules();
 
-// Names of the passes that can be disabled.
+// What `disabled` may hold, and the names that `after` is called with.
 std::vector<std::string> pass_names();
-// Names that `after` is called with.
 std::vector<std::string> step_names();
 
-// Independent of the target: an imported graph is inferred and expanded; the result is optimised K.
-Result<k::Program> optimize(Graph& graph, const PipelineOptions& = {});
-// For one target. The K program is copied; `lowered` is told what `precision` came to. With a section of `weights`,
-// those of other targets, the program has only what the section lacks.
-Result<l::Program> lower_for_target(const k::Program&, const TargetFacts&, const PipelineOptions& = {},
-                                    const WeightsSection* weights = nullptr, PrecisionSummary* lowered = nullptr);
+// Runs the passes of a scope that did not run yet, up to `last` and with it; empty: all. Each is timed, verified and shown. An
+// error names the file, where there is one.
+Result<void> run_passes(Compilation&, Scope, std::string_view last = {});
 
-// After legalisation: what `checks` asks for.
-Result<void> add_checks(l::Program&, const CheckOptions&);
+// The passes of a model, over a graph without a file: optimised K.
+Result<k::Program> optimize(Graph& graph, const PipelineOptions& = {});
+// The passes of a target up to L before legalisation, for the facts that are given. `precision` is told what lowering came to.
+Result<l::Program> lower_for_target(const k::Program&, const TargetFacts&, const PipelineOptions& = {},
+                                    const WeightsSection* weights = nullptr, PrecisionSummary* precision = nullptr);
 
 }  // namespace ingot

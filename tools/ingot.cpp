@@ -1,6 +1,7 @@
 // The command line of `ingot`: flags in, exit status out. What the subcommands do is in tools/driver/.
 //
 // Exit status: 0 fine; 1 the input is at fault, or a test failed; 2 wrong usage.
+#include <malloc.h>
 #include <signal.h>
 #include <unistd.h>
 
@@ -16,9 +17,10 @@
 #include <new>
 #include <thread>
 
-#include "passes/pipeline.h"
+#include "compiler/compile.h"
+#include "compiler/pipeline.h"
+#include "compiler/targets.h"
 #include "tools/driver/commands.h"
-#include "tools/driver/compile.h"
 #include "tools/driver/conformance.h"
 #include "tools/driver/files.h"
 #include "tools/driver/text.h"
@@ -526,6 +528,11 @@ int dispatch(int argc, char** argv) {
 
 int main(int argc, char** argv) {
   signal(SIGPIPE, SIG_IGN);
+#ifdef M_MMAP_THRESHOLD
+  // What a pass frees of large values goes back to the system at once. Weights are as large, nodes are not.
+  constexpr int kLargeAllocation = 256 << 10;
+  mallopt(M_MMAP_THRESHOLD, kLargeAllocation);
+#endif
   try {
     const int status = dispatch(argc, argv);
     if (std::fflush(stdout) == 0 && !std::ferror(stdout)) return status;

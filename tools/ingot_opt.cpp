@@ -9,8 +9,9 @@
 #include <iterator>
 #include <optional>
 
-#include "passes/pipeline.h"
-#include "tools/driver/compile.h"
+#include "compiler/compile.h"
+#include "compiler/pipeline.h"
+#include "compiler/targets.h"
 #include "tools/driver/files.h"
 #include "tools/driver/text.h"
 
@@ -57,10 +58,11 @@ Result<std::string> transform(const Arguments& a) {
   pipeline.after = [&](std::string_view pass, double, const std::function<std::string()>& made) {
     if (a.until.empty() || pass == a.until) shown = made(), found = true;
   };
-  const k::Program program = TRY(optimize(graph, pipeline));
+  Compilation model(pipeline, ModelSource(std::move(graph)));
+  TRY(run_passes(model, Scope::Model));
   if (!a.target.empty()) {
-    const std::vector<const Target*> targets = TRY(targets_named({a.target}));
-    (void)TRY(lower_for_target(program, facts_of(*targets.front()), pipeline));
+    Compilation image = model.for_target(*TRY(targets_named({a.target})).front());
+    TRY(run_passes(image, Scope::Target, a.until.empty() ? "schedule" : std::string_view()));
   }
   if (!found) return invalid("no pass '{}' ran; --list names them", a.until);
   return shown;

@@ -6,11 +6,11 @@
 #include <cmath>
 #include <functional>
 
+#include "compiler/pipeline.h"
 #include "ir/graph/parse.h"
 #include "ir/ops/evaluate.h"
 #include "ir/ops/interpreter.h"
 #include "passes/loops/legalize.h"
-#include "passes/pipeline.h"
 #include "tests/backends/amx_emulator.h"
 #include "tests/backends/harness.h"
 

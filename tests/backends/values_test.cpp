@@ -5,8 +5,8 @@
 #include <cmath>
 #include <cstring>
 
+#include "compiler/pipeline.h"
 #include "ir/kernel/parse.h"
-#include "passes/pipeline.h"
 #include "tests/backends/harness.h"
 
 namespace ingot::test {

@@ -3,8 +3,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "compiler/pipeline.h"
 #include "frontend/onnx/value.h"
-#include "passes/pipeline.h"
 #include "tests/frontend/graph_summary.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {

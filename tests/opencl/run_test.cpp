@@ -6,12 +6,12 @@
 #include <cmath>
 #include <cstring>
 
+#include "compiler/compile.h"
 #include "ir/ops/def.h"
 #include "runtime/abi.h"
 #include "runtime/ingot.h"
 #include "runtime/opencl.h"
 #include "runtime/writer.h"
-#include "tools/driver/compile.h"
 #include "tools/driver/executable.h"
 
 namespace ingot::driver {

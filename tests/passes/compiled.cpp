@@ -23,11 +23,11 @@ const std::vector<std::string>& runnable_targets() {
 
 Result<std::vector<uint8_t>> compile_to_bytes(Graph graph, const std::vector<std::string>& targets,
                                               const PipelineOptions& pipeline) {
-  driver::CompileModelOptions options;
+  CompileModelOptions options;
   options.targets = targets;
   options.jobs = 1;
   options.pipeline = pipeline;
-  auto model = TRY(driver::compile_model(std::move(graph), options));
+  auto model = TRY(compile_model(std::move(graph), options));
   return ingot_bytes(model->file);
 }
 
@@ -86,10 +86,10 @@ Graph with_constants(const std::string& text) {
 
 int kernels_of(const std::string& schedule, const std::string& text, const std::string& target,
                const PipelineOptions& options) {
-  driver::CompileModelOptions compile;
+  CompileModelOptions compile;
   compile.targets = {target};
   compile.pipeline = options;
-  auto compiled = driver::compile_model(with_constants(text), compile);
+  auto compiled = compile_model(with_constants(text), compile);
   EXPECT_TRUE(compiled) << (compiled ? "" : compiled.error().message);
   if (!compiled) return -1;
   int n = 0;

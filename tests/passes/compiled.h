@@ -7,8 +7,8 @@
 #include <string>
 #include <vector>
 
+#include "compiler/compile.h"
 #include "ir/graph/graph.h"
-#include "tools/driver/compile.h"
 #include "tools/driver/executable.h"
 
 namespace ingot::test {

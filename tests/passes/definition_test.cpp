@@ -4,6 +4,7 @@
 
 #include <cmath>
 
+#include "compiler/targets.h"
 #include "ir/ops/def.h"
 #include "ir/ops/evaluate.h"
 #include "tests/passes/compiled.h"
@@ -71,7 +72,7 @@ void check(const OpDef& op, const TensorRef& a, const TensorRef& w, const Tensor
       ASSERT_TRUE(reference) << reference.error().message;
       EXPECT_EQ(difference(*(*reference)[0].tensor, *expected, 1e-5), "");
       const Target* t = target == "host" ? &host_target() : find_target(target);
-      auto loops = lower_for_target(*optimized, driver::facts_of(*t));
+      auto loops = lower_for_target(*optimized, facts_of(*t));
       ASSERT_TRUE(loops) << loops.error().message;
       bool reached = false;
       std::string schedules;

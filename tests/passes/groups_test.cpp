@@ -1,8 +1,8 @@
 // Launches that run beside each other: what is put together needs nothing of each other, and what is large stays alone.
 #include <gtest/gtest.h>
 
+#include "compiler/pipeline.h"
 #include "ir/ops/evaluate.h"
-#include "passes/pipeline.h"
 #include "tests/passes/compiled.h"
 
 namespace ingot {
@@ -45,10 +45,10 @@ void count(const l::Program& p, const std::vector<l::Stmt>& list, Branches& foun
 }
 
 Result<l::Program> loops(const std::string& text, const PipelineOptions& options = {}) {
-  driver::CompileModelOptions how;
+  CompileModelOptions how;
   how.targets = {"host"};
   how.pipeline = options;
-  auto model = TRY(driver::compile_model(std::move(TRY(parse_graph(text))), how));
+  auto model = TRY(compile_model(std::move(TRY(parse_graph(text))), how));
   return std::move(model->programs[0]);
 }
 

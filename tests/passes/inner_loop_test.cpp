@@ -12,9 +12,10 @@
 #include <algorithm>
 
 #include "backends/llvm/emit.h"
+#include "compiler/compile.h"
+#include "compiler/targets.h"
 #include "ir/graph/graph.h"
 #include "passes/loops/legalize.h"
-#include "tools/driver/compile.h"
 
 namespace ingot::test {
 namespace {
@@ -119,7 +120,7 @@ Result<std::optional<Found>> find_loop(const Case& c, const Target& target) {
   if (!c.winograd) pipeline.disabled = {"winograd"};
   Graph graph = model(c);
   const k::Program kernels = TRY(optimize(graph, pipeline));
-  l::Program loops = TRY(lower_for_target(kernels, driver::facts_of(target), pipeline));
+  l::Program loops = TRY(lower_for_target(kernels, facts_of(target), pipeline));
   TRY(l::legalize(loops, legalize_options_for(target)));
   CompileOptions options;
   options.target = &target;

@@ -1,8 +1,8 @@
 // Where values lie: which ones are stored channels last, which get a border, and which must not.
 #include <gtest/gtest.h>
 
+#include "compiler/pipeline.h"
 #include "ir/ops/interpreter.h"
-#include "passes/pipeline.h"
 #include "passes/schedule/storage.h"
 #include "tests/passes/compiled.h"
 
@@ -143,9 +143,9 @@ TEST(Layout, ManyPiecesAreOneKernel) {
   for (const std::string& target : test::runnable_targets()) {
     auto g = parse_graph(text);
     ASSERT_TRUE(g) << g.error().message;
-    driver::CompileModelOptions options;
+    CompileModelOptions options;
     options.targets = {target};
-    auto model = driver::compile_model(std::move(*g), options);
+    auto model = compile_model(std::move(*g), options);
     ASSERT_TRUE(model) << model.error().message;
     EXPECT_EQ((*model)->programs[0].kernels.size(), 1u);
     auto got = test::compile_and_run(std::move(*parse_graph(text)), target, values);

@@ -70,10 +70,10 @@ PipelineOptions small() {
 // What the image holds beside one copy of the weights.
 int64_t bytes_more(const std::string& text, const std::string& target, const PipelineOptions& options) {
   Model m = model(text);
-  driver::CompileModelOptions compile;
+  CompileModelOptions compile;
   compile.targets = {target};
   compile.pipeline = options;
-  auto compiled = driver::compile_model(std::move(m.graph), compile);
+  auto compiled = compile_model(std::move(m.graph), compile);
   EXPECT_TRUE(compiled) << (compiled ? "" : compiled.error().message);
   return compiled ? (*compiled)->targets[0].weight_bytes - m.weight_bytes : -1;
 }

@@ -4,6 +4,7 @@
 
 #include <cmath>
 
+#include "compiler/targets.h"
 #include "ir/kernel/parse.h"
 #include "ir/ops/evaluate.h"
 #include "ir/ops/interpreter.h"
@@ -234,7 +235,7 @@ void check(const std::string& text, const std::vector<int64_t>& shape, const std
       Graph g = model(text);
       auto p = optimize(g, options);
       ASSERT_TRUE(p) << p.error().message;
-      const PrecisionSummary summary = lower_precision(*p, driver::facts_of(*find_target(target)), {type, true, {}});
+      const PrecisionSummary summary = lower_precision(*p, facts_of(*find_target(target)), {type, true, {}});
       if (type == DType::BF16) {
         EXPECT_GE(summary.lowered + summary.weights, least_lowered) << summary.text();
       }

@@ -3,8 +3,8 @@
 
 #include <initializer_list>
 
+#include "compiler/pipeline.h"
 #include "ir/ops/host_value.h"
-#include "passes/pipeline.h"
 #include "tests/passes/compiled.h"
 #include "tools/driver/executable.h"
 

@@ -3,8 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include "compiler/pipeline.h"
 #include "ir/ops/evaluate.h"
-#include "passes/pipeline.h"
 #include "tests/passes/compiled.h"
 
 namespace ingot {
@@ -59,9 +59,9 @@ std::vector<std::string> kernels(const std::string& text, const std::vector<std:
         EXPECT_EQ(test::difference(*(*got)[k].tensor, *(*expected)[k].tensor, 1e-4), "") << target;
     }
   }
-  driver::CompileModelOptions options;
+  CompileModelOptions options;
   options.targets = {"host"};
-  auto model = driver::compile_model(std::move(*g), options);
+  auto model = compile_model(std::move(*g), options);
   EXPECT_TRUE(model) << (model ? "" : model.error().message);
   if (!model) return {};
   for (const l::Kernel& k : (*model)->programs[0].kernels) names.push_back(k.name);

@@ -6,8 +6,8 @@
 #include <cstring>
 #include <optional>
 
+#include "compiler/compile.h"
 #include "runtime/writer.h"
-#include "tools/driver/compile.h"
 #include "tools/driver/executable.h"
 
 namespace ingot::test {
@@ -111,13 +111,13 @@ std::string other_kind(const HostValue& got, const HostValue& expected) {
 }
 
 Result<std::vector<uint8_t>> bytes_of(const RandomCase& c, const Variant& v, std::optional<uint64_t> poison) {
-  driver::CompileModelOptions options;
+  CompileModelOptions options;
   options.targets = {v.target};
   options.jobs = 1;
   options.pipeline = v.pipeline;
   options.pipeline.checks.poison = poison;
   options.plain_code = v.plain_code;
-  auto compiled = TRY(driver::compile_model(TRY(parse_graph(str(c.graph))), options));
+  auto compiled = TRY(compile_model(TRY(parse_graph(str(c.graph))), options));
   return ingot_bytes(compiled->file);
 }
 

@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "passes/pipeline.h"
+#include "compiler/pipeline.h"
 #include "tests/random/random_graph.h"
 
 namespace ingot::test {

@@ -10,9 +10,10 @@
 #include <map>
 #include <sstream>
 
+#include "compiler/compile.h"
+#include "compiler/targets.h"
 #include "tests/random/judge.h"
 #include "tests/random/reduce.h"
-#include "tools/driver/compile.h"
 #include "tools/driver/worker.h"
 
 using namespace ingot;
@@ -47,7 +48,7 @@ int cover(uint32_t first, uint32_t count, const driver::WorkerOptions& worker) {
         for_each_node(c.graph.body, [&](const Node& n) { words += fmt::format("operator {}\n", n.op()); });
         auto kernels = optimize(c.graph);
         if (!kernels) return words;
-        auto loops = lower_for_target(*kernels, driver::facts_of(host_target()), variants_of(seed)[1].pipeline);
+        auto loops = lower_for_target(*kernels, facts_of(host_target()), variants_of(seed)[1].pipeline);
         if (!loops) return words;
         for (const l::Kernel& kernel : loops->kernels)
           words += fmt::format("schedule {}\n", kernel.schedule.substr(0, kernel.schedule.find_first_of(" ,")));

@@ -136,7 +136,7 @@ TEST_F(Command, wrong_usage_is_status_2_with_the_nearest_name) {
       {"run x.onnx --precision bf16 --backend interpreter",
        "error: --precision: got 'bf16' with --backend interpreter, "},
       {"compile x.onnx -o x.ingot --dump-after simplfy",
-       "error: --dump-after: no pass 'simplfy', did you mean 'simplify'; there are: infer, "},
+       "error: --dump-after: no pass 'simplfy', did you mean 'simplify'; there are: import, "},
       {"compile x.onnx -o x.ingot --disable-pass simplfy",
        "error: --disable-pass: no pass 'simplfy', did you mean 'simplify'; there are: "},
   };

@@ -12,10 +12,10 @@
 #include <random>
 #include <sstream>
 
+#include "compiler/compile.h"
 #include "frontend/onnx/import.h"
 #include "tests/malformed/models.h"
 #include "tests/malformed/small_models.h"
-#include "tools/driver/compile.h"
 #include "tools/driver/worker.h"
 
 namespace ingot {
@@ -157,7 +157,7 @@ TEST(Mutants, SmallModelsThemselvesCompile) {
   for (const auto& m : malformed::small_models()) {
     auto g = import_onnx({reinterpret_cast<const uint8_t*>(m.bytes.data()), m.bytes.size()}, nullptr);
     ASSERT_TRUE(g) << m.name << ": " << g.error().message;
-    auto made = driver::compile_model(std::move(*g), {.targets = {"host"}, .jobs = 1});
+    auto made = compile_model(std::move(*g), {.targets = {"host"}, .jobs = 1});
     EXPECT_TRUE(made) << m.name << ": " << made.error().message;
   }
 }
@@ -173,7 +173,7 @@ TEST(Mutants, NoSignalNoHangBoundedMemory) {
     };
     auto g = import_onnx({reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size()}, nullptr);
     if (!g) return in_time(g.error().message.empty() ? "!no message" : "refused");
-    auto made = driver::compile_model(std::move(*g), {.targets = {"host"}, .jobs = 1});
+    auto made = compile_model(std::move(*g), {.targets = {"host"}, .jobs = 1});
     if (!made) return in_time(made.error().message.empty() ? "!no message" : "refused");
     return in_time("compiled");
   };

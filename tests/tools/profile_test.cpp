@@ -2,8 +2,8 @@
 // manifest tells of them, work as it is done.
 #include <gtest/gtest.h>
 
+#include "compiler/compile.h"
 #include "ir/graph/graph.h"
-#include "tools/driver/compile.h"
 #include "tools/driver/machine_peak.h"
 #include "tools/driver/schedules.h"
 

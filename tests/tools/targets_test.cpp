@@ -1,10 +1,10 @@
 // The table of targets: the runtime understands what an image needs, both detections agree, and code is as wide as promised.
 #include <gtest/gtest.h>
 
+#include "compiler/compile.h"
 #include "ir/graph/graph.h"
 #include "runtime/cpu.h"
 #include "tools/driver/commands.h"
-#include "tools/driver/compile.h"
 
 namespace ingot::test {
 namespace {
@@ -78,9 +78,9 @@ TEST(Targets, HostCanRunAndNothingRunnableNeedsMore) {
 
 // The order on the command line decides nothing: the loader takes the image that comes last in the table.
 TEST(Targets, PriorityIsTheTablesOrder) {
-  driver::CompileModelOptions options;
+  CompileModelOptions options;
   options.targets = {"x86-64-v4", "neoverse-n1", "x86-64-v2", "aarch64", "x86-64-v3"};
-  auto model = driver::compile_model(product(), options);
+  auto model = compile_model(product(), options);
   ASSERT_TRUE(model) << model.error().message;
   const auto& images = (*model)->file.images;
   ASSERT_EQ(images.size(), 5u);

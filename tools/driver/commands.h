@@ -2,7 +2,7 @@
 // output. The error of a Result is the input's fault (exit 1).
 #pragma once
 
-#include "passes/pipeline.h"
+#include "compiler/pipeline.h"
 #include "tools/driver/compare.h"
 #include "tools/driver/executable.h"
 #include "tools/driver/inputs.h"
@@ -40,8 +40,9 @@ struct InspectOptions {
 };
 Result<void> inspect(const InspectOptions&);
 
-// A model at one stage, as text: import, graph, kernels, schedules, loops, llvm, asm. The last four are of one target.
-Result<std::string> stage_text(Graph graph, const std::string& stage, const LoadOptions&, const PipelineOptions& = {});
+// A model at one stage, as text: import, graph, kernels, schedules, loops, llvm, asm, opencl. The last five are of one target;
+// loops are those before legalisation, or, where checks are asked for, the checked ones.
+Result<std::string> stage_text(ModelSource, const std::string& stage, const LoadOptions&, const PipelineOptions& = {});
 const std::vector<std::string>& stage_names();  // what inspect shows
 
 struct BenchOptions {

@@ -1,12 +1,14 @@
 // `ingot compile` and `ingot targets`.
+#include <sys/resource.h>
+
 #include <algorithm>
 #include <cstdio>
+#include <fstream>
 #include <nlohmann/json.hpp>
 
-#include "frontend/onnx/import.h"
+#include "compiler/compile.h"
 #include "runtime/cpu.h"
 #include "tools/driver/commands.h"
-#include "tools/driver/compile.h"
 #include "tools/driver/files.h"
 #include "tools/driver/schedules.h"
 #include "tools/driver/text.h"
@@ -37,6 +39,17 @@ Summary summarize(const CompiledModel& model) {
     s.targets += (s.targets.empty() ? "" : ", ") + t.target;
   }
   return s;
+}
+
+// Of this process so far. Not by getrusage alone: what a process held before it became this one counts there.
+int64_t peak_memory_bytes() {
+  std::ifstream status("/proc/self/status");
+  for (std::string line; std::getline(status, line);) {
+    if (line.starts_with("VmHWM:")) return std::strtoll(line.c_str() + 6, nullptr, 10) * 1024;
+  }
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  return static_cast<int64_t>(usage.ru_maxrss) * 1024;
 }
 
 using PassTimes = std::vector<std::pair<std::string, double>>;
@@ -88,22 +101,22 @@ void print_json(const CompileCommand& options, const CompiledModel& model, const
 }
 
 // Writes one stage, or the image of one target, instead of a file for the runtime.
-Result<void> emit(const CompileCommand& options, Graph graph) {
-  TRY(fix_dims(graph, options.load.dims));
+Result<void> emit(const CompileCommand& options) {
+  ModelSource source = source_of(options.model, options.load);
   LoadOptions load = options.load;
   if (load.targets.empty()) load.targets = {"host"};
   PipelineOptions pipeline = pipeline_of(options.load);
   pipeline.disabled = options.disabled_passes;
   pipeline.optimize_for = options.optimize_for;
   if (options.emit != "so")
-    return write_file(options.output, TRY(stage_text(std::move(graph), options.emit, load, pipeline)));
+    return write_file(options.output, TRY(stage_text(std::move(source), options.emit, load, pipeline)));
   if (load.targets.size() != 1) return invalid("--emit so is of one target, got {}", load.targets.size());
   CompileModelOptions settings;
   settings.targets = load.targets;
   settings.jobs = options.jobs;
   settings.debug_names = true;
   settings.pipeline = pipeline;
-  const auto model = TRY(compile_model(std::move(graph), settings));
+  const auto model = TRY(compile_model(std::move(source), settings));
   const auto& elf = model->code.front();
   return write_file(options.output, {reinterpret_cast<const char*>(elf.data()), elf.size()});
 }
@@ -113,13 +126,8 @@ Result<void> emit(const CompileCommand& options, Graph graph) {
 Result<void> compile(const CompileCommand& options) {
   if (ends_with(options.model, ".ingot"))
     return invalid("got the compiled file {}, expected a .onnx file", options.model);
-  if (!options.emit.empty()) {
-    auto emitted = emit(options, TRY(load_graph(options.model, options.load)));
-    if (!emitted) return in_file(std::move(emitted.error()), options.model);
-    return emitted;
-  }
+  if (!options.emit.empty()) return emit(options);
   Progress progress;
-  progress.show("reading " + options.model);
   const double start = now_seconds();
   PassTimes passes;
   CompileModelOptions settings;
@@ -134,18 +142,13 @@ Result<void> compile(const CompileCommand& options) {
     passes.emplace_back(pass, seconds);
     if (options.dump_after == "all" || options.dump_after == pass) fmt::print(stderr, "# after {}\n{}\n", pass, text());
   };
-  Graph graph = TRY(load_graph(options.model, options.load));
-  auto compiled = [&]() -> Result<std::unique_ptr<CompiledModel>> {
-    TRY(fix_dims(graph, options.load.dims));
-    return compile_model(std::move(graph), settings);
-  }();
-  if (!compiled) return in_file(std::move(compiled.error()), options.model);
+  const auto compiled = TRY(compile_model(source_of(options.model, options.load), settings));
   progress.show("writing " + options.output);
-  TRY(write_ingot(options.output, (*compiled)->file));
+  TRY(write_ingot(options.output, compiled->file));
   progress.clear();
-  (*compiled)->seconds = now_seconds() - start;
-  if (options.json) print_json(options, **compiled, passes);
-  else print_summary(options, **compiled);
+  compiled->seconds = now_seconds() - start;
+  if (options.json) print_json(options, *compiled, passes);
+  else print_summary(options, *compiled);
   return {};
 }
 

@@ -157,9 +157,10 @@ TestResult run_test_untimed(const std::string& path, const ConformanceOptions& o
   if (auto types = types_from_data(path + "/model.onnx", sets.front())) import.input_types = std::move(*types);
   auto graph = import_onnx_file(path + "/model.onnx", import);
   if (!graph) return failure(graph.error());
-  if (auto fixed = fix_dims(*graph, options.load.dims); !fixed) return failure(fixed.error());
   const GraphFacts facts = facts_of(*graph);
-  auto executable = make_executable(std::move(*graph), options.load);
+  ModelSource source(std::move(*graph));
+  source.dims = options.load.dims;
+  auto executable = make_executable(std::move(source), options.load);
   if (!executable) return failure(executable.error());
   r.status = Status::Pass;
   Hash hash;

@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
+#include "compiler/compile.h"
 #include "frontend/onnx/import.h"
 #include "tools/driver/commands.h"
 #include "tools/driver/data_set.h"
@@ -96,11 +97,7 @@ class Differ {
     return {k.node, k.source, k.value, c.reason, shown(got_, value), shown(expected_, value), fused};
   }
 
-  Result<Graph> load() {
-    Graph graph = TRY(load_graph(options_.model, options_.load));
-    TRY(fix_dims(graph, options_.load.dims));
-    return graph;
-  }
+  Result<Graph> load() { return import_model(source_of(options_.model, options_.load)); }
 
   Result<std::vector<HostValue>> run(const std::vector<std::string>& names, bool add, const LoadOptions& load_options) {
     if (ends_with(options_.model, ".ingot"))

@@ -3,9 +3,9 @@
 
 #include <set>
 
-#include "frontend/onnx/import.h"
+#include "compiler/compile.h"
 #include "ir/ops/interpreter.h"
-#include "tools/driver/compile.h"
+#include "passes/graph/fix_dims.h"
 #include "tools/driver/files.h"
 #include "tools/driver/text.h"
 
@@ -35,18 +35,6 @@ class Interpreted final : public Executable {
   Graph graph_;
   std::vector<HostValue> bound_, results_;
 };
-
-void collect(const Type& type, std::map<int64_t, Symbol>& symbols) {
-  for (const Dim& d : type.tensor.dims) collect_symbols(d, symbols);
-  if (type.element) collect(*type.element, symbols);
-}
-
-Type fixed(const Type& type, const Substitution& values) {
-  Type t = type;
-  for (Dim& d : t.tensor.dims) d = substitute(d, values);
-  if (t.element) t.element = std::make_shared<const Type>(fixed(*t.element, values));
-  return t;
-}
 
 Result<void> check_value(const Type& type, const HostValue& value, Bindings& symbols) {
   if (type.kind != Type::Kind::Tensor) return {};
@@ -104,38 +92,6 @@ Result<void> check_inputs(const std::vector<Port>& ports, std::vector<HostValue>
   return {};
 }
 
-// A name that no input has is an error with the nearest one.
-static Result<void> check_names(const std::map<std::string, int64_t>& dims, const std::set<std::string>& names) {
-  for (const auto& [name, extent] : dims) {
-    if (names.count(name)) continue;
-    const std::vector<std::string> all(names.begin(), names.end());
-    const std::string near = nearest_name(name, all);
-    if (all.empty()) return invalid("no input has a dimension '{}': all are fixed", name);
-    return invalid("no input has a dimension '{}'{}; there are: {}", name,
-                   near.empty() ? "" : fmt::format(", did you mean '{}'", near), fmt::join(all, ", "));
-  }
-  return {};
-}
-
-Result<void> fix_dims(Graph& graph, const std::map<std::string, int64_t>& dims) {
-  if (dims.empty()) return {};
-  std::map<int64_t, Symbol> symbols;
-  for (const Value* v : graph.body.inputs) collect(v->type, symbols);
-  Substitution values;
-  std::set<std::string> names;
-  for (const auto& [id, symbol] : symbols) {
-    names.insert(symbol->name);
-    const auto it = dims.find(symbol->name);
-    if (it == dims.end()) continue;
-    if (it->second < symbol->lo || it->second > symbol->hi)
-      return invalid("dimension '{}' is {}, expected {} to {}", symbol->name, it->second, symbol->lo, symbol->hi);
-    values[id] = Dim(it->second);
-  }
-  TRY(check_names(dims, names));
-  for (auto& v : graph.values) v->type = fixed(v->type, values);
-  return {};
-}
-
 Result<std::unique_ptr<Executable>> make_interpreter(Graph graph) {
   return std::unique_ptr<Executable>(std::make_unique<Interpreted>(std::move(graph)));
 }
@@ -148,41 +104,36 @@ PipelineOptions pipeline_of(const LoadOptions& options) {
   return p;
 }
 
-Result<std::unique_ptr<Executable>> make_executable(Graph graph, const LoadOptions& options) {
-  if (options.backend == Backend::Interpreter) return make_interpreter(std::move(graph));
-  if (!options.runner.empty()) return make_external(std::move(graph), options);
+Result<std::unique_ptr<Executable>> make_executable(ModelSource source, const LoadOptions& options) {
+  if (options.backend == Backend::Interpreter) return make_interpreter(TRY(import_model(std::move(source))));
+  if (!options.runner.empty()) return make_external(std::move(source), options);
   CompileModelOptions compile;
   compile.targets = options.backend == Backend::OpenCl ? std::vector<std::string>{"opencl"} : options.targets;
   compile.jobs = options.jobs;
   compile.pipeline = pipeline_of(options);
-  auto model = TRY(compile_model(std::move(graph), compile));
+  auto model = TRY(compile_model(std::move(source), compile));
   const std::vector<uint8_t> bytes = TRY(ingot_bytes(model->file));
   return load_compiled_memory(bytes, options);
 }
 
-Result<Graph> load_graph(const std::string& path, const LoadOptions& options) {
-  ImportOptions import;
-  if (options.freeze_inputs) import.listed = ListedInitializers::Constants;
-  return import_onnx_file(path, import);
+ModelSource source_of(const std::string& path, const LoadOptions& options) {
+  ModelSource source(path);
+  source.freeze_inputs = options.freeze_inputs;
+  source.dims = options.dims;
+  return source;
 }
 
 Result<std::unique_ptr<Executable>> load_executable(const std::string& path, const LoadOptions& options) {
   if (!ends_with(path, ".onnx")) {
     auto compiled = TRY(load_compiled(path, options));
     std::map<int64_t, Symbol> symbols;
-    for (const Port& p : compiled->inputs()) collect(p.type, symbols);
+    for (const Port& p : compiled->inputs()) collect_symbols(p.type, symbols);
     std::set<std::string> names;
     for (const auto& [id, symbol] : symbols) names.insert(symbol->name);
-    if (auto ok = check_names(options.dims, names); !ok) return in_file(std::move(ok.error()), path);
+    if (auto ok = check_dim_names(options.dims, names); !ok) return in_file(std::move(ok.error()), path);
     return compiled;
   }
-  Graph graph = TRY(load_graph(path, options));
-  auto executable = [&]() -> Result<std::unique_ptr<Executable>> {
-    TRY(fix_dims(graph, options.dims));
-    return make_executable(std::move(graph), options);
-  }();
-  if (!executable) return in_file(std::move(executable.error()), path);
-  return executable;
+  return make_executable(source_of(path, options), options);
 }
 
 }  // namespace ingot::driver

@@ -7,9 +7,9 @@
 #include <string>
 #include <vector>
 
+#include "compiler/pipeline.h"
 #include "ir/graph/graph.h"
 #include "ir/ops/host_value.h"
-#include "passes/pipeline.h"
 #include "support/result.h"
 
 namespace ingot::driver {
@@ -75,19 +75,16 @@ struct LoadOptions {
 // What a compilation takes from these options.
 PipelineOptions pipeline_of(const LoadOptions&);
 
-// The graph of a .onnx file, as these options want it imported.
-Result<Graph> load_graph(const std::string& path, const LoadOptions&);
+// A .onnx file, as these options want it imported.
+ModelSource source_of(const std::string& path, const LoadOptions&);
 
-// Replaces named dims of the inputs; a name that no input has is an error with the nearest one.
-Result<void> fix_dims(Graph&, const std::map<std::string, int64_t>& dims);
-
-Result<std::unique_ptr<Executable>> make_executable(Graph graph, const LoadOptions&);
+Result<std::unique_ptr<Executable>> make_executable(ModelSource, const LoadOptions&);
 // Of a .onnx (compiled in memory, or interpreted) or a .ingot file; errors name the file.
 Result<std::unique_ptr<Executable>> load_executable(const std::string& path, const LoadOptions&);
 
 Result<std::unique_ptr<Executable>> make_interpreter(Graph graph);
 // Compiled for the targets, run by the command `runner`.
-Result<std::unique_ptr<Executable>> make_external(Graph graph, const LoadOptions&);
+Result<std::unique_ptr<Executable>> make_external(ModelSource, const LoadOptions&);
 // A compiled file, on disk or in memory (copied).
 Result<std::unique_ptr<Executable>> load_compiled(const std::string& path, const LoadOptions&);
 Result<std::unique_ptr<Executable>> load_compiled_memory(std::span<const uint8_t> bytes, const LoadOptions&);

@@ -11,8 +11,8 @@
 #include <cstring>
 #include <filesystem>
 
+#include "compiler/compile.h"
 #include "frontend/onnx/dtype.h"
-#include "tools/driver/compile.h"
 #include "tools/driver/data_set.h"
 #include "tools/driver/executable.h"
 #include "tools/driver/files.h"
@@ -70,21 +70,24 @@ Result<int> execute(const std::vector<std::string>& words, const std::string& ou
 
 class External final : public Executable {
  public:
-  Result<void> prepare(Graph graph, const LoadOptions& options) {
+  Result<void> prepare(ModelSource source, const LoadOptions& options) {
     for (size_t at = 0; at < options.runner.size();) {
       const size_t end = std::min(options.runner.find(' ', at), options.runner.size());
       if (end > at) command_.push_back(options.runner.substr(at, end - at));
       at = end + 1;
     }
     if (command_.empty()) return invalid("got an empty command, expected one that runs a model");
-    for (const Value* v : graph.body.inputs) inputs_.push_back({v->name, v->type, may_stay_unset(*v)});
+    const std::string path = source.path;
+    ModelSource imported(TRY(import_model(std::move(source))));
+    imported.path = path;
+    for (const Value* v : imported.graph->body.inputs) inputs_.push_back({v->name, v->type, may_stay_unset(*v)});
     TRY(directory_.make());
     CompileModelOptions compile;
     compile.targets = options.targets;
     compile.jobs = options.jobs;
     compile.pipeline = pipeline_of(options);
     threads_ = options.threads;
-    const auto model = TRY(compile_model(std::move(graph), compile));
+    const auto model = TRY(compile_model(std::move(imported), compile));
     // Known by the compiler's inference; of the type only the element matters here.
     for (const ModelFile::Port& p : model->file.outputs) {
       const bool tensor = p.levels.size() == 1 && !p.any_rank;
@@ -148,9 +151,9 @@ class External final : public Executable {
 
 }  // namespace
 
-Result<std::unique_ptr<Executable>> make_external(Graph graph, const LoadOptions& options) {
+Result<std::unique_ptr<Executable>> make_external(ModelSource source, const LoadOptions& options) {
   auto external = std::make_unique<External>();
-  TRY(external->prepare(std::move(graph), options));
+  TRY(external->prepare(std::move(source), options));
   return std::unique_ptr<Executable>(std::move(external));
 }
 

@@ -4,14 +4,12 @@
 #include <nlohmann/json.hpp>
 
 #include "backends/llvm/emit.h"
-#include "backends/opencl/print.h"
-#include "frontend/onnx/import.h"
-#include "ir/ops/def.h"
-#include "passes/loops/legalize.h"
+#include "compiler/compile.h"
+#include "compiler/schedule_record.h"
+#include "compiler/targets.h"
 #include "runtime/cpu.h"
 #include "runtime/ingot.h"
 #include "tools/driver/commands.h"
-#include "tools/driver/compile.h"
 #include "tools/driver/files.h"
 #include "tools/driver/schedules.h"
 #include "tools/driver/text.h"
@@ -26,12 +24,10 @@ constexpr int kMeasureRuns = 10;
 const std::vector<std::string> kStages = {"import", "graph", "kernels", "schedules", "loops",
                                           "llvm",   "asm",   "opencl",  "file"};
 
-Result<std::string> code_text(l::Program program, const Target& target, const std::string& stage) {
-  TRY(l::legalize(program, legalize_options_for(target)));
-  if (stage == "opencl") return opencl::print(program);
+Result<std::string> code_text(const l::Program& program, const Target& target, bool assembly, bool plain_code) {
   CompileOptions options;
   options.target = &target;
-  const bool assembly = stage == "asm";
+  options.plain_code = plain_code;
   const std::vector<std::string> texts = TRY(all_texts(program, options, assembly));
   std::string text;
   for (size_t k = 0; k < program.kernels.size(); ++k)
@@ -94,17 +90,25 @@ Result<Json> schedules_of_file(const std::string& path, const LoadOptions& load)
   return invalid("got images for {}, expected one for {}", fmt::join(names, ", "), target);
 }
 
+// For one target, with the passes up to `last`.
+Result<Compilation> compiled_until(ModelSource source, const std::string& stage, std::string_view last,
+                                   const LoadOptions& load, const PipelineOptions& pipeline) {
+  const std::vector<const Target*> targets = TRY(targets_named(load.targets));
+  if (targets.size() != 1) return invalid("stage '{}' is of one target, got {}", stage, targets.size());
+  Compilation model(pipeline, std::move(source));
+  TRY(run_passes(model, Scope::Model));
+  Compilation image = model.for_target(*targets[0]);
+  TRY(run_passes(image, Scope::Target, last));
+  return image;
+}
+
 // Of a model, or of a compiled file; measured where that is asked for.
 Result<Json> schedules_of(const InspectOptions& options) {
   Json j;
   if (ends_with(options.file, ".onnx")) {
-    Graph graph = TRY(load_graph(options.file, options.load));
-    TRY(fix_dims(graph, options.load.dims));
-    const std::vector<const Target*> targets = TRY(targets_named(options.load.targets));
-    if (targets.size() != 1) return invalid("stage 'schedules' is of one target, got {}", targets.size());
-    PipelineOptions pipeline = pipeline_of(options.load);
-    const k::Program program = TRY(optimize(graph, pipeline));
-    j = schedules_json(TRY(lower_for_target(program, facts_of(*targets[0]), pipeline)), *targets[0]);
+    const Compilation c = TRY(compiled_until(source_of(options.file, options.load), "schedules", "schedule",
+                                             options.load, pipeline_of(options.load)));
+    j = schedules_json(c.loops, *c.target);
   } else {
     j = TRY(schedules_of_file(options.file, options.load));
   }
@@ -204,22 +208,25 @@ std::string file_text(const Json& j) {
 
 const std::vector<std::string>& stage_names() { return kStages; }
 
-Result<std::string> stage_text(Graph graph, const std::string& stage, const LoadOptions& load,
+Result<std::string> stage_text(ModelSource source, const std::string& stage, const LoadOptions& load,
                                const PipelineOptions& pipeline) {
-  if (stage == "import") return str(graph);
-  if (stage == "graph") {
-    TRY(infer_and_expand(graph));
-    return str(graph);
+  if (stage == "import" || stage == "graph" || stage == "kernels") {
+    Compilation c(pipeline, std::move(source));
+    TRY(run_passes(c, Scope::Model, stage == "import" ? "fix-dims" : stage == "graph" ? "infer" : ""));
+    return stage == "kernels" ? k::str(c.kernels) : str(c.graph);
   }
-  const k::Program program = TRY(optimize(graph, pipeline));
-  if (stage == "kernels") return str(program);
-  const std::vector<const Target*> targets =
-      TRY(targets_named(stage == "opencl" ? std::vector<std::string>{"opencl"} : load.targets));
-  if (targets.size() != 1) return invalid("stage '{}' is of one target, got {}", stage, targets.size());
-  l::Program loops = TRY(lower_for_target(program, facts_of(*targets[0]), pipeline));
-  if (stage == "schedules") return schedules_text(schedules_json(loops, *targets[0]));
-  if (stage == "loops") return l::str(loops);
-  return code_text(std::move(loops), *targets[0], stage);
+  const bool plain = stage == "schedules" || (stage == "loops" && !pipeline.checks.any());
+  LoadOptions of_target = load;
+  if (stage == "opencl") of_target.targets = {"opencl"};
+  const Compilation c = TRY(compiled_until(std::move(source), stage,
+                                           plain               ? "schedule"
+                                           : stage == "opencl" ? "print-opencl"
+                                                               : "poison",
+                                           of_target, pipeline));
+  if (stage == "schedules") return schedules_text(schedules_json(c.loops, *c.target));
+  if (stage == "loops") return l::str(c.loops);
+  if (stage == "opencl") return c.opencl_source;
+  return code_text(c.loops, *c.target, stage == "asm", pipeline.checks.bounds);
 }
 
 Result<void> inspect(const InspectOptions& options) {
@@ -247,15 +254,9 @@ Result<void> inspect(const InspectOptions& options) {
     return {};
   }
   if (!is_model) return invalid("stage '{}' is of a .onnx file, got {}", stage, options.file);
-  auto text = [&]() -> Result<std::string> {
-    Graph graph = TRY(load_graph(options.file, options.load));
-    TRY(fix_dims(graph, options.load.dims));
-    PipelineOptions pipeline = pipeline_of(options.load);
-    return stage_text(std::move(graph), stage, options.load, pipeline);
-  }();
-  if (!text) return in_file(std::move(text.error()), options.file);
-  fmt::print("{}", *text);
-  if (!text->empty() && text->back() != '\n') fmt::print("\n");
+  const std::string text =
+      TRY(stage_text(source_of(options.file, options.load), stage, options.load, pipeline_of(options.load)));
+  fmt::print("{}{}", text, text.empty() || text.back() == '\n' ? "" : "\n");
   return {};
 }
 

@@ -1,17 +1,12 @@
-// What each kernel of a model computes and how: `ingot inspect --stage schedules`. The same record lies in the manifest of a
-// compiled file.
+// The record of schedules (compiler/schedule_record.h) as people read it, with what a run measured.
 #pragma once
 
 #include <nlohmann/json.hpp>
 
-#include "backends/llvm/target.h"
-#include "ir/loops/loops.h"
 #include "tools/driver/kernel_profile.h"
 
 namespace ingot::driver {
 
-// One image: its kernels in the order of the file, and the plan of its arena.
-nlohmann::ordered_json schedules_json(const l::Program&, const Target&);
 // By kernel, of a manifest that anybody may have written; empty: it does not say.
 std::vector<int64_t> weights_of_kernels(std::string_view manifest, std::string_view target);
 void add_measured(nlohmann::ordered_json& schedules, const KernelProfile&);

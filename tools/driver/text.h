@@ -1,4 +1,4 @@
-// Small helpers of text that several commands share: units, nearest names, the progress line.
+// Small helpers of text that several commands share: units, errors, the progress line.
 #pragma once
 
 #include <cstdint>
@@ -6,19 +6,17 @@
 #include <string_view>
 #include <vector>
 
+#include "support/text.h"
+
 namespace ingot::driver {
 
 std::string bytes_text(int64_t bytes);      // "1.5 MB" (powers of 1000, as file managers and vendors count)
 std::string duration_text(double seconds);  // "12.3 ms"
-// The candidate with the smallest edit distance to `name`; empty where none is near enough to be meant.
-std::string nearest_name(std::string_view name, const std::vector<std::string>& candidates);
 std::string one_line(std::string_view text, size_t max = 400);  // newlines become "; "
 // An error as people read it: at most kMaxErrorLines lines, kMaxErrorBytes bytes, and kMaxErrorLineBytes of a line, whatever
 // names, types and call chains the model holds. What is left out is in the middle: the fault stands first, the file last.
 inline constexpr size_t kMaxErrorLines = 18, kMaxErrorLineBytes = 400, kMaxErrorBytes = 1900;
 std::string error_text(std::string_view message);
-// For JSON and terminals: bytes that are not UTF-8 become '?'.
-std::string printable(std::string_view text);
 
 // A line on a terminal's stderr that is rewritten in place, for work that takes over a second. Silent elsewhere.
 class Progress {
