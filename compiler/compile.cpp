@@ -14,12 +14,10 @@ namespace ingot {
 
 namespace {
 
-// The best image is that of the latest entry in the table, in whatever order the targets were asked for; a device before the
-// CPU.
-int priority_of(const Target& t) {
-  const std::span<const Target> all = all_targets();
-  return static_cast<int>(is_opencl(t) ? std::ssize(all) : &t - all.data());
-}
+bool is_device(const Target& t) { return t.kernels != Target::Kernels::Native; }
+
+// The best image is that of the latest entry in the table, in whatever order the targets were asked for.
+int priority_of(const Target& t) { return static_cast<int>(&t - all_targets().data()); }
 
 // The sections of weights in the file so far. Images of processors share one; a device is sent its own as a whole.
 struct WeightsOfFile {
@@ -51,7 +49,7 @@ void add_image(CompiledModel& model, Compilation c, const std::map<std::string, 
   ModelFile::Image out;
   out.opencl_source = std::move(c.opencl_source);
   out.target = t.name;
-  out.features = feature_bits(t);
+  out.features = t.features;
   out.elf = model.code.back();
   out.arena_bytes = model.targets.back().arena_bytes;
   out.priority = priority_of(t);
@@ -63,14 +61,14 @@ void add_image(CompiledModel& model, Compilation c, const std::map<std::string, 
   out.messages = program.messages;
   if (model.targets.back().weight_bytes > 0) {
     int own = -1;
-    int& index = is_opencl(t) ? own : weights.shared_index;
+    int& index = is_device(t) ? own : weights.shared_index;
     if (index < 0) {
       index = static_cast<int>(model.file.weights.size());
       model.file.weights.emplace_back();
     }
     out.weights = index;
     if (!program.weights.empty()) model.file.weights[static_cast<size_t>(index)].pieces.push_back(program.weights);
-    if (!is_opencl(t)) weights.shared.add(program);
+    if (!is_device(t)) weights.shared.add(program);
   }
   model.file.images.push_back(std::move(out));
 }
@@ -146,7 +144,7 @@ Result<std::unique_ptr<CompiledModel>> compile_model(ModelSource source, const C
   for (const Target* t : targets) {
     say(fmt::format("compiling for {}", t->name));
     Compilation image = c.for_target(*t);
-    image.shared_weights = is_opencl(*t) ? nullptr : &weights.shared;
+    image.shared_weights = is_device(*t) ? nullptr : &weights.shared;
     TRY(run_passes(image, Scope::Target));
     add_image(*model, std::move(image), operators, weights);
   }

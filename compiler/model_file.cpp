@@ -11,19 +11,6 @@
 
 namespace ingot {
 
-uint64_t feature_bits(const Target& t) {
-  uint32_t machine = t.arch == Arch::X86_64 ? INGOT_MACHINE_X86_64 : INGOT_MACHINE_AARCH64;
-  uint64_t bits = 0;
-  std::string_view rest = t.cpu_features;
-  while (!rest.empty()) {
-    size_t space = rest.find(' ');
-    std::string word(rest.substr(0, space));
-    if (!word.empty()) bits |= ingot_cpu_feature_set(machine, word.c_str());
-    rest = space == std::string_view::npos ? "" : rest.substr(space + 1);
-  }
-  return bits;
-}
-
 ModelFile::Port port_of(const Value& value) {
   ModelFile::Port port;
   port.name = value.name;

@@ -1,7 +1,6 @@
 // What the file says of a model beside its code: inputs and outputs, symbols, the kernels of each image.
 #pragma once
 
-#include "backends/llvm/target.h"
 #include "ir/graph/graph.h"
 #include "ir/loops/loops.h"
 #include "runtime/writer.h"
@@ -13,6 +12,5 @@ ModelFile::Port port_of(const Value& value);
 std::vector<ModelFile::Symbol> symbol_table(const Graph&);  // of the inputs
 // The kernels of a program, then the algorithms that it calls, as a file lists them.
 std::vector<ModelFile::Kernel> kernel_table(const l::Program&);
-uint64_t feature_bits(const Target&);  // of runtime/cpu.h: what an image needs
 
 }  // namespace ingot

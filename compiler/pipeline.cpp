@@ -148,7 +148,6 @@ Result<void> generate_code(Compilation& c) {
   backend.debug_names = c.code.debug_names;
   // The exits of thousands of checks make loop passes take minutes.
   backend.plain_code = c.code.plain_code || c.options.checks.bounds;
-  backend.device_kernels = has_device_kernels(c);
   c.image = TRY(compile(c.loops, backend));
   return {};
 }

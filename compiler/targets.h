@@ -5,16 +5,15 @@
 #include <vector>
 
 #include "backends/llvm/target.h"
+#include "passes/loops/legalize.h"
 #include "passes/target_facts.h"
 #include "support/result.h"
 
 namespace ingot {
 
 TargetFacts facts_of(const Target&);
-// Kernels in OpenCL C, and a host program for any machine of this architecture.
-const Target& opencl_target();
-inline bool is_opencl(const Target& t) { return &t == &opencl_target(); }
-// "host" and "opencl" too; no names: the documented set of this machine. An unknown name is an error with the nearest.
+l::LegalizeOptions legalize_options_for(const Target&);
+// "host" too; no names: the documented set of this machine. An unknown name is an error with the nearest.
 Result<std::vector<const Target*>> targets_named(const std::vector<std::string>& names);
 
 }  // namespace ingot

@@ -17,12 +17,17 @@ struct feature {
   int bit;
   const char* name;
 };
-#define ROW(bit, name) {bit, name},
+#define ROW(bit, name, ...) {bit, name},
 static const struct feature kX86[] = {INGOT_X86_FEATURES(ROW)};
 static const struct feature kAarch64[] = {INGOT_AARCH64_FEATURES(ROW)};
 static const struct feature kRiscv[] = {INGOT_RISCV_FEATURES(ROW)};
 
-enum { kV2 = 0x7f, kV3 = kV2 | 0x7f80, kV4 = kV3 | 0xf8000 };
+struct level {
+  const char* name;
+  uint64_t set;
+};
+#define LEVEL(name, set) {name, set},
+static const struct level kLevels[] = {INGOT_X86_LEVELS(LEVEL)};
 
 static const struct feature* features_of(uint32_t machine, int* count) {
   switch (machine) {
@@ -35,9 +40,8 @@ static const struct feature* features_of(uint32_t machine, int* count) {
 
 uint64_t ingot_cpu_feature_set(uint32_t machine, const char* name) {
   if (machine == INGOT_MACHINE_X86_64) {
-    if (!strcmp(name, "x86-64-v2")) return kV2;
-    if (!strcmp(name, "x86-64-v3")) return kV3;
-    if (!strcmp(name, "x86-64-v4")) return kV4;
+    for (size_t i = 0; i < sizeof kLevels / sizeof *kLevels; i++)
+      if (!strcmp(name, kLevels[i].name)) return kLevels[i].set;
   }
   if (machine == INGOT_MACHINE_AARCH64 && !strcmp(name, "fp16")) name = "fullfp16";
   int count;
@@ -79,65 +83,48 @@ static uint64_t xcr0(void) {
   return (uint64_t)high << 32 | low;
 }
 
+enum { EAX, EBX, ECX, EDX };
+enum state { NONE, YMM, ZMM, TILE };
+
+struct cpuid_bit {
+  int bit;
+  uint32_t leaf, subleaf;
+  int reg, shift;
+  enum state state;
+};
+#define CPUID_BIT(bit, name, leaf, subleaf, reg, shift, state) {bit, leaf, subleaf, reg, shift, state},
+static const struct cpuid_bit kCpuid[] = {INGOT_X86_FEATURES(CPUID_BIT)};
+
+/* CPUID leaves a virtual machine each time: a leaf is asked for once. */
+enum { kMaxLeaves = 8 };
+struct answer {
+  uint32_t leaf, subleaf, reg[4];
+};
+
+static const struct answer* ask(struct answer* answers, int* count, uint32_t leaf, uint32_t subleaf) {
+  for (int i = 0; i < *count; i++)
+    if (answers[i].leaf == leaf && answers[i].subleaf == subleaf) return &answers[i];
+  const struct answer* first = subleaf ? ask(answers, count, leaf, 0) : NULL; /* says how many subleaves there are */
+  struct answer* a = &answers[(*count)++];
+  memset(a, 0, sizeof *a);
+  a->leaf = leaf, a->subleaf = subleaf;
+  if (!subleaf || first->reg[EAX] >= subleaf)
+    (void)__get_cpuid_count(leaf, subleaf, &a->reg[EAX], &a->reg[EBX], &a->reg[ECX], &a->reg[EDX]);
+  return a;
+}
+
 uint64_t ingot_cpu_features(void) {
-  uint32_t a, b, c, d;
+  struct answer answers[kMaxLeaves];
+  int count = 0;
+  /* What the operating system saves when it switches tasks: registers that it does not save are not to be used. */
+  const uint64_t needs[] = {[NONE] = 0, [YMM] = 0x6, [ZMM] = 0xe6, [TILE] = 0x60000};
+  const uint64_t saved = ask(answers, &count, 1, 0)->reg[ECX] >> 27 & 1 ? xcr0() : 0;
   uint64_t set = 0;
-#define HAVE(reg, shift, bit) \
-  if ((reg) >> (shift) & 1) set |= BIT(bit)
-  if (!__get_cpuid(1, &a, &b, &c, &d)) return 0;
-  uint32_t leaf1c = c;
-  HAVE(c, 0, 0);
-  HAVE(c, 9, 1);
-  HAVE(c, 19, 2);
-  HAVE(c, 20, 3);
-  HAVE(c, 23, 4);
-  HAVE(c, 13, 5);
-  HAVE(c, 22, 14);
-  if (__get_cpuid(0x80000001u, &a, &b, &c, &d)) {
-    HAVE(c, 0, 6);
-    HAVE(c, 5, 13);
-  }
-  uint64_t saved = leaf1c >> 27 & 1 ? xcr0() : 0;
-  int ymm = (saved & 0x6) == 0x6, zmm = (saved & 0xe6) == 0xe6, tiles = (saved >> 17 & 3) == 3;
-  if (ymm) {
-    HAVE(leaf1c, 28, 7);
-    HAVE(leaf1c, 12, 11);
-    HAVE(leaf1c, 29, 12);
-  }
-  if (!__get_cpuid_count(7, 0, &a, &b, &c, &d)) return set;
-  uint32_t subleaves = a;
-  HAVE(b, 3, 9);
-  HAVE(b, 8, 10);
-  HAVE(c, 8, 32);
-  if (ymm) HAVE(b, 5, 8);
-  if (zmm) {
-    HAVE(b, 16, 15);
-    HAVE(b, 30, 16);
-    HAVE(b, 28, 17);
-    HAVE(b, 17, 18);
-    HAVE(b, 31, 19);
-    HAVE(b, 21, 25);
-    HAVE(c, 11, 20);
-    HAVE(c, 1, 21);
-    HAVE(c, 6, 22);
-    HAVE(c, 12, 23);
-    HAVE(c, 14, 24);
-    HAVE(d, 23, 27);
-  }
-  if (tiles) {
-    HAVE(d, 24, 33);
-    HAVE(d, 25, 34);
-    HAVE(d, 22, 35);
-  }
-  if (subleaves >= 1 && __get_cpuid_count(7, 1, &a, &b, &c, &d)) {
-    if (zmm) HAVE(a, 5, 26);
-    if (ymm) {
-      HAVE(a, 4, 28);
-      HAVE(a, 23, 29);
-      HAVE(d, 4, 30);
-      HAVE(d, 5, 31);
-    }
-    if (tiles) HAVE(a, 21, 36);
+  for (size_t i = 0; i < sizeof kCpuid / sizeof *kCpuid; i++) {
+    const struct cpuid_bit* f = &kCpuid[i];
+    if (ask(answers, &count, f->leaf, f->subleaf)->reg[f->reg] >> f->shift & 1 &&
+        (saved & needs[f->state]) == needs[f->state])
+      set |= BIT(f->bit);
   }
   return set;
 }
@@ -156,27 +143,18 @@ int ingot_cpu_enable(uint64_t features) {
 
 uint32_t ingot_cpu_machine(void) { return INGOT_MACHINE_AARCH64; }
 
+struct hwcap_bit {
+  int bit, word, shift;
+};
+#define HWCAP_BIT(bit, name, word, shift) {bit, word, shift},
+static const struct hwcap_bit kHwcap[] = {INGOT_AARCH64_FEATURES(HWCAP_BIT)};
+
 uint64_t ingot_cpu_features(void) {
   uint64_t set = 0;
 #if defined(__linux__)
-  uint64_t a = getauxval(AT_HWCAP), b = getauxval(AT_HWCAP2);
-#define HAVE(word, shift, bit) \
-  if ((word) >> (shift) & 1) set |= BIT(bit)
-  HAVE(a, 1, 0);
-  if (a >> 9 & a >> 10 & 1) set |= BIT(1);
-  HAVE(a, 20, 2);
-  HAVE(b, 13, 3);
-  HAVE(b, 14, 4);
-  HAVE(a, 22, 5);
-  HAVE(b, 1, 6);
-  HAVE(a, 8, 7);
-  HAVE(a, 12, 8);
-  HAVE(a, 23, 9);
-  HAVE(a, 13, 10);
-  HAVE(a, 14, 11);
-  HAVE(a, 15, 12);
-  HAVE(b, 23, 13);
-  HAVE(b, 37, 14);
+  const uint64_t words[] = {0, getauxval(AT_HWCAP), getauxval(AT_HWCAP2)};
+  for (size_t i = 0; i < sizeof kHwcap / sizeof *kHwcap; i++)
+    if (words[kHwcap[i].word] >> kHwcap[i].shift & 1) set |= BIT(kHwcap[i].bit);
 #else
   set = BIT(0);
 #endif

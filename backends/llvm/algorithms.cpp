@@ -29,7 +29,7 @@ namespace ingot::codegen {
 
 Bitcode bitcode_for(const Target& target) {
   if (target.arch == Arch::AArch64) return {VIEW(algorithms_aarch64), VIEW(support_aarch64)};
-  return {target.needs & kCpuAvx2 ? VIEW(algorithms_v3) : VIEW(algorithms_v2), VIEW(support_x86)};
+  return {target.has("avx2") ? VIEW(algorithms_v3) : VIEW(algorithms_v2), VIEW(support_x86)};
 }
 
 namespace {

@@ -66,16 +66,16 @@ struct Analyses {
 Result<std::unique_ptr<llvm::TargetMachine>> make_machine(const Target& target, Effort effort) {
   initialise();
   std::string message;
-  llvm::Triple triple{llvm::StringRef(target.triple)};
+  llvm::Triple triple{llvm::StringRef(target.triple())};
   const llvm::Target* t = llvm::TargetRegistry::lookupTarget(triple, message);
   if (!t) return unsupported("{}", message);
   llvm::TargetOptions options;
   options.AllowFPOpFusion = llvm::FPOpFusion::Standard;
   options.EmitAddrsig = false;
   std::unique_ptr<llvm::TargetMachine> machine(
-      t->createTargetMachine(triple, target.cpu, target.features, options, llvm::Reloc::PIC_, std::nullopt,
+      t->createTargetMachine(triple, target.level, target.llvm_features(), options, llvm::Reloc::PIC_, std::nullopt,
                              effort == Effort::Full ? llvm::CodeGenOptLevel::Default : llvm::CodeGenOptLevel::None));
-  if (!machine) return unsupported("no code generator for '{}'", target.triple);
+  if (!machine) return unsupported("no code generator for '{}'", target.triple());
   return machine;
 }
 

@@ -111,7 +111,7 @@ Result<std::unique_ptr<llvm::Module>> host_module(llvm::LLVMContext& context, ll
   auto m = std::make_unique<llvm::Module>("host", context);
   codegen::prepare(*m, machine);
   std::optional<Error> error;
-  print::print_host(*m, p, plan.symbols, *o.target, o.debug_names, o.device_kernels, error);
+  print::print_host(*m, p, plan.symbols, *o.target, o.debug_names, error);
   if (error) return *error;
   for (llvm::Function& f : *m)
     if (f.isDeclaration() && !f.isIntrinsic()) f.setVisibility(llvm::GlobalValue::HiddenVisibility);
@@ -144,7 +144,7 @@ Result<Image> compile(const l::Program& p, const CompileOptions& o) {
   Plan plan = plan_kernels(p);
   std::set<std::string> algorithms;
   collect_calls(p.host, algorithms);
-  if (o.device_kernels) plan.unique.clear();
+  if (o.target->kernels != Target::Kernels::Native) plan.unique.clear();
   size_t chunks = (plan.unique.size() + kKernelsPerModule - 1) / kKernelsPerModule;
   size_t tasks = 1 + chunks;  // the host first: it is the longest
   std::vector<codegen::Object> objects(tasks);

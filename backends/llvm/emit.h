@@ -16,9 +16,9 @@
 namespace ingot {
 
 struct CompileOptions {
-  const Target* target = nullptr;
+  const Target* target =
+      nullptr;  // one with kernels for a device: the host program alone is compiled, which launches them
   int jobs = 1;
-  bool device_kernels = false;  // the host program alone: it launches kernels on the context's device
   bool plain_code =
       false;  // no loop passes, instructions selected without optimisation: for tests, in 40 % of the time
   bool debug_names = false;  // keep .eh_frame and local symbols, for gdb and perf

@@ -251,7 +251,7 @@ llvm::Value* Printer::in_parts(llvm::Value* acc, llvm::Value* x, llvm::Value* y,
 // acc[i] + x[2i]*y[2i] + x[2i+1]*y[2i+1], of bf16.
 llvm::Value* Printer::dot2(llvm::Value* acc, llvm::Value* x, llvm::Value* y, int lanes) {
   const int native = target_.vector_bits / 32;
-  if (target_.has_bf16 && lanes % native == 0) {
+  if (target_.has_dot2() && lanes % native == 0) {
     auto* pairs = llvm::FixedVectorType::get(b_.getBFloatTy(), 2 * native);
     return in_parts(acc, x, y, lanes, native, 2, [&](llvm::Value* a, llvm::Value* p, llvm::Value* q) -> llvm::Value* {
       p = b_.CreateBitCast(p, pairs), q = b_.CreateBitCast(q, pairs);
@@ -273,7 +273,7 @@ llvm::Value* Printer::dot2(llvm::Value* acc, llvm::Value* x, llvm::Value* y, int
   auto [x0, x1] = halves(x);
   auto [y0, y1] = halves(y);
   auto add = [&](llvm::Value* sum, llvm::Value* p, llvm::Value* q) -> llvm::Value* {
-    if (!target_.has_fma) return b_.CreateFAdd(sum, b_.CreateFMul(p, q));
+    if (!target_.has_fma()) return b_.CreateFAdd(sum, b_.CreateFMul(p, q));
     return b_.CreateIntrinsic(llvm::Intrinsic::fma, {sum->getType()}, {p, q, sum});
   };
   return add(add(acc, x0, y0), x1, y1);
@@ -286,7 +286,7 @@ llvm::Value* Printer::tile_load(const ExprNode& n) {
   const int64_t element = std::max(1, bits(buffer_dtype(n.id)) / 8), stride = n.stride * element;
   llvm::Value* p = address(n.id, n.dim, nullptr, element);
   llvm::Type* tile = value_type(DType::I32, kTileWords);
-  if (target_.has_amx_bf16) {
+  if (target_.has_amx_bf16()) {
     llvm::Value* loaded = b_.CreateIntrinsic(llvm::Intrinsic::x86_tileloadd64_internal, {},
                                              {b_.getInt16(static_cast<uint16_t>(n.integer)), b_.getInt16(kTileRowBytes),
                                               p, b_.getInt64(static_cast<uint64_t>(stride))});
@@ -304,7 +304,7 @@ llvm::Value* Printer::tile_load(const ExprNode& n) {
 
 llvm::Value* Printer::tile_dot(const ExprNode& n) {
   llvm::Value *acc = emit(n.args[0]), *a = emit(n.args[1]), *b = emit(n.args[2]);
-  if (target_.has_amx_bf16) {
+  if (target_.has_amx_bf16()) {
     auto tile = [&](llvm::Value* v) {
       return b_.CreateIntrinsic(llvm::Intrinsic::x86_cast_vector_to_tile, {v->getType()}, {v});
     };
@@ -333,7 +333,7 @@ llvm::Value* Printer::dot4(llvm::Value* acc, llvm::Value* u, llvm::Value* s, int
   auto vec = [&](llvm::Type* e, int n) { return llvm::FixedVectorType::get(e, n); };
   int native = target_.vector_bits / 32;
   if (lanes < native && lanes >= 4 && (lanes & (lanes - 1)) == 0) native = lanes;  // all have shorter vectors
-  if (target_.has_vnni && lanes % native == 0) {
+  if (target_.has_dot4() && lanes % native == 0) {
     return in_parts(acc, u, s, lanes, native, 4, [&](llvm::Value* a, llvm::Value* x, llvm::Value* y) -> llvm::Value* {
       if (target_.arch == Arch::X86_64) {
         auto id = native == 16  ? llvm::Intrinsic::x86_avx512_vpdpbusd_512
@@ -502,14 +502,14 @@ llvm::Value* Printer::emit_node(const ExprNode& n) {
       return b_.CreateSelect(c, arg(1), arg(2));
     }
     case Op::Fma:
-      if (t == DType::F16 && target_.has_f16_arithmetic) {
+      if (t == DType::F16 && target_.has_f16_arithmetic()) {
         llvm::Type* half = n.lanes == 1 ? b_.getHalfTy() : llvm::FixedVectorType::get(b_.getHalfTy(), n.lanes);
         auto bits = [&](int i) { return b_.CreateBitCast(arg(i), half); };
         return b_.CreateBitCast(b_.CreateIntrinsic(llvm::Intrinsic::fma, {half}, {bits(0), bits(1), bits(2)}),
                                 value_type(n.type, n.lanes));
       }
       if (!f) return soft ? nullptr : b_.CreateAdd(b_.CreateMul(arg(0), arg(1)), arg(2));
-      if (!target_.has_fma) return b_.CreateFAdd(b_.CreateFMul(arg(0), arg(1)), arg(2));
+      if (!target_.has_fma()) return b_.CreateFAdd(b_.CreateFMul(arg(0), arg(1)), arg(2));
       return b_.CreateIntrinsic(llvm::Intrinsic::fma, {arg(0)->getType()}, {arg(0), arg(1), arg(2)});
     case Op::Scalb: return scalb(arg(0), arg(1), n.type, n.lanes);
     case Op::TileLoad: return tile_load(n);

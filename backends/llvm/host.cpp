@@ -699,8 +699,8 @@ class HostPrinter final : public Printer {
 }  // namespace
 
 llvm::Function* print_host(llvm::Module& m, const l::Program& program, const std::vector<std::string>& kernel_symbols,
-                           const Target& target, bool debug_names, bool device_kernels, std::optional<Error>& error) {
-  HostPrinter p(m, program, kernel_symbols, target, debug_names, device_kernels);
+                           const Target& target, bool debug_names, std::optional<Error>& error) {
+  HostPrinter p(m, program, kernel_symbols, target, debug_names, target.kernels != Target::Kernels::Native);
   llvm::Function* f = p.print();
   if (p.error() && !error) error = Error(*p.error()).context("in the host program");
   return f;

@@ -94,9 +94,9 @@ class KernelPrinter final : public Printer {
 
 void set_attributes(llvm::Function& f, const Target& target, bool debug_names) {
   f.addFnAttr(llvm::Attribute::NoUnwind);
-  f.addFnAttr("target-cpu", target.cpu);
+  f.addFnAttr("target-cpu", target.level);
   if (!target.tune.empty()) f.addFnAttr("tune-cpu", target.tune);
-  f.addFnAttr("target-features", target.features);
+  f.addFnAttr("target-features", target.llvm_features());
   f.addFnAttr("no-builtins");
   f.addFnAttr("no-jump-tables", "true");
   if (target.arch == Arch::X86_64) {

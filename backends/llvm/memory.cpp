@@ -93,7 +93,7 @@ llvm::Value* Printer::load(const ExprNode& n) {
   }
   llvm::Value* base = address(n.id, n.dim, nullptr, bytes);
   auto* type = llvm::FixedVectorType::get(element, n.lanes);
-  bool native = target_.has_gather && (bytes == 4 || bytes == 8);
+  bool native = target_.has_gather() && (bytes == 4 || bytes == 8);
   if (m || native) {
     llvm::Value* scaled = b_.CreateMul(at, splat(i64(bytes), n.lanes), "", false, true);
     llvm::Value* pointers = b_.CreateGEP(b_.getInt8Ty(), base, scaled);

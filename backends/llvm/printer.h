@@ -156,8 +156,8 @@ void set_attributes(llvm::Function&, const Target&, bool debug_names);
 llvm::Function* print_kernel(llvm::Module&, const l::Kernel&, const std::string& name, const Target&, bool debug_names,
                              std::optional<Error>& error);
 // `ingot_entry`. kernel_symbols: the function of each kernel.
-// With `device_kernels`, kernels run on the context's device instead.
+// Kernels of a target that has them on a device run on the context's device instead.
 llvm::Function* print_host(llvm::Module&, const l::Program&, const std::vector<std::string>& kernel_symbols,
-                           const Target&, bool debug_names, bool device_kernels, std::optional<Error>& error);
+                           const Target&, bool debug_names, std::optional<Error>& error);
 
 }  // namespace ingot::print

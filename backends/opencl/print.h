@@ -1,5 +1,5 @@
 // The kernels of an L program -> OpenCL C 1.2 source. The host program is not printed here: it is compiled by the LLVM
-// backend with `device_kernels`, and launches these kernels through the runtime (runtime/opencl.c).
+// backend for a target whose kernels are OpenCL C, and launches these kernels through the runtime (runtime/opencl.c).
 //
 // The program must be scalar (scheduled for TargetFacts::Device::OpenCl) and legalised without f16 conversions. One
 // work-item runs one item of the grid. A kernel that fails writes its report to `status`, if it is the first.

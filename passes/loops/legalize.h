@@ -23,11 +23,3 @@ Result<void> legalize(Program&, const LegalizeOptions&);
 Expr legalize(const Expr&, const LegalizeOptions&);
 
 }  // namespace ingot::l
-
-namespace ingot {
-// From a backend's target table, whatever its type.
-template <class Target>
-l::LegalizeOptions legalize_options_for(const Target& t) {
-  return {t.has_fma, t.has_f16_convert, /*has_scalb=*/t.vector_bits == 512, t.has_f16_arithmetic};
-}
-}  // namespace ingot

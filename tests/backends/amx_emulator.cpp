@@ -142,8 +142,8 @@ AmxEmulator::AmxEmulator() {
 }
 AmxEmulator::~AmxEmulator() { sigaction(SIGILL, &before, nullptr); }
 bool AmxEmulator::possible() {
-  const uint64_t has = host_cpu_features(), needs = find_target("x86-64-v4")->needs;
-  return (needs & ~has) == 0 && !(has & kCpuAmxBf16);
+  return runs_here(*find_target("x86-64-v4")) &&
+         !(host_features() & ingot_cpu_feature_set(INGOT_MACHINE_X86_64, "amx-bf16"));
 }
 int64_t AmxEmulator::products() const { return state.products; }
 

@@ -8,6 +8,7 @@
 #include <chrono>
 #include <cstring>
 
+#include "compiler/targets.h"
 #include "passes/loops/legalize.h"
 
 namespace ingot::test {

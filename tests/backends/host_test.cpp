@@ -200,7 +200,7 @@ TEST(Memory, StridesMasksGathers) {
     std::vector<uint8_t> in(static_cast<size_t>(kSize * bytes));
     for (size_t i = 0; i < in.size(); ++i) in[i] = static_cast<uint8_t>(i * 7 + 1);
     for (const char* target : {"host", "x86-64-v3", "x86-64-v2", "x86-64-v4"}) {
-      if (find_target(target)->needs & ~host_cpu_features()) continue;
+      if (!runs_here(*find_target(target))) continue;
       Loaded image(build(p, target));
       ASSERT_EQ(image.run({{in.data(), {kSize}, code}}), 0);
       auto got = [&](int64_t i) {
@@ -282,7 +282,7 @@ TEST(Memory, Dot4AndReductions) {
   std::vector<int8_t> b(64, -128);
   for (size_t i = 0; i < 40; ++i) a[i] = static_cast<uint8_t>(i * 37), b[i] = static_cast<int8_t>(i * 91);
   for (const char* target : {"host", "x86-64-v2", "x86-64-v3", "x86-64-v4"}) {
-    if (find_target(target)->needs & ~host_cpu_features()) continue;
+    if (!runs_here(*find_target(target))) continue;
     Loaded image(build(p, target));
     ASSERT_EQ(image.run({{a.data(), {64}, INGOT_U8}, {b.data(), {64}, INGOT_I8}}), 0);
     const int32_t* y = image.outputs[0].as<int32_t>();
@@ -321,7 +321,7 @@ TEST(Memory, Dot2) {
     b[i] = float_to_bf16((static_cast<double>(i * 91 % 67) - 30) / 8);
   }
   for (const Target& target : all_targets()) {
-    if (target.arch != host_arch() || (target.needs & ~host_cpu_features())) continue;
+    if (!runs_here(target) || target.kernels != Target::Kernels::Native) continue;
     Loaded image(build(p, std::string(target.name)));
     ASSERT_EQ(image.run({{a.data(), {2 * kLanes}, INGOT_BF16}, {b.data(), {2 * kLanes}, INGOT_BF16}}), 0);
     for (int i = 0; i < kLanes; ++i) {
@@ -347,6 +347,7 @@ TEST(Image, DeterministicAndShared) {
   }
   ASSERT_TRUE(l::legalize(p, {}));
   for (const Target& target : all_targets()) {
+    if (target.kernels != Target::Kernels::Native) continue;
     auto one = compile(p, {&target, 1}), four = compile(p, {&target, 4});
     ASSERT_TRUE(one) << target.name << one.error().message;
     ASSERT_TRUE(four);

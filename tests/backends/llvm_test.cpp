@@ -105,7 +105,7 @@ TEST(Llvm, MatmulTile) {
   const Target& host = host_target();
   int lanes = host.vector_bits / 32;
   constexpr int64_t m = 128, n = 768, k = 768;
-  l::Program p = matmul(m, n, k, host.tile_rows, lanes);
+  l::Program p = matmul(m, n, k, host.vector_registers == 32 ? 14 : 6, lanes);
   auto text = asm_text(p, 0, {&host});
   ASSERT_TRUE(text) << text.error().message;
   EXPECT_EQ(count_vector_spills(*text), 0);

@@ -7,6 +7,7 @@
 #include <functional>
 
 #include "compiler/pipeline.h"
+#include "compiler/targets.h"
 #include "ir/graph/parse.h"
 #include "ir/ops/evaluate.h"
 #include "ir/ops/interpreter.h"
@@ -22,9 +23,8 @@ constexpr double kTolerance = 2e-6;  // of the largest output: sums of exact pro
 // Without FP16 instructions, which the emulator does not know.
 Target amx() {
   Target t = *find_target("x86-64-v4-amx");
-  t.features = "+amx-tile,+amx-bf16";
-  t.has_f16_arithmetic = false;
-  t.has_vnni = t.has_bf16 = false;
+  t.features = find_target("x86-64-v4")->features | ingot_cpu_feature_set(t.machine(), "amx-tile") |
+               ingot_cpu_feature_set(t.machine(), "amx-bf16");
   return t;
 }
 
@@ -118,14 +118,14 @@ void check(const std::string& text, int kernels) {
   EXPECT_EQ(tiled(c.loops), kernels);
   auto expected = run_program(c.kernels, c.inputs);
   ASSERT_TRUE(expected) << expected.error().message;
-  run_and_compare(c, *find_target((find_target("x86-64-v4")->needs & ~host_cpu_features()) ? "x86-64-v2" : "x86-64-v4"),
+  run_and_compare(c, *find_target(runs_here(*find_target("x86-64-v4")) ? "x86-64-v4" : "x86-64-v2"),
                   *(*expected)[0].tensor);
   const Target target = amx();
   if (AmxEmulator::possible()) {
     AmxEmulator emulator;
     run_and_compare(c, target, *(*expected)[0].tensor);
     EXPECT_EQ(emulator.products() > 0, kernels > 0);
-  } else if ((target.needs & ~host_cpu_features()) == 0) {
+  } else if (runs_here(target)) {
     run_and_compare(c, target, *(*expected)[0].tensor);
   }
 }

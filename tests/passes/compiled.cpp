@@ -13,8 +13,7 @@ const std::vector<std::string>& runnable_targets() {
     std::vector<std::string> out = {"host"};
     for (const char* name : {"x86-64-v3", "x86-64-v2", "aarch64"}) {
       const Target* t = find_target(name);
-      if (t && t->arch == host_arch() && (t->needs & ~host_cpu_features()) == 0 && t != &host_target())
-        out.emplace_back(name);
+      if (t && runs_here(*t) && t != &host_target()) out.emplace_back(name);
     }
     return out;
   }();

@@ -65,9 +65,7 @@ std::vector<Variant> variants_of(uint32_t seed) {
     // Each check is an exit of its loop: with hundreds of them LLVM's loop passes take minutes.
     if (out[k].pipeline.checks.bounds) out[k].plain_code = true;
   }
-  if (const Target* t = find_target(v.target);
-      v.target != "host" && (!t || t->arch != host_arch() || (t->needs & ~host_cpu_features()) != 0))
-    v.target = "host";
+  if (const Target* t = find_target(v.target); v.target != "host" && (!t || !runs_here(*t))) v.target = "host";
   return out;
 }
 

@@ -177,21 +177,20 @@ Row row_of(const Target& t, bool is_default) {
     row.evidence = emulator.empty() ? "another architecture, and no qemu-user" : emulator;
     return row;
   }
-  uint64_t needs = 0;
-  const std::string names(t.cpu_features);
-  for (size_t at = 0; at < names.size();) {
-    const size_t space = std::min(names.find(' ', at), names.size());
-    needs |= ingot_cpu_feature_set(ingot_cpu_machine(), names.substr(at, space - at).c_str());
-    at = space + 1;
+  if (t.kernels == Target::Kernels::OpenCl) {
+    row.vectors = "the device's";
+    row.runs = "on a device";
+    row.evidence = "kernels in OpenCL C, for the device of an OpenCL platform";
+    return row;
   }
-  const uint64_t lacking = needs & ~ingot_cpu_features();
+  const uint64_t lacking = t.features & ~ingot_cpu_features();
   char text[512] = "";
   ingot_cpu_feature_text(ingot_cpu_machine(), lacking, text, sizeof text);
-  const bool granted = lacking || ingot_cpu_enable(needs) == 0;
+  const bool granted = lacking || ingot_cpu_enable(t.features) == 0;
   row.runs = lacking || !granted ? "no" : "yes";
   row.evidence = lacking    ? fmt::format("this CPU lacks {}", text)
                  : !granted ? "the operating system refuses the use of AMX tiles"
-                            : fmt::format("this CPU has {}", names);
+                            : fmt::format("this CPU has {}", t.feature_names());
   return row;
 }
 
@@ -203,6 +202,7 @@ Result<void> targets(const TargetsOptions& options) {
   std::string text =
       fmt::format("{:<18} {:<8} {:<14} {:<9} {}\n", "target", "machine", "vectors", "runs here", "evidence");
   for (const Target& t : all_targets()) {
+    if (find_target(t.name) != &t) continue;  // of the other architecture, under the same name
     const bool is_default = std::find(defaults.begin(), defaults.end(), &t) != defaults.end();
     const Row row = row_of(t, is_default);
     list.push_back({{"name", std::string(t.name)},
