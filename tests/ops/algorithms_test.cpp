@@ -1,6 +1,7 @@
 // Results whose extents the data decides, sorting, random numbers and strings.
 #include <algorithm>
 #include <numeric>
+#include <random>
 
 #include "tests/ops/op_run.h"
 
@@ -123,6 +124,56 @@ TEST(Algorithms, NonMaxSuppression) {
   EXPECT_EQ(values<int64_t>(run1("non_max_suppression", {boxes, scores, most, iou, tensor<float>({1}, {0.92f})})),
             (std::vector<int64_t>{0, 0, 3}));
   EXPECT_EQ(run1("non_max_suppression", {boxes, scores})->dims, (Shape{0, 3}));
+}
+
+// As the standard's reference does it: the best score that is left is kept, unless it overlaps with one that was.
+std::vector<int64_t> kept_boxes(const std::vector<float>& boxes, const std::vector<float>& scores, float iou) {
+  const size_t n = scores.size();
+  std::vector<size_t> order(n);
+  for (size_t i = 0; i < n; ++i) order[i] = i;
+  std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) { return scores[a] > scores[b]; });
+  auto edge = [&](size_t box, size_t axis, bool high) {
+    const float a = boxes[box * 4 + axis], b = boxes[box * 4 + axis + 2];
+    return high ? std::max(a, b) : std::min(a, b);
+  };
+  auto area = [&](size_t b) { return (edge(b, 1, true) - edge(b, 1, false)) * (edge(b, 0, true) - edge(b, 0, false)); };
+  std::vector<int64_t> kept;
+  for (size_t i : order) {
+    bool keep = true;
+    for (int64_t k : kept) {
+      const auto j = static_cast<size_t>(k);
+      const float w = std::min(edge(i, 1, true), edge(j, 1, true)) - std::max(edge(i, 1, false), edge(j, 1, false));
+      const float h = std::min(edge(i, 0, true), edge(j, 0, true)) - std::max(edge(i, 0, false), edge(j, 0, false));
+      if (w <= 0 || h <= 0 || area(i) <= 0 || area(j) <= 0) continue;
+      keep &= !(w * h / (area(i) + area(j) - w * h) > iou);
+    }
+    if (keep) kept.push_back(static_cast<int64_t>(i));
+  }
+  return kept;
+}
+
+// Hundreds of boxes are kept; some have no area, or corners in the other order.
+TEST(Algorithms, NonMaxSuppressionOfManyBoxes) {
+  std::mt19937 rng(7);
+  auto at = [&](float scale) { return scale * static_cast<float>(rng() % 10000) / 10000; };
+  for (int64_t n : {1, 63, 64, 65, 300, 1000}) {
+    std::vector<float> boxes, scores;
+    for (int64_t i = 0; i < n; ++i) {
+      const float y = at(10), x = at(10), h = i % 17 == 3 ? 0 : at(1), w = i % 19 == 3 ? 0 : at(1);
+      if (i % 5 == 2) boxes.insert(boxes.end(), {y + h, x + w, y, x});
+      else boxes.insert(boxes.end(), {y, x, y + h, x + w});
+      scores.push_back(at(1));
+    }
+    for (float iou : {0.0f, 0.1f, 0.5f}) {
+      std::vector<int64_t> expected;
+      for (int64_t k : kept_boxes(boxes, scores, iou)) expected.insert(expected.end(), {0, 0, k});
+      EXPECT_EQ(values<int64_t>(
+                    run1("non_max_suppression", {tensor<float>({1, n, 4}, boxes), tensor<float>({1, 1, n}, scores),
+                                                 tensor<int64_t>({1}, {n}), tensor<float>({1}, {iou})})),
+                expected)
+          << n << " boxes, " << iou;
+    }
+  }
 }
 
 TEST(Algorithms, Ranges) {
