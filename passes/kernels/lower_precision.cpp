@@ -144,7 +144,7 @@ class Lowering {
     const Dim columns =
         product_of(s.iters, [&](const k::Iter& it) { return uses(b, it.symbol) && !uses(a, it.symbol); });
     const int64_t terms = product_of(s.reds, [](const k::Iter&) { return true; }).constant().value_or(kDimMax);
-    if (columns.constant().value_or(kLeastColumns) < kLeastColumns) return kept("few columns");
+    if (columns.constant().value_or(kLeastColumns) < kLeastColumns) return kept("skinny N");
     if (b_constant && !fits(b)) return kept("weights out of range");
     const auto known_rows = rows.constant();
     // Of rows that the run knows, one extent by itself (a batch) may be small; several, or pixels, are many.

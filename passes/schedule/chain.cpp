@@ -1,14 +1,14 @@
 // Three kernels after each other write all scores of an attention to memory, read and write them for the softmax, and read them
-// again. One kernel over strips of rows keeps a strip of them in the cache:
+// again. Tile-and-fuse: one kernel over blocks of rows keeps a block of them in the cache:
 //
-//   for every head, for strip of R rows
+//   for every head, for block of R rows
 //     scores[R][S] = Q K^T         by the schedule of a contraction
 //     softmax of scores            by that of rows
 //     out[R][D] = scores V
 //
 // Nothing here knows attention. A chain is found backwards from a contraction: values that only the stages before it read,
-// at exactly its own rows, up to the next contraction. The schedules then see stages over one strip, and the kernels that
-// they make are put after each other in one.
+// at exactly its own rows, up to the next contraction. The schedules then see stages over one row block, and the kernels
+// that they make are put after each other in one.
 #include "passes/schedule/chain.h"
 
 #include <algorithm>
@@ -23,7 +23,7 @@ inline constexpr int64_t kMostStripBytes = 256 << 10;  // they lie on the stack
 inline constexpr int64_t kLeastItems = 8;  // of a chain's grid, for threads to share
 inline constexpr int64_t kGuessedExtent = 128;  // of an axis that only the run knows
 inline constexpr size_t kMostStages = 16;
-inline constexpr double kOperandShare = 0.75;  // of the L2 cache, for what every strip reads anew
+inline constexpr double kOperandShare = 0.75;  // of the L2 cache, for what every row block reads anew
 
 class Finder {
  public:
@@ -184,8 +184,8 @@ class Finder {
     return axes;
   }
 
-  // What moves both factors of some product of the chain is no row: its operands are packed for all, and a strip would have to
-  // take a part of them.
+  // What moves both factors of some product of the chain is no row: its operands are packed for all, and a row block
+  // would have to take a part of them.
   void find_batches() {
     for (size_t k = 0; k < chain_.stages.size(); ++k) {
       const k::Stage& s = stage(chain_.stages[k]);
@@ -246,7 +246,7 @@ class Finder {
   }
 
   // Rows that fit into the cache beside what the contractions read: whole inner axes of rows, then a part of the next; less
-  // where threads would have too few strips to share.
+  // where threads would have too few row blocks to share.
   bool choose_strips() {
     using Walk = Chain::Axis::Walk;
     const auto bytes = bytes_per_index();
@@ -296,7 +296,7 @@ class Finder {
     return worth && rows >= std::min<int64_t>(unit, 8) && chain_.strip_bytes <= kMostStripBytes;
   }
 
-  // Every strip reads the other operands of the products anew: they have to stay in the cache.
+  // Every row block reads the other operands of the products anew: they have to stay in the cache.
   bool operands_stay() const {
     double bytes = 0;
     for (size_t k = 0; k < chain_.stages.size(); ++k) {
@@ -312,7 +312,7 @@ class Finder {
           if (!moves(s.iters[d])) continue;
           const int axis = chain_.axis_of[k][d];
           if (axis < 0) elements *= s.iters[d].extent;
-          else if (chain_.axes[static_cast<size_t>(axis)].walk != Chain::Axis::Walk::Point) return;  // rows of a strip
+          else if (chain_.axes[static_cast<size_t>(axis)].walk != Chain::Axis::Walk::Point) return;  // rows of a block
         }
         for (const k::Iter& it : s.reds) {
           if (moves(it)) elements *= it.extent;
@@ -410,7 +410,7 @@ Strip strip_of(const Chain& chain, const k::Block& block, int64_t rows, k::Progr
         at.emplace(s.iters[d].symbol->id, Dim(strip.begin) + Dim(own[d].symbol));
       }
     }
-    auto index_of = [&](int axis) {  // of a strip's dim, in this stage
+    auto index_of = [&](int axis) {  // of a row block's dim, in this stage
       if (walk(axis) == Walk::Point) return Dim(0);
       for (size_t d = 0; d < own.size(); ++d) {
         if (axes[d] == axis) return Dim(own[d].symbol);
@@ -466,7 +466,7 @@ Launch schedule_chain(const Chain& chain, const std::vector<ScheduledStrip>& str
   using Walk = Chain::Axis::Walk;
   KernelBuilder b(p, storages, facts);
   std::vector<k::Iter> grid;
-  Symbol number;  // of the strip
+  Symbol number;  // of the row block
   int64_t extent = 0, count = 1;
   for (const Chain::Axis& axis : chain.axes) {
     if (axis.walk == Walk::Point) grid.push_back({axis.symbol, axis.extent});
@@ -479,7 +479,7 @@ Launch schedule_chain(const Chain& chain, const std::vector<ScheduledStrip>& str
   const Dim items = elements(grid);
   const Symbol item = Dim::iterator("item", items);
   b.decode(item, grid);
-  // What is inner lies on the stack: once for all strips, and a map of its own index over what it reads.
+  // What is inner lies on the stack: once for all row blocks, and a map of its own index over what it reads.
   std::map<int, int64_t> elements_of, scratch;
   for (const ScheduledStrip& s : strips) {
     for (const Launch& l : s.launches) {
@@ -509,7 +509,7 @@ Launch schedule_chain(const Chain& chain, const std::vector<ScheduledStrip>& str
         [&] { emit(strips[1]); });
   }
   const std::vector<Launch>& pieces = strips.back().launches;
-  std::string name = "strips", schedule = fmt::format("strips of {} rows", strips[0].strip->rows);
+  std::string name = "row_blocks", schedule = fmt::format("row blocks of {} rows", strips[0].strip->rows);
   Dim flops = 0;
   for (const Launch& l : pieces) {
     name += "_" + l.kernel.name.substr(0, l.kernel.name.find("_f32"));
@@ -522,7 +522,7 @@ Launch schedule_chain(const Chain& chain, const std::vector<ScheduledStrip>& str
   l.kernel.flops = flops;
   l.kernel.bytes = bytes_of(l.values, storages);
   l.kernel.notes.why =
-      fmt::format("what the products hand each other, {} KB, stays in the cache", chain.strip_bytes >> 10);
+      fmt::format("tile-and-fuse: intermediates of {} KB per row block stay in the cache", chain.strip_bytes >> 10);
   const double each = static_cast<double>(
       pieces.empty() ? 0 : (flops.constant().value_or(1 << 24)) / std::max<int64_t>(1, items.constant().value_or(64)));
   l.grain = grain_of(each, 0);

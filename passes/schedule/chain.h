@@ -1,5 +1,5 @@
-// Chains: a sum of products, what follows it row by row, and a second sum of products that reads those rows (attention; a
-// depthwise convolution and a pointwise one), as one kernel over strips of rows. See chain.cpp.
+// Tile-and-fuse groups (chains): a sum of products, what follows it row by row, and a second sum of products that reads those
+// rows (attention; a depthwise convolution and a pointwise one), as one kernel over row blocks. See chain.cpp.
 #pragma once
 
 #include "passes/kernels/passes.h"
@@ -7,7 +7,7 @@
 
 namespace ingot {
 
-// Which map a contraction waits for, to be applied to its sums; indices of stages, -1: none.
+// Epilogue fusion: which map is applied to a contraction's sums before they are stored; indices of stages, -1: none.
 struct Epilogues {
   std::vector<int> of;  // map -> contraction
   std::vector<int> waits_for;  // contraction -> map
@@ -26,7 +26,7 @@ struct Chain {
   std::vector<std::vector<int>> axis_of;  // per stage and iterator: its axis, or -1
   // Values that only the chain sees, and where they lie: a map of its own index over what it reads.
   std::map<int, int> inner;
-  int64_t rows = 0;  // of a strip, at most
+  int64_t rows = 0;  // of a row block, at most
   int64_t strip_bytes = 0;  // of the inner values
   double saved = 0;  // bytes of them in all
 };
@@ -34,20 +34,20 @@ struct Chain {
 std::vector<Chain> find_chains(const k::Block&, const Uses&, const Epilogues&, const k::Program&, const Storages&,
                                const TargetFacts&);
 
-// The stages of a chain for one strip: of `rows` rows from `begin` on. They read and write each other's strips, which are new
+// The stages of a chain for one row block: of `rows` rows from `begin` on. They read and write each other's blocks, which are new
 // values.
 struct Strip {
   int64_t rows = 0;
   Symbol begin;
   k::Block stages;
-  std::map<int, int> inner;  // strip -> the value of which it is one
+  std::map<int, int> inner;  // value of a row block -> the value of which it is a part
 };
 Strip strip_of(const Chain&, const k::Block&, int64_t rows, k::Program&, Storages&);
 
-// How many rows the strips of a chain have: one number, or the larger one and the smaller.
+// How many rows the row blocks of a chain have: one number, or the larger one and the smaller.
 std::vector<int64_t> strip_rows(const Chain&);
 
-// The strips of a chain as one kernel: `launches` are what the schedules made of the stages of each.
+// The row blocks of a chain as one kernel: `launches` are what the schedules made of the stages of each.
 struct ScheduledStrip {
   const Strip* strip;
   std::vector<Launch> launches;

@@ -15,12 +15,12 @@
 // Sums of products of bytes (u8 that the run knows, i8 constants; passes/kernels/sum_integers.cpp makes them) take four
 // steps of the innermost reduced iterator at once: B is packed [N/NR][K/4][NR][4], one 32-bit load of A serves a whole row
 // of the tile, and Dot4 adds four products to each i32. The last step of an extent that four does not divide is the last
-// four elements, with zeros in B for those that were counted before; nothing past the end of A is read.
+// four elements (overlapping K remainder), B zero-padded for those that were counted before; nothing past the end of A is read.
 //
 // Products of bf16 go two at a time in the same way where the target has Dot2. Products of f16 are added up in f16, where the
 // target's arithmetic has that, over kHalfBlock steps at most, and then to f32 sums that lie in scratch: twice the lanes, and
 // an error of few roundings to f16. Elsewhere a 16-bit operand is widened as it is loaded: a B that is packed takes half the
-// memory, which is what products of few rows wait for.
+// memory traffic, which bounds products of few rows.
 #include "passes/schedule/contraction.h"
 
 #include <algorithm>
@@ -39,7 +39,7 @@ inline constexpr int64_t kPrefetchSteps = 16;  // K steps ahead of the packed pa
 inline constexpr int64_t kHeavyEpilogue = 24;  // scalar operations; beyond, the epilogue is a loop over the tile
 inline constexpr int64_t kPanelUnit = 16;  // columns; packed panels are multiples of a 512-bit vector of f32
 inline constexpr int64_t kWidestPanel = 32, kWidestFewRows = 64;  // columns of the tiles of AVX-512, see choose_tile
-inline constexpr int64_t kFewRows = 8;  // of a product that waits for B, not for the arithmetic
+inline constexpr int64_t kFewRows = 8;  // of a memory-bound (GEMV-like) product: it waits for B, not for the arithmetic
 inline constexpr int64_t kHalfBlock = 16;  // products that are added up in f16
 inline constexpr int64_t kLeastHalfBlock = 8;  // fewer are not worth their conversion
 inline constexpr double kTileCycles =
@@ -90,7 +90,7 @@ class Contraction {
   bool choose_column() {
     if (product_.columns.empty()) return false;
     column_ = take_column(product_);
-    // A handful of columns leaves most lanes empty.
+    // Skinny N leaves most lanes empty.
     if (column_.extent.is_constant() && column_.extent.value() < 3) return false;
     if (!product_.constant_b) {
       const Dim b = only_load(product_.b())->dim;
@@ -222,7 +222,7 @@ class Contraction {
     if (!known_divisible(column_.extent, packed_width_)) column = min(column, column_.extent - 1);
     to.insert_or_assign(column_.symbol->id, column);
     if (dot_ > 1) {
-      // Element k of the last group is counted in the one before, or past the end of a short extent: it is 0.
+      // Overlapping K remainder, zero-padded: element k of the last group is in the one before, or past the end of a short extent.
       k::Iter part{Dim::iterator("part", dot_), Dim(dot_)};
       s.iters.push_back(part);
       const int64_t extent = innermost->extent.value();

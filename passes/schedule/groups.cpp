@@ -1,4 +1,4 @@
-// Launches that need nothing of each other run beside each other: one loop over all their items, and one wait at its end.
+// Horizontal fusion: independent kernels run beside each other, one loop over all their items, and one wait at its end.
 // Only small ones are put together, a launch of more than kLargeLaunch gains nothing by it; and only where that saves some
 // time: kLeastBeside. For a group, launches move ahead in
 // the order, which stays as it is otherwise; what a group makes and reads lives through all of it, and no more than

@@ -120,7 +120,7 @@ Result<void> Host::block(const k::Block& b) {
   std::vector<ChainKernels> chains;
   if (!chained_ && options_.chains) {
     for (const Chain& c : find_chains(b, uses, {epilogue_of, waits_for}, p_, storages_, facts_)) {
-      // Winograd's algorithm saves more than strips do.
+      // Winograd's algorithm saves more than tile-and-fuse does.
       const bool fewer_products = std::any_of(c.stages.begin(), c.stages.end(),
                                               [&](size_t k) { return winograd_.count(b.stages[k].results[0]) > 0; });
       if (fewer_products) continue;
@@ -180,7 +180,7 @@ Result<void> Host::block(const k::Block& b) {
       }
     }
     if (plain) {
-      // Stages that hand each other rows run as one kernel.
+      // Stages that are fused per row run as one kernel.
       std::vector<const k::Stage*> group = {&s};
       size_t next = k + 1;
       while (!puts_together(s) && group.size() < kMaxSharedStages && next < b.stages.size() && waits_for[next] < 0 &&
@@ -203,8 +203,8 @@ Result<void> Host::block(const k::Block& b) {
   return {};
 }
 
-// The kernels of a chain: what strips share (packed operands) first, then the one over its strips. none: its products have no
-// schedule that works by strips.
+// The kernels of a chain: what row blocks share (packed operands) first, then the one over its row blocks. none: its products
+// have no schedule that works by row blocks.
 Result<std::optional<Host::ChainKernels>> Host::chain(const Chain& c, const k::Block& b) {
   ChainKernels result;
   for (size_t k : c.stages) result.stages.push_back(&b.stages[k]);
@@ -216,7 +216,7 @@ Result<std::optional<Host::ChainKernels>> Host::chain(const Chain& c, const k::B
   std::vector<Strip> strips;
   for (int64_t rows : strip_rows(c)) strips.push_back(strip_of(c, b, rows, p_, storages_));
   std::vector<ScheduledStrip> scheduled;
-  std::vector<int> shared;  // values that the first strip needs besides
+  std::vector<int> shared;  // values that the first row block needs besides
   bool& ok = chain_fits_ = true;
   for (const Strip& strip : strips) {
     std::vector<Launch> launches;
@@ -280,7 +280,7 @@ Result<std::optional<std::vector<Launch>>> Host::product(const k::Stage& reduce,
     return launches;
   }
   if (auto narrow = TRY(schedule_narrow(*product, p_, storages_, facts_))) {
-    narrow->back().kernel.notes.why = "few columns: vectors along the sum";
+    narrow->back().kernel.notes.why = "skinny N: vectorised along K";
     return narrow;
   }
   if (auto tiles = TRY(schedule_tiles(*product, p_, storages_, facts_))) {
@@ -422,7 +422,7 @@ Result<void> Host::rows(const std::vector<const k::Stage*>& stages) {
     std::vector<Nest> nests;
     for (const k::Stage* s : group) nests.push_back(make_nest(*s, storages_));
     Launch l = schedule_rows(nests, prefix, p_, storages_, facts_);
-    l.kernel.notes.why = fmt::format("{} stages hand each other rows, which are in the first cache then", nests.size());
+    l.kernel.notes.why = fmt::format("{} stages fused per row; intermediates stay in L1", nests.size());
     emit_launch(std::move(l));
     return {};
   }

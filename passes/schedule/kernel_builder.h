@@ -20,8 +20,8 @@ struct Launch {
   int64_t grain = 1;
 };
 
-// How many work items are worth a thread, which takes 0.2 us to wake while it spins: by the time that one needs for its
-// arithmetic, or for reading its operands from memory.
+// The grain size: the fewest work items that pay for a thread, which takes 0.2 us to wake while it spins; by the time that one
+// item needs for its arithmetic, or for reading its operands from memory.
 int64_t grain_of(double operations_per_item, double bytes_per_item);
 
 class KernelBuilder {

@@ -1,5 +1,5 @@
 // The last convolution of a network that makes images has three columns, a detector's head one: in the contraction's tile
-// (contraction.cpp) most lanes would be empty. Here the lanes run along the sum instead:
+// (contraction.cpp) most lanes would be empty. Products of skinny N are vectorised along K instead:
 //
 //   for tile of P rows:
 //     acc[P][N] = 0                                    vectors of partial sums

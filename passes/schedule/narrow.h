@@ -1,4 +1,4 @@
-// Sums of products with a handful of columns. See narrow.cpp.
+// Sums of products with skinny N, vectorised along K. See narrow.cpp.
 #pragma once
 
 #include "passes/schedule/product.h"

@@ -1,6 +1,7 @@
-// A constant that a contraction packs and that somebody else reads as well (the embedding of a language model, which is
-// also the matrix of its logits) lies in memory once, as the contraction reads it: the others find its elements there. A row
-// of the packed form is a cache line per panel and step; that is far less than the product takes. See one_form.cpp.
+// Tied weights in packed layout: a constant that a contraction packs and that somebody else reads as well (the embedding of a
+// language model, which is also the matrix of its logits) lies in memory once, in the contraction's packed panels: the others
+// find its elements there. A row of the packed layout is a cache line per panel and step; that is far less than the product
+// takes. See one_form.cpp.
 #pragma once
 
 #include "passes/schedule/storage.h"

@@ -16,7 +16,7 @@ namespace ingot {
 namespace {
 
 inline constexpr int64_t kChunk = 4096;  // elements of a flat map per work item
-inline constexpr int64_t kGrainCost = 80000;  // scalar operations that are worth a thread
+inline constexpr int64_t kGrainCost = 80000;  // scalar operations of a grain
 inline constexpr int64_t kGuessedExtent = 128;  // of a symbolic dim, for costs
 inline constexpr int64_t kUnrolledReduction = 49;  // reduced elements that are unrolled: windows up to 7x7
 inline constexpr int64_t kSumBlock = 512;  // summands of one chain of additions of floats

@@ -112,7 +112,7 @@ std::optional<int64_t> bound_above(Dim d, const k::Stage& s) {
       }
     }
   }
-  // Likewise the place of a strip, which a loop around the stage binds.
+  // Likewise the place of a row block, which a loop around the stage binds.
   std::map<int64_t, Symbol> symbols;
   collect_symbols(d, symbols);
   for (const auto& [id, symbol] : symbols) {

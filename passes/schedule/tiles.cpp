@@ -11,8 +11,8 @@
 //
 // B is packed [panel][reduced...][chunk][16 pairs][16 columns][2]: a chunk of a panel is one tile, and panels are read
 // strictly forward. A needs no copy: the innermost reduced iterator walks it element by element, and the rows of a tile are a
-// constant stride apart. Where 32 does not divide the sum, the last chunk is the last 32 elements, with zeros in B for those
-// that were counted before; where tiles do not divide the rows, the last tile begins earlier, and its first rows are computed
+// constant stride apart. Where 32 does not divide the sum, the last chunk is the last 32 elements, B zero-padded for
+// those that were counted before; where tiles do not divide the rows, the last tile begins earlier, and its first rows are computed
 // twice. Nothing past the end of A is read.
 #include "passes/schedule/tiles.h"
 

@@ -1,5 +1,6 @@
-// Concatenations that nobody copies. Where a map puts a value somewhere into its result, and the value has its own place in
-// memory anyway, that place may as well be there: the value's storage becomes a window of the result's.
+// Zero-copy concatenation. Where a map puts a value somewhere into its result, and the value has its own place in memory
+// anyway, that place may as well be there: the value's storage becomes a sub-buffer view (a window) of the result's, which is
+// its base buffer (the whole).
 //
 //   c[i, j] = select(j < 64, a[i, j], b[i, j - 64])          a: c's strides, from 0;   b: c's strides, from 64
 //
@@ -16,10 +17,10 @@ namespace ingot {
 // A window's neighbouring elements are at least a vector of the widest machine; below, a row of windows costs its writers and
 // readers more than the copy does.
 inline constexpr int64_t kLeastWindowRun = 64;  // bytes
-// A whole lives as long as all its windows. What that adds to the most memory in use at once may be this much.
+// A base buffer lives as long as all its views. What that adds to the most memory in use at once may be this much.
 inline constexpr double kMoreMemory = 0.02;
 
-// Makes values windows where that pays; gives the values that have some. Borders that a window needs are the whole's.
+// Makes values views where that pays; gives the base values. Borders that a view needs are the base's.
 std::set<int> choose_windows(const k::Program&, Storages&);
 
 // Whether a map's piece, whose body is a Load, would copy elements onto themselves.

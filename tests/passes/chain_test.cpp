@@ -1,4 +1,4 @@
-// Chains of products as one kernel over strips, against the sums they stand for; and when there is none.
+// Chains of products as one kernel over row blocks, against the sums they stand for; and when there is none.
 #include <gtest/gtest.h>
 
 #include "tests/passes/compiled.h"
@@ -19,45 +19,45 @@ std::string attention(const std::string& x, const std::string& between, const st
 const std::string kSoftmax = "  %p = softmax %s {axis = -1}\n";
 
 TEST(Chain, AttentionOfRowsInEqualStrips) {
-  expect_schedule("strips", attention("1, 4, 300, 16", kSoftmax), {1, 4, 300, 16}, kError);
+  expect_schedule("row blocks", attention("1, 4, 300, 16", kSoftmax), {1, 4, 300, 16}, kError);
 }
 
 TEST(Chain, AttentionOfRowsInStripsOfTwoSizes) {
-  expect_schedule("strips", attention("1, 4, 301, 16", kSoftmax), {1, 4, 301, 16}, kError);
+  expect_schedule("row blocks", attention("1, 4, 301, 16", kSoftmax), {1, 4, 301, 16}, kError);
 }
 
 TEST(Chain, AttentionWithAMaskAndAScale) {
-  expect_schedule("strips",
+  expect_schedule("row blocks",
                   attention("2, 3, 233, 24", "  %c = mul %s, %f\n  %m = add %c, %mask\n  %p = softmax %m {axis = -1}\n",
                             "", ", %f: f32[1], %mask: f32[2, 1, 233, 233]"),
                   {2, 3, 233, 24}, kError);
 }
 
 TEST(Chain, AttentionOfABatchThatTheRunKnows) {
-  expect_schedule("strips", attention("n, 4, 96, 16", kSoftmax), {9, 4, 96, 16}, kError);
+  expect_schedule("row blocks", attention("n, 4, 96, 16", kSoftmax), {9, 4, 96, 16}, kError);
 }
 
 TEST(Chain, RowsTooLongForAStripAreKernelsOfTheirOwn) {
   const std::string text = attention("1, 1, 6000, 4", kSoftmax);
-  for (const std::string& target : runnable_targets()) EXPECT_EQ(kernels_of("strips", text, target), 0) << target;
+  for (const std::string& target : runnable_targets()) EXPECT_EQ(kernels_of("row blocks", text, target), 0) << target;
 }
 
 TEST(Chain, NoRowsNoStrips) {
   for (const char* x : {"0, 4, 96, 16", "2, 0, 96, 16", "2, 4, 0, 16"}) {
     const std::string text = attention(x, kSoftmax);
-    for (const std::string& target : runnable_targets()) EXPECT_EQ(kernels_of("strips", text, target), 0) << target;
+    for (const std::string& target : runnable_targets()) EXPECT_EQ(kernels_of("row blocks", text, target), 0) << target;
   }
 }
 
 TEST(Chain, ScoresThatSomebodyElseReads) {
   const std::string text = attention("1, 4, 300, 16", kSoftmax, "  %y = relu %o\n", "", "%y, %p");
-  for (const std::string& target : runnable_targets()) EXPECT_EQ(kernels_of("strips", text, target), 0) << target;
+  for (const std::string& target : runnable_targets()) EXPECT_EQ(kernels_of("row blocks", text, target), 0) << target;
 }
 
 TEST(Chain, ASumOverTheRowsEndsIt) {
   const std::string between = "  %p = softmax %s {axis = 2}\n";
   const std::string text = attention("1, 4, 300, 16", between);
-  for (const std::string& target : runnable_targets()) EXPECT_EQ(kernels_of("strips", text, target), 0) << target;
+  for (const std::string& target : runnable_targets()) EXPECT_EQ(kernels_of("row blocks", text, target), 0) << target;
 }
 
 TEST(Chain, DepthwiseAndPointwise) {
@@ -69,7 +69,7 @@ TEST(Chain, DepthwiseAndPointwise) {
   %y = relu %p
 }
 )";
-  expect_schedule("strips", net, {1, 72, 61, 63}, kError);
+  expect_schedule("row blocks", net, {1, 72, 61, 63}, kError);
 }
 
 TEST(Chain, TwoLayersOfAPerceptron) {
@@ -81,7 +81,7 @@ TEST(Chain, TwoLayersOfAPerceptron) {
   %y = add %o, %x
 }
 )";
-  expect_schedule("strips", net, {1400, 48}, kError);
+  expect_schedule("row blocks", net, {1400, 48}, kError);
 }
 
 TEST(Chain, ABatchOfTheFirstProductThatTheSecondHasNot) {
@@ -91,13 +91,13 @@ TEST(Chain, ABatchOfTheFirstProductThatTheSecondHasNot) {
   %y = mat_mul %g, %v
 }
 )";
-  expect_schedule("strips", net, {60, 100, 8}, kError);
+  expect_schedule("row blocks", net, {60, 100, 8}, kError);
 }
 
 TEST(Chain, IsLeftOutByName) {
   PipelineOptions options;
   options.disabled = {"chains"};
-  EXPECT_EQ(kernels_of("strips", attention("1, 4, 300, 16", kSoftmax), "host", options), 0);
+  EXPECT_EQ(kernels_of("row blocks", attention("1, 4, 300, 16", kSoftmax), "host", options), 0);
 }
 
 }  // namespace

@@ -150,7 +150,7 @@ TEST(LowerPrecision, OthersStay) {
     std::string stage, summary;
   };
   for (const Case& c :
-       {Case{"  %y: f32[16, 8] = reduce sum (i0, i1) over (r0 < 16): %x[i0, r0] * %w[r0, i1]\n", "few columns"},
+       {Case{"  %y: f32[16, 8] = reduce sum (i0, i1) over (r0 < 16): %x[i0, r0] * %w[r0, i1]\n", "skinny N"},
         {"  %y: f32[16, 16] = reduce sum (i0, i1) over (r0 < 8): %x[i0, r0] * %w[r0, i1]\n", "short sums"},
         {"  %y: f32[4, 16] = reduce sum (i0, i1) over (r0 < 16): %x[i0, r0] * %w[r0, i1]\n", "small weights"},
         {"  %y: f32[16, 16] = reduce sum (i0, i1) over (r0 < 16): f32(%q[i0, r0]) * %w[r0, i1]\n",
