@@ -16,6 +16,7 @@ struct OpDef {
   std::string_view attrs;                 // "axis keepdims": the names that it takes
   Result<void> (*define)(Def&);           // its meaning; null for a composite and for control flow
   Result<void> (*expand)(Expand&);
+  std::string_view family;                // of the table in the README; empty: no frontend makes it
 };
 
 // Finds an op in the table, or says which name is near.

@@ -207,7 +207,8 @@ class Expand {
 };
 
 const OpDef* find_op(std::string_view name);  // null: no such op
-std::span<const OpDef> all_ops();
+std::span<const OpDef> all_ops();  // by name
+std::span<const std::string_view> op_families();  // in the order of the table
 std::string nearest_op(std::string_view name);  // for messages
 
 // Infers the types (and symbolic contents) of a node's outputs, and appends the node (a composite: what it expands to) to
