@@ -160,8 +160,6 @@ Result<void> define_scatter_elements(Def& d) {
   }));
   return {};
 }
-// Scatter-9, the old name.
-Result<void> define_scatter(Def& d) { return define_scatter_elements(d); }
 
 // ScatterND-18. x: [D1..Dq, R...], indices: [J..., q], updates: [J..., R...] -> like x
 Result<void> define_scatter_nd(Def& d) {

@@ -359,24 +359,4 @@ Result<void> expand_resize(Expand& e) {
   return {};
 }
 
-// Upsample-9. x, scales -> nearest (floor) or linear, both asymmetric.
-Result<void> expand_upsample(Expand& e) {
-  std::string mode = e.str("mode", "nearest");
-  Value* scales = e.in(1);
-  if (!scales) {
-    std::vector<double> list = e.floats("scales");
-    if (list.empty() && e.node().attrs.find("height_scale")) {
-      list = {1, 1, e.f64("height_scale", 1), e.f64("width_scale", 1)};
-    }
-    if (list.empty()) return invalid("got no scales, expected some");
-    scales = e.constant(floats_tensor(list, {static_cast<int64_t>(list.size())}));
-    scales->type = Type::of(scales->constant->type());
-  }
-  e.out(TRY(e.op("resize", {e.in(0), nullptr, scales},
-                 {{"mode", mode},
-                  {"coordinate_transformation_mode", std::string("asymmetric")},
-                  {"nearest_mode", std::string("floor")}})));
-  return {};
-}
-
 }  // namespace ingot

@@ -136,7 +136,6 @@ inline std::vector<Call> empty_calls() {
     add("quantize_linear", {floats(dims), one, constant(of_type(DType::U8, {}))});
     add("dequantize_linear", {of_type(DType::U8, dims), one});
     add("fused_mat_mul", {floats(dims), floats({dims[1], 4})});
-    add("affine", {floats(dims)}, {{"alpha", 2.0}, {"beta", 1.0}});
   }
   for (const char* op : {"arg_max", "arg_min"}) add(op, {floats({0, 3})}, {{"axis", int64_t{1}}});
   add("gather_nd", {floats({2, 0}), i64s({3, 1}, {0, 1, 1})});

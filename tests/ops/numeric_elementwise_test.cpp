@@ -54,10 +54,6 @@ TEST(NumericElementwise, ReductionsAndMovement) {
       {"reduce_log_sum", {f32({2, 2}, {1, 2, 3, 4}), ints({1})}, {}, {f32({2, 1}, {1.098612F, 1.94591F})}},
       {"expand_dims", {f32({2}, {1, 2}), constant(i32({}, {0}))}, {}, {f32({1, 2}, {1, 2})}},
       {"expand_dims", {f32({2}, {1, 2}), constant(i32({}, {-1}))}, {}, {f32({2, 1}, {1, 2})}},
-      {"scatter",
-       {f32({1, 5}, {1, 2, 3, 4, 5}), i64({1, 2}, {1, 3}), f32({1, 2}, {1.5F, 2.5F})},
-       {{"axis", int64_t{1}}},
-       {f32({1, 5}, {1, 1.5F, 3, 2.5F, 5})}},
   });
 }
 
@@ -97,32 +93,6 @@ TEST(NumericElementwise, Adam) {
                  {rate, step, x, g, v, h},
                  {{"alpha", 0.9}, {"beta", 0.999}, {"epsilon", 1e-2}, {"norm_coefficient", 0.1}},
                  {f32({2}, {1.110583F, 2.61734F}), f32({2}, {1.448F, 3.018F}), f32({2}, {0.1005724F, 0.1048284F})}}});
-}
-
-TEST(NumericElementwise, ExperimentalOperators) {
-  const TensorRef x = f32({1, 2, 2, 2}, {1, 2, 3, 4, 5, 6, 7, 8});
-  expect_cases({
-      {"image_scaler",
-       {x},
-       {{"scale", 2.0}, {"bias", std::vector<double>{10, -1}}},
-       {f32({1, 2, 2, 2}, {12, 14, 16, 18, 9, 11, 13, 15})}},
-      {"affine", {f32({2}, {1, -3})}, {{"alpha", 2.0}, {"beta", 0.5}}, {f32({2}, {2.5F, -5.5F})}},
-      // left, top, right, bottom
-      {"crop", {x}, {{"border", I{1, 0, 0, 1}}}, {f32({1, 2, 1, 1}, {2, 6})}},
-      // (clip(round(x / 0.5 + 1), -8, 7) - 1) * 0.5
-      {"quant",
-       {f32({5}, {-9, -0.6F, 0.1F, 0.9F, 20}), f32({}, {0.5F}), f32({}, {1}), f32({}, {4})},
-       {},
-       {f32({5}, {-4.5F, -0.5F, 0, 1, 3})}},
-      {"quant",
-       {f32({5}, {-9, -0.6F, 0.1F, 0.9F, 20}), f32({}, {0.5F}), f32({}, {1}), f32({}, {4})},
-       {{"rounding_mode", std::string("CEIL")}},
-       {f32({5}, {-4.5F, -0.5F, 0.5F, 1, 3})}},
-      {"quant",
-       {f32({5}, {-9, -0.6F, 0.1F, 0.9F, 20}), f32({}, {0.5F}), f32({}, {1}), f32({}, {4})},
-       {{"rounding_mode", std::string("FLOOR")}},
-       {f32({5}, {-4.5F, -1, 0, 0.5F, 3})}},
-  });
 }
 
 // x[y, x] = 4 y + x. The whole of it in quarters, and its middle in quarters.
