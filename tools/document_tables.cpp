@@ -1,9 +1,10 @@
 // The tables of README.md and docs/*.md that follow from code: what stands between `<!-- NAME: begin -->` and
 // `<!-- NAME: end -->` is made here.
 //
-//   document_tables --check     fails where a document says something else, or links to a file that is not there
+//   document_tables --check     fails where a document says something else, or names a file that is not there
 //   document_tables --update    rewrites the documents
 #include <algorithm>
+#include <cctype>
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
@@ -138,20 +139,36 @@ Result<std::string> with_tables(const std::string& text, std::map<std::string, i
   return out + text.substr(done);
 }
 
-// Files that the document links to, outside of blocks of code, and that do not exist.
-std::vector<std::string> dead_links(const fs::path& document, const std::string& text) {
-  std::vector<std::string> dead;
+// `passes/schedule/narrow.cpp`: a path below a folder of the repository, with an extension.
+bool is_path(std::string_view text, const fs::path& root) {
+  const size_t slash = text.find('/'), dot = text.rfind('.');
+  if (slash == text.npos || slash == 0 || dot == text.npos || dot < text.rfind('/')) return false;
+  const bool plain = std::all_of(text.begin(), text.end(), [](unsigned char c) {
+    return std::isalnum(c) != 0 || c == '_' || c == '/' || c == '.' || c == '-';
+  });
+  return plain && !text.starts_with("build/") && fs::is_directory(root / text.substr(0, slash));
+}
+
+// Files that the document links to, or names in backquotes, outside of blocks of code, and that do not exist.
+std::vector<std::string> missing_files(const fs::path& document, const fs::path& root, const std::string& text) {
+  std::vector<std::string> missing;
   std::istringstream lines(text);
   bool code_block = false;
   for (std::string line; std::getline(lines, line);) {
     if (line.starts_with("```")) code_block = !code_block;
-    for (size_t at = 0; !code_block && (at = line.find("](", at)) != line.npos; ++at) {
+    if (code_block) continue;
+    for (size_t at = 0; (at = line.find("](", at)) != line.npos; ++at) {
       const size_t from = at + 2, end = line.find_first_of("# )", from);
       const std::string to = line.substr(from, end == line.npos ? 0 : end - from);
-      if (!to.empty() && to.find("://") == to.npos && !fs::exists(document.parent_path() / to)) dead.push_back(to);
+      if (!to.empty() && to.find("://") == to.npos && !fs::exists(document.parent_path() / to)) missing.push_back(to);
+    }
+    for (size_t at = 0, end = 0; (at = line.find('`', at)) != line.npos; at = end + 1) {
+      if ((end = line.find('`', at + 1)) == line.npos) break;
+      const std::string name = line.substr(at + 1, end - at - 1);
+      if (is_path(name, root) && !fs::exists(root / name)) missing.push_back(name);
     }
   }
-  return dead;
+  return missing;
 }
 
 std::string read(const fs::path& path) {
@@ -191,8 +208,8 @@ int run(bool update) {
       complain(path, made.error().message);
       continue;
     }
-    for (const std::string& link : dead_links(path, text))
-      complain(path, "links to " + link + ", which does not exist");
+    for (const std::string& file : missing_files(path, root, text))
+      complain(path, "names " + file + ", which does not exist");
     if (*made == text) continue;
     if (update) std::ofstream(path, std::ios::binary) << *made;
     else complain(path, first_difference(text, *made) + "\n`build/bin/document_tables --update` rewrites it");
