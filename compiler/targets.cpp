@@ -9,7 +9,6 @@ namespace ingot {
 
 TargetFacts facts_of(const Target& t) {
   TargetFacts f;
-  f.name = t.name;
   if (t.kernels == Target::Kernels::OpenCl) {
     f.device = TargetFacts::Device::OpenCl;
     f.vector_bytes = 0;
@@ -25,7 +24,6 @@ TargetFacts facts_of(const Target& t) {
   f.f16_fma = t.has_f16_arithmetic();
   f.bf16_dot = t.has_dot2() && t.bf16_pays;
   f.amx_bf16 = t.has_amx_bf16();
-  f.l1_bytes = t.l1_bytes;
   f.l2_bytes = t.l2_bytes;
   return f;
 }

@@ -2,13 +2,11 @@
 #pragma once
 
 #include <cstdint>
-#include <string>
 
 namespace ingot {
 
 struct TargetFacts {
   enum class Device : uint8_t { Cpu, OpenCl } device = Device::Cpu;
-  std::string name = "generic";
   int vector_bytes = 16;        // 0: schedules use scalars only (OpenCL: one work-item per element)
   int vector_registers = 16;
   bool masked_memory = false;   // masked loads and stores cost about as much as plain ones
@@ -19,7 +17,6 @@ struct TargetFacts {
   bool f16_fma = false;         // arithmetic on vectors of f16, at twice the rate of f32
   bool bf16_dot = false;        // pairs of bf16 products are summed into f32 faster than two of f32
   bool amx_bf16 = false;        // tiles of bf16 are multiplied by one instruction
-  int64_t l1_bytes = 32 << 10;
   int64_t l2_bytes = 1 << 20;
 };
 

@@ -38,12 +38,11 @@ constexpr uint64_t level_bits(std::string_view name) {
   return 0;
 }
 
-consteval Target x86(std::string_view level, int vector_bits, int vector_registers, int64_t l1_bytes) {
+consteval Target x86(std::string_view level, int vector_bits, int vector_registers) {
   Target t;
   t.name = t.level = level;
   t.features = level_bits(level);
   t.vector_bits = vector_bits, t.vector_registers = vector_registers;
-  t.l1_bytes = l1_bytes;
   return t;
 }
 // A row and some features more.
@@ -53,9 +52,9 @@ consteval Target with(Target t, std::string_view name, std::initializer_list<std
   return t;
 }
 
-constexpr Target kV2 = x86("x86-64-v2", 128, 16, 32 << 10);
-constexpr Target kV3 = x86("x86-64-v3", 256, 16, 32 << 10);
-constexpr Target kV4 = x86("x86-64-v4", 512, 32, 48 << 10);
+constexpr Target kV2 = x86("x86-64-v2", 128, 16);
+constexpr Target kV3 = x86("x86-64-v3", 256, 16);
+constexpr Target kV4 = x86("x86-64-v4", 512, 32);
 constexpr Target kVnni = with(kV4, "x86-64-v4-vnni", {"avx512vnni"});
 constexpr Target kBf16 = [] {
   Target t = with(kVnni, "x86-64-v4-bf16", {"avx512bf16"});
@@ -83,7 +82,7 @@ constexpr Target kArm = [] {
 constexpr Target kArm82 = [] {
   Target t = with(kArm, "aarch64-dotprod", {"dotprod", "fullfp16", "lse"});
   t.tune = "neoverse-n1";
-  t.l1_bytes = 64 << 10, t.l2_bytes = 1 << 20;
+  t.l2_bytes = 1 << 20;
   return t;
 }();
 consteval Target tuned(Target t, std::string_view name, int64_t l2_bytes, int fma_ports = 2) {

@@ -31,7 +31,7 @@ struct Target {
   // Whether a product of bf16 pairs is faster than two multiply-adds of f32. Measured: AMD's Zen 4 1.8 times as fast; Intel's,
   // which comes with FP16 and mostly AMX, 0.45 times.
   bool bf16_pays = false;
-  int64_t l1_bytes = 32 << 10, l2_bytes = 1 << 20;
+  int64_t l2_bytes = 1 << 20;
   int64_t page_bytes = 4096;  // the largest that the system may use
 
   bool has(std::string_view feature) const;  // a name of runtime/cpu.h
