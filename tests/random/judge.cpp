@@ -69,12 +69,13 @@ std::vector<Variant> variants_of(uint32_t seed) {
   return out;
 }
 
-std::string difference_of(const HostValue& got, const HostValue& expected, double rtol, bool any_numbers) {
+std::string difference_of(const HostValue& got, const HostValue& expected, double rtol, double largest,
+                          bool any_numbers) {
   if (got.kind != expected.kind || got.items.size() != expected.items.size())
     return fmt::format("got {}, expected {}", str(got, 4), str(expected, 4));
   if (!expected.is_tensor()) {
     for (size_t k = 0; k < expected.items.size(); ++k)
-      if (std::string what = difference_of(got.items[k], expected.items[k], rtol, any_numbers); !what.empty())
+      if (std::string what = difference_of(got.items[k], expected.items[k], rtol, largest, any_numbers); !what.empty())
         return fmt::format("item {}: {}", k, what);
     return "";
   }
@@ -89,9 +90,10 @@ std::string difference_of(const HostValue& got, const HostValue& expected, doubl
   std::string first;
   for (int64_t i = 0; i < g.elements(); ++i) {
     const double a = y.number(i), b = g.number(i);
-    const bool same = exact
-                          ? y.integer(i) == g.integer(i)
-                          : (std::isnan(b) ? std::isnan(a) : a == b || std::abs(a - b) <= rtol * (std::abs(b) + scale));
+    const bool same =
+        exact ? y.integer(i) == g.integer(i)
+              : (std::isnan(b) ? std::isnan(a)
+                               : a == b || std::abs(a - b) <= rtol * (std::abs(b) + scale) + kCancellation * largest);
     if (same) continue;
     if (wrong++ == 0) first = fmt::format("element {}: got {}, expected {}", i, a, b);
   }
@@ -158,8 +160,9 @@ std::string judge(const RandomCase& c, const Variant& v, double tolerance) {
       if (!got) return "refused: " + where + got.error().message;
       if (k == 0 && threads == 1) first = *got;
       for (size_t o = 0; o < run.expected.size(); ++o) {
-        std::string what = run.open[o] ? other_kind((*got)[o], run.expected[o])
-                                       : difference_of((*got)[o], run.expected[o], tolerance, run.any_numbers);
+        std::string what = run.open[o]
+                               ? other_kind((*got)[o], run.expected[o])
+                               : difference_of((*got)[o], run.expected[o], tolerance, run.largest, run.any_numbers);
         if (!what.empty()) return fmt::format("wrong: {}output {}: {}", where, o, what);
       }
       if (k % c.runs.size() == 0)

@@ -84,8 +84,10 @@ bool depends_on_open(const Node& n, const std::set<const Node*>& from, std::set<
 bool expect_of_reference(const Graph& g, RandomRun& run) {
   InterpreterOptions options = reference_limits();
   run.any_numbers = false;
+  run.largest = 0;
   options.on_value = [&](std::string_view, const HostValue& v) {
-    if (!(magnitude(v) <= kMaxRunMagnitude)) run.any_numbers = true;
+    run.largest = std::max(run.largest, magnitude(v));
+    run.any_numbers = !(run.largest <= kMaxRunMagnitude);
   };
   std::set<const Node*> nothing_collected;
   options.on_nothing_collected = [&](const Node& n) { nothing_collected.insert(&n); };
@@ -96,9 +98,13 @@ bool expect_of_reference(const Graph& g, RandomRun& run) {
   for (const Value* v : g.body.outputs) run.open.push_back(open.count(v) > 0);
   run.expected.clear();
   run.refused.clear();
-  if (got) run.expected = std::move(*got);
-  else if (got.error().kind == ErrorKind::Limit) return false;
-  else run.refused = got.error().message;
+  if (got) {
+    run.expected = std::move(*got);
+  } else if (got.error().kind == ErrorKind::Limit) {
+    return false;
+  } else {
+    run.refused = got.error().message;
+  }
   return true;
 }
 

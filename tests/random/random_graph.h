@@ -26,6 +26,7 @@ struct RandomRun {
   // from the extents of the run, compiled code from the symbols. One may then refuse what the other takes.
   std::vector<bool> open;
   bool any_open() const { return std::find(open.begin(), open.end(), true) != open.end(); }
+  double largest = 0;  // magnitude of all values along the way: terms that cancel leave its rounding errors behind
   bool any_numbers = false;  // values left the range in which rounding errors stay small: only types and shapes count
 };
 struct RandomCase {
