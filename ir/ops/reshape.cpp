@@ -76,6 +76,7 @@ Result<void> define_reshape(Def& d) {
       return invalid("shape has the extent {}, expected at least -1", shape[k].str());
     }
   }
+  Dim got = product(x.dims()), expected = product(shape);
   if (inferred >= 0) {
     // Equal extents cancel, also where they are 0: a symbol that is 0 in a run cancels as well. What is left is divided.
     Dims from = x.dims();
@@ -90,11 +91,13 @@ Result<void> define_reshape(Def& d) {
       }
     }
     if (divisor.is(0)) return invalid("shape has both 0 and -1, so that -1 cannot be inferred");
-    shape[static_cast<size_t>(inferred)] = floordiv(product(from), divisor);
+    got = product(from);
+    shape[static_cast<size_t>(inferred)] = floordiv(got, divisor);
+    // Without the extents that cancelled: where one of them is 0, any number would do.
+    expected = shape[static_cast<size_t>(inferred)] * divisor;
   }
-  TRY(d.require(equal(product(shape), product(x.dims())),
-                fmt::format("got {} elements, expected those of {}", product(x.dims()).str(),
-                            TensorType{x.dtype(), shape}.str())));
+  TRY(d.require(equal(expected, got), fmt::format("got {} elements, expected those of {}", product(x.dims()).str(),
+                                                  TensorType{x.dtype(), shape}.str())));
   d.out(reshaped(d, x, shape));
   return {};
 }

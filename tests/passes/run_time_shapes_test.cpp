@@ -205,6 +205,51 @@ TEST(RunTimeShapes, AComputedExtentThatKeepsTheInputs) {
   EXPECT_EQ(call(*e, {counted({2, 3, 1})}), "f32[2, 3, 1] {1, 2, 3, 4, 5, 6}");
 }
 
+// Equal extents cancel where -1 is inferred, also those that are 0: the same answer for a shape that is known and for one that
+// comes with the run, by the reference and by compiled code.
+TEST(RunTimeShapes, WhatIsInferredOfAnEmptyTensorDoesNotDependOnWhenTheShapeIsKnown) {
+  struct Case {
+    std::vector<int64_t> from, shape;
+    int allowzero;
+    std::string result;  // empty: refused
+  };
+  const std::vector<Case> cases = {{{64, 8, 0, 65}, {64, -1, 0, 65}, 0, "f32[64, 8, 0, 65] {}"},
+                                   {{2, 600, 0}, {-1, 600, 0}, 0, "f32[2, 600, 0] {}"},
+                                   {{0, 3, 5}, {0, -1}, 0, "f32[0, 15] {}"},
+                                   {{0, 3}, {3, -1}, 0, "f32[3, 0] {}"},
+                                   {{2, 0, 2}, {-1, 2, 0}, 0, "f32[0, 2, 2] {}"},
+                                   {{2, 3, 2}, {2, -1, 2}, 0, "f32[2, 3, 2] {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12}"},
+                                   {{2, 3, 2}, {-1, 2}, 0, "f32[6, 2] {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12}"},
+                                   {{2, 3}, {4, -1}, 0, ""},
+                                   {{65, 8, 0, 65}, {63, -1, 0, 65}, 0, ""},
+                                   {{0, 1, 47, 1}, {0, -1, 47, 23}, 0, ""},
+                                   {{0, 3}, {0, -1}, 1, ""},
+                                   {{0, 3}, {3, 0}, 1, "f32[3, 0] {}"}};
+  for (const Case& c : cases) {
+    const std::string attribute = c.allowzero ? " {allowzero = 1}" : "";
+    const std::string known = fmt::format(
+        "graph g(%x: f32[{}]) -> (%y) {{\n  %shape = constant i64[{}] dense<[{}]>\n  %y = reshape %x, %shape{}\n}}\n",
+        fmt::join(c.from, ", "), c.shape.size(), fmt::join(c.shape, ", "), attribute);
+    const std::string free =
+        fmt::format("graph g(%x: f32[{}], %shape: i64[{}]) -> (%y) {{\n  %y = reshape %x, %shape{}\n}}\n",
+                    fmt::join(c.from, ", "), c.shape.size(), attribute);
+    for (auto backend : {driver::Backend::Interpreter, driver::Backend::Llvm}) {
+      SCOPED_TRACE(free + known);
+      auto with_shape = executable(free, backend);
+      ASSERT_TRUE(with_shape);
+      auto got = with_shape->call({counted(c.from), integers(c.shape)});
+      EXPECT_EQ(got ? str((*got)[0], 12) : "", c.result);
+      auto g = parse_graph(known);
+      ASSERT_TRUE(g) << g.error().message;
+      driver::LoadOptions load;
+      load.backend = backend;
+      auto without = driver::make_executable(std::move(*g), load);  // what is refused may be refused here
+      auto fixed = without ? (*without)->call({counted(c.from)}) : Result<std::vector<HostValue>>(without.error());
+      EXPECT_EQ(fixed ? str((*fixed)[0], 12) : "", c.result);
+    }
+  }
+}
+
 // What a convolution reads is made before it, in memory that is laid out for both: the extent that does not exist is refused
 // before anything is written.
 TEST(RunTimeShapes, TooSmallAWindowIsRefusedBeforeItsInputIsMade) {

@@ -1,6 +1,18 @@
 // Reshape to a shape that only the run knows: operands i64: the extents of x, the shape (0: as in x unless ints[0],
 // allowzero; one -1: what is left); symbols: the extents. Fails the run where the numbers of elements differ.
+// What is left: equal extents of x and of the shape cancel, also those that are 0, as where inference knows the shape
+// (ir/ops/reshape.cpp).
 #include "ir/ops/algorithms/support.h"
+
+namespace {
+
+int64_t count_of(const int64_t* list, int64_t count, int64_t n, int64_t except = -1) {
+  int64_t times = 0;
+  for (int64_t k = 0; k < count; ++k) times += k != except && list[k] == n;
+  return times;
+}
+
+}  // namespace
 
 extern "C" int32_t ingot_alg_reshape_extents(const ingot_call* call) {
   using namespace ingot_alg;
@@ -23,9 +35,21 @@ extern "C" int32_t ingot_alg_reshape_extents(const ingot_call* call) {
     call->symbols[k] = n;
   }
   if (inferred >= 0) {
-    if (product == 0 || total % product != 0) return bad_value(call, -1);
-    call->symbols[inferred] = total / product;
-    product *= total / product;
+    const bool zeros_cancel = call->ints[0] == 0;
+    int64_t left = 1, divisor = 1;
+    auto cancels = [&](int64_t n) { return n != 0 || zeros_cancel; };
+    for (int64_t k = 0; k < rank; ++k) {  // of equal extents the last ones are left
+      const int64_t before = count_of(from, k, from[k]);
+      if (!cancels(from[k]) || before >= count_of(call->symbols, count, from[k], inferred)) left *= from[k];
+    }
+    for (int64_t k = 0; k < count; ++k) {
+      if (k == inferred) continue;
+      const int64_t n = call->symbols[k], before = count_of(call->symbols, k, n, inferred);
+      if (!cancels(n) || before >= count_of(from, rank, n)) divisor *= n;
+    }
+    if (divisor == 0 || left % divisor != 0) return bad_value(call, -1);
+    call->symbols[inferred] = left / divisor;
+    product *= left / divisor;
   }
   if (product != total) {
     int64_t args[] = {product, total};
