@@ -393,11 +393,8 @@ Result<void> define_qattention(Def& d) {
   TRY(expect_same_floats(d, {2, 3, 4, 8}));
   TRY(expect_numbers(d, {0, 1, 5, 6, 7}));
   for (int k : {0, 1}) TRY(expect_quantized(d.dtype(k)));
-  if (!one_element(xs) || (xz && !one_element(xz)))
-    return unsupported("scale and zero point of x, expected one of each");
-  for (const Tensor& t : {ws, wz})
-    if (t && !one_element(t) && t.rank() != 1)
-      return invalid("a parameter of the weights has type {}, expected one element or one per column", t.type().str());
+  TRY(expect_one_element(d, {3, 6}));
+  for (int k : {4, 7}) TRY(expect_one_or_per_channel(d, k, w.dim(1)));
   auto i32 = [](Expr e) { return ex::cast(std::move(e), DType::I32); };
   Tensor product = d.reduce(Combiner::Sum, {x.dim(0), x.dim(1), w.dim(1)}, {x.dim(2)}, [&](Ix i, Ix r) {
     Expr p = i32(x(i[0], i[1], r[0])), q = i32(w(r[0], i[2]));

@@ -31,8 +31,6 @@ Result<Tensor> integer_conv(Def& d, const Tensor& x, const Tensor& w, const Tens
   auto i32 = [](Expr e) { return ex::cast(e, DType::I32); };
   if (xz && xz.dtype() != x.dtype())
     return invalid("the zero point of the input is of {}, expected {}", name(xz.dtype()), name(x.dtype()));
-  if (xz && !one_element(xz))
-    return unsupported("the zero point of the input has type {}, expected one element", xz.type().str());
   ConvOperands o{x,
                  w,
                  group,
@@ -92,6 +90,8 @@ Result<void> define_fused_conv(Def& d) {
 Result<void> define_conv_integer(Def& d) {
   int64_t group = d.i64("group", 1);
   Window win = TRY(conv_window(d, d.in(0), d.in(1), group));
+  TRY(expect_one_element(d, {2}));
+  TRY(expect_one_or_per_channel(d, 3, d.in(1).dim(0)));
   d.out(TRY(integer_conv(d, d.in(0), d.in(1), d.in(2), d.in(3), group, win)));
   return {};
 }
@@ -109,6 +109,11 @@ Result<void> define_qlinear_conv(Def& d) {
   TRY(expect_quantized(yz ? yz.dtype() : x.dtype()));
   if (b && b.dtype() != DType::I32) return invalid("the bias is of {}, expected i32", name(b.dtype()));
   Window win = TRY(conv_window(d, x, w, group));
+  TRY(expect_one_element(d, {1, 2, 6, 7}));
+  for (int k : {4, 5}) TRY(expect_one_or_per_channel(d, k, w.dim(0)));
+  if (b)
+    TRY(d.require(equal(b.dim(0), w.dim(0)),
+                  fmt::format("the bias has {} elements, expected {}", b.dim(0).str(), w.dim(0).str())));
   Tensor acc = TRY(integer_conv(d, x, w, xz, wz, group, win));
   Tensor scale = d.map({w.dim(0)}, [&](Ix i) {
     return ex::cast(scalar(xs), DType::F32) * ex::cast(per_channel(ws, i[0]), DType::F32) /

@@ -1,6 +1,7 @@
 // Products of matrices. Each is one stage `sum(k) a * b`, whatever the ranks, so that one schedule serves them all; f16
 // and bf16 accumulate in f32, 8-bit integers in i32.
 #include "ir/ops/common.h"
+#include "ir/ops/nn_common.h"
 
 namespace ingot {
 
@@ -74,6 +75,8 @@ Result<void> define_mat_mul_integer(Def& d) {
   TRY(expect_arithmetic(d, 2));
   Tensor a = d.in(0), b = d.in(1), za = d.in(2), zb = d.in(3);
   Product p = TRY(make_product(d, a, b));
+  TRY(nn::expect_matrix_parameter(d, za, a.dims(), false));
+  TRY(nn::expect_matrix_parameter(d, zb, b.dims(), true));
   auto wide = [](const Expr& e) { return ex::cast(e, DType::I32); };
   auto is_zero = [&](int input) {
     TensorRef c = d.constant(input);
@@ -114,13 +117,6 @@ Result<void> define_mat_mul_integer(Def& d) {
     }
     return wide(z(index));
   };
-  if ((has_za && za.rank() > a.rank()) || (has_zb && zb.rank() > b.rank())) {
-    return invalid("a zero point has a higher rank than its matrix");
-  }
-  if ((has_za && za.rank() == 1 && !za.dim(0).is(1) && a.rank() < 2) ||
-      (has_zb && zb.rank() == 1 && !zb.dim(0).is(1) && b.rank() < 2)) {
-    return invalid("a vector has more than one zero point, expected 1");
-  }
   d.out(d.map(p.dims, [&](Ix i) {
     Expr y = acc(i);
     Dims at_a = p.a_at(i, 0), at_b = p.b_at(i, 0);

@@ -70,6 +70,34 @@ Result<void> expect_quantized(DType t) {
 bool one_element(const Tensor& t) {
   return std::all_of(t.dims().begin(), t.dims().end(), [](const Dim& d) { return d.is(1); });
 }
+Result<void> expect_one_element(Def& d, std::initializer_list<int> inputs) {
+  for (int k : inputs) {
+    if (!d.has(k)) continue;
+    const TensorType t = d.in(k).type();
+    TRY(d.require(equal(t.numel(), 1), fmt::format("input {} has type {}, expected one element", k, t.str())));
+  }
+  return {};
+}
+Result<void> expect_one_or_per_channel(Def& d, int input, const Dim& channels) {
+  if (!d.has(input) || one_element(d.in(input))) return {};
+  const TensorType t = d.in(input).type();
+  return d.require(equal(t.numel(), channels),
+                   fmt::format("input {} has type {}, expected one element or {}", input, t.str(), channels.str()));
+}
+Result<void> expect_matrix_parameter(Def& d, const Tensor& t, Dims dims, bool column) {
+  if (!t || one_element(t)) return {};
+  const size_t rank = dims.size();
+  if (rank < 2 || static_cast<size_t>(t.rank()) > rank)
+    return invalid("a scale or zero point has type {}, expected at most rank {}", t.type().str(), rank < 2 ? 0 : rank);
+  if (t.rank() != 1) {
+    dims[column ? rank - 2 : rank - 1] = 1;
+    return expect_fits(d, t, dims);
+  }
+  const Dim& expected = dims[column ? rank - 1 : rank - 2];
+  return d.require(equal(t.dim(0), expected),
+                   fmt::format("a scale or zero point has type {}, expected one element or one for each of {} {}",
+                               t.type().str(), expected.str(), column ? "columns" : "rows"));
+}
 Expr scalar(const Tensor& t) { return t(Dims(static_cast<size_t>(t.rank()), Dim(0))); }
 Expr per_channel(const Tensor& t, const Dim& k) {
   if (one_element(t)) return scalar(t);

@@ -46,6 +46,12 @@ Expr scalar(const Tensor& t);
 // t is a scalar, or has one element, or one per index `k`.
 Expr per_channel(const Tensor& t, const Dim& k);
 bool one_element(const Tensor& t);
+// Scales, zero points and the like, where the inputs are there: one for the whole tensor; one for it or for each of `channels`.
+Result<void> expect_one_element(Def& d, std::initializer_list<int> inputs);
+Result<void> expect_one_or_per_channel(Def& d, int input, const Dim& channels);
+// Of a matrix of these dims: one element, one for each row (column), or as many dims as it has, with 1 for those that the parameter
+// does not depend on.
+Result<void> expect_matrix_parameter(Def& d, const Tensor& t, Dims dims, bool column);
 
 // A window that slides over the spatial dims of x: [N, C, spatial...].
 //

@@ -32,6 +32,10 @@ Result<Granularity> granularity(Def& d, const Tensor& x, const Tensor& scale, co
     return invalid("scale has type {} and zero point {}, expected the same shape", scale.type().str(),
                    zero.type().str());
   }
+  for (int k = 0; zero && !one_element(zero) && k < zero.rank(); ++k)
+    TRY(d.require(equal(zero.dim(k), scale.dim(k)),
+                  fmt::format("scale has type {} and zero point {}, expected the same shape", scale.type().str(),
+                              zero.type().str())));
   if (g.block == 0 && (scale.rank() == 0 || one_element(scale))) return g;
   g.axis = static_cast<size_t>(TRY(d.axis(d.i64("axis", 1), x.rank())));
   if (g.block == 0) {
@@ -161,21 +165,13 @@ Expr of_row(const Tensor& t, Ix at, bool column) {
   return t.broadcast(at);
 }
 
-// A parameter of an operand: one element, or one per row or column of a matrix, or with the operand's own rank.
-Result<void> expect_parameter(const Tensor& t, int rank) {
-  if (!t || one_element(t)) return {};
-  if (rank < 2 || t.rank() > rank)
-    return invalid("a scale or zero point has type {}, expected at most rank {}", t.type().str(), rank < 2 ? 0 : rank);
-  return {};
-}
-
 Result<Tensor> integer_product(Def& d, const Tensor& a, const Tensor& b, const Tensor& az, const Tensor& bz,
                                bool transpose_a = false, bool transpose_b = false) {
   if (!is_int(a.dtype()) || !is_int(b.dtype())) {
     return invalid("got operands of {} and {}, expected integers", name(a.dtype()), name(b.dtype()));
   }
-  TRY(expect_parameter(az, a.rank()));
-  TRY(expect_parameter(bz, b.rank()));
+  TRY(expect_matrix_parameter(d, az, a.dims(), transpose_a));
+  TRY(expect_matrix_parameter(d, bz, b.dims(), !transpose_b));
   return matmul(
       d, a, b, [&](Expr e, Ix at) { return az ? i32(e) - i32(of_row(az, at, transpose_a)) : i32(e); },
       [&](Expr e, Ix at) { return bz ? i32(e) - i32(of_row(bz, at, !transpose_b)) : i32(e); }, transpose_a,
@@ -201,8 +197,8 @@ Result<void> define_qlinear_mat_mul(Def& d) {
   Tensor acc = TRY(integer_product(d, a, b, az, bz));
   DType out = yz ? yz.dtype() : a.dtype();
   TRY(expect_quantized(out));
-  int rank = acc.rank();
-  for (const Tensor& p : {as, bs, ys, yz}) TRY(expect_parameter(p, rank));
+  for (const Tensor& p : {as, ys, yz}) TRY(expect_matrix_parameter(d, p, acc.dims(), false));
+  TRY(expect_matrix_parameter(d, bs, acc.dims(), true));
   auto f32 = [](Expr e) { return ex::cast(e, DType::F32); };
   d.out(d.map(acc.dims(), [&](Ix i) {
     Expr scale = f32(at_result(as, i, false)) * f32(at_result(bs, i, true)) / f32(at_result(ys, i, false));
@@ -223,7 +219,8 @@ Result<void> define_qgemm(Def& d) {
     if (c.dtype() != DType::I32) return invalid("c is of {}, expected i32", name(c.dtype()));
     TRY(expect_fits(d, c, acc.dims()));
   }
-  if (acc.rank() < 1 && !one_element(bs)) return invalid("b_scale has type {}, expected one element", bs.type().str());
+  TRY(expect_one_element(d, {1, 7, 8}));
+  TRY(expect_one_or_per_channel(d, 4, acc.rank() < 1 ? Dim(1) : acc.dims().back()));
   if (ys) TRY(expect_quantized(yz ? yz.dtype() : a.dtype()));
   auto f32 = [](Expr e) { return ex::cast(e, DType::F32); };
   d.out(d.map(acc.dims(), [&](Ix i) {
@@ -243,8 +240,8 @@ Result<void> define_mat_mul_integer_to_float(Def& d) {
   TRY(expect_numbers(d, {4, 5}));
   Tensor acc = TRY(integer_product(d, a, b, az, bz));
   DType out = as.dtype();
-  int rank = acc.rank();
-  for (const Tensor& p : {as, bs}) TRY(expect_parameter(p, rank));
+  TRY(expect_matrix_parameter(d, as, acc.dims(), false));
+  TRY(expect_matrix_parameter(d, bs, acc.dims(), true));
   if (bias) TRY(expect_fits(d, bias, acc.dims()));
   d.out(d.map(acc.dims(), [&](Ix i) {
     Expr scale = ex::cast(at_result(as, i, false), DType::F32) * ex::cast(at_result(bs, i, true), DType::F32);
@@ -265,7 +262,7 @@ Result<void> define_dynamic_quantize_mat_mul(Def& d) {
     return quantize(ex::cast(a(i), DType::F32) / q.scale(Dims{}), i32(q.zero(Dims{})), DType::U8);
   });
   Tensor acc = TRY(integer_product(d, aq, b, q.zero, bz));
-  TRY(expect_parameter(bs, acc.rank()));
+  TRY(expect_matrix_parameter(d, bs, acc.dims(), true));
   if (bias) TRY(expect_fits(d, bias, acc.dims()));
   d.out(d.map(acc.dims(), [&](Ix i) {
     Expr e = ex::cast(acc(i), DType::F32) * (q.scale(Dims{}) * ex::cast(at_result(bs, i, true), DType::F32));
@@ -293,6 +290,7 @@ Expr requantized(Expr v, const Tensor& scale, const Tensor& zero, DType otherwis
 // a, a_scale, a_zero, b, b_scale, b_zero, c_scale, c_zero.
 Result<void> qlinear_binary(Def& d, ScalarOp op) {
   TRY(expect_numbers(d, {0, 1, 2, 3, 4, 5, 6, 7}));
+  TRY(expect_one_element(d, {1, 2, 4, 5, 6, 7}));
   Tensor a = d.in(0), b = d.in(3);
   TRY(expect_quantized(d.has(7) ? d.dtype(7) : a.dtype()));
   Dims dims = TRY(d.broadcast_dims(a.dims(), b.dims()));
@@ -307,6 +305,7 @@ Result<void> qlinear_binary(Def& d, ScalarOp op) {
 // x, x_scale, x_zero, y_scale, y_zero.
 Result<void> qlinear_unary(Def& d, const std::function<Expr(Expr)>& f) {
   TRY(expect_numbers(d, {0, 1, 2, 3, 4}));
+  TRY(expect_one_element(d, {1, 2, 3, 4}));
   Tensor x = d.in(0);
   TRY(expect_quantized(d.has(4) ? d.dtype(4) : x.dtype()));
   d.out(d.map(x.dims(),
@@ -319,6 +318,7 @@ Result<void> qlinear_unary(Def& d, const std::function<Expr(Expr)>& f) {
 // QLinearWhere (com.microsoft). condition: bool, x, x_scale, x_zero, y, y_scale, y_zero, z_scale, z_zero.
 Result<void> define_qlinear_where(Def& d) {
   TRY(expect_numbers(d, {0, 1, 2, 3, 4, 5, 6, 7, 8}));
+  TRY(expect_one_element(d, {2, 3, 5, 6, 7, 8}));
   Tensor c = d.in(0), x = d.in(1), y = d.in(4);
   if (c.dtype() != DType::Bool) return invalid("condition has element type {}, expected bool", name(c.dtype()));
   TRY(expect_quantized(d.dtype(8)));
@@ -400,6 +400,7 @@ Result<void> define_qlinear_leaky_relu(Def& d) {
 // QLinearSoftmax (com.microsoft). x, x_scale, x_zero, y_scale, y_zero; axis; opset says whether axis coerces to 2-D.
 Result<void> define_qlinear_softmax(Def& d) {
   TRY(expect_numbers(d, {0, 1, 2, 3, 4}));
+  TRY(expect_one_element(d, {1, 2, 3, 4}));
   Tensor x = d.in(0);
   TRY(expect_quantized(d.has(4) ? d.dtype(4) : x.dtype()));
   TRY(expect_quantized(x.dtype()));
@@ -421,6 +422,7 @@ Result<void> define_qlinear_softmax(Def& d) {
 // QLinearAveragePool (com.microsoft). x, x_scale, x_zero, y_scale, y_zero.
 Result<void> define_qlinear_average_pool(Def& d) {
   TRY(expect_numbers(d, {0, 1, 2, 3, 4}));
+  TRY(expect_one_element(d, {1, 2, 3, 4}));
   Tensor x = d.in(0), xs = d.in(1), xz = d.in(2);
   bool last = d.i64("channels_last", 0) != 0;
   if (x.rank() < 3) return invalid("input has rank {}, expected at least 3", x.rank());
@@ -457,6 +459,7 @@ Result<void> define_qlinear_average_pool(Def& d) {
 // QLinearGlobalAveragePool (com.microsoft). x, x_scale, x_zero, y_scale, y_zero.
 Result<void> define_qlinear_global_average_pool(Def& d) {
   TRY(expect_numbers(d, {0, 1, 2, 3, 4}));
+  TRY(expect_one_element(d, {1, 2, 3, 4}));
   Tensor x = d.in(0), xs = d.in(1), xz = d.in(2);
   bool last = d.i64("channels_last", 0) != 0;
   if (x.rank() < 3) return invalid("input has rank {}, expected at least 3", x.rank());
@@ -487,6 +490,8 @@ Result<void> define_qlinear_concat(Def& d) {
   Dims dims = first.dims(), starts;
   dims[axis] = 0;
   for (int k = 0; k < d.inputs(); ++k) TRY(expect_numbers(d, {k}));
+  for (int k = 0; k < d.inputs(); ++k)
+    if (k < 2 || (k - 2) % 3 != 0) TRY(expect_one_element(d, {k}));
   for (int p = 0; p < parts; ++p) {
     Tensor x = d.in(2 + 3 * p);
     if (x.rank() != first.rank()) return invalid("part {} has rank {}, expected {}", p, x.rank(), first.rank());
