@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cassert>
 #include <chrono>
 
 #include "backends/opencl/print.h"
@@ -135,7 +136,7 @@ Result<void> poison(Compilation& c) {
 
 // ---- the image ----
 
-bool has_device_kernels(const Compilation& c) { return c.facts.device == TargetFacts::Device::OpenCl; }
+bool has_device_kernels(const Compilation& c) { return c.target->kernels == Target::Kernels::OpenCl; }
 Result<void> print_opencl(Compilation& c) {
   c.opencl_source = TRY(opencl::print(c.loops));
   return {};
@@ -280,6 +281,7 @@ Result<void> run_passes(Compilation& c, Scope scope, std::string_view last) {
     }
     if (pass.name == last) return ++c.next, Result<void>();
   }
+  assert(last.empty() && "the scope has no such pass after those that ran");
   return {};
 }
 

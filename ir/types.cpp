@@ -98,6 +98,18 @@ std::string TensorType::str() const {
   return out + "]";
 }
 
+Type substitute(const Type& type, const Substitution& by) {
+  Type t = type;
+  for (Dim& d : t.tensor.dims) d = substitute(d, by);
+  if (t.element) t.element = std::make_shared<const Type>(substitute(*t.element, by));
+  return t;
+}
+
+void collect_symbols(const Type& type, std::map<int64_t, Symbol>& symbols) {
+  for (const Dim& d : type.tensor.dims) collect_symbols(d, symbols);
+  if (type.element) collect_symbols(*type.element, symbols);
+}
+
 std::string Type::str() const {
   std::string inner = element ? element->str() : "";
   switch (kind) {

@@ -83,6 +83,10 @@ struct Type {
   std::string str() const;
 };
 
+// In the extents of a type and of those inside it.
+Type substitute(const Type&, const Substitution&);
+void collect_symbols(const Type&, std::map<int64_t, Symbol>&);
+
 // The contents of a constant, or of any tensor that lies on the host. Row-major, packed (see storage_bytes), little
 // endian. `bytes` may point into a mapped file: `owner` keeps it alive. Strings are held apart.
 struct TensorData {

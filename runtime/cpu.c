@@ -95,8 +95,8 @@ struct cpuid_bit {
 #define CPUID_BIT(bit, name, leaf, subleaf, reg, shift, state) {bit, leaf, subleaf, reg, shift, state},
 static const struct cpuid_bit kCpuid[] = {INGOT_X86_FEATURES(CPUID_BIT)};
 
-/* CPUID leaves a virtual machine each time: a leaf is asked for once. */
-enum { kMaxLeaves = 8 };
+/* CPUID leaves a virtual machine each time: a leaf is asked for once. Each feature asks for its own and for subleaf 0. */
+enum { kMaxAnswers = 1 + 2 * sizeof kCpuid / sizeof *kCpuid };
 struct answer {
   uint32_t leaf, subleaf, reg[4];
 };
@@ -114,7 +114,7 @@ static const struct answer* ask(struct answer* answers, int* count, uint32_t lea
 }
 
 uint64_t ingot_cpu_features(void) {
-  struct answer answers[kMaxLeaves];
+  struct answer answers[kMaxAnswers];
   int count = 0;
   /* What the operating system saves when it switches tasks: registers that it does not save are not to be used. */
   const uint64_t needs[] = {[NONE] = 0, [YMM] = 0x6, [ZMM] = 0xe6, [TILE] = 0x60000};

@@ -22,6 +22,12 @@ Result<Tensor> float_conv(Def& d, const Tensor& x, const Tensor& w, int64_t grou
   return convolve(d, o, win);
 }
 
+Result<void> expect_bias(Def& d, const Tensor& b, const Dim& channels) {
+  if (!b) return {};
+  return d.require(equal(b.type().numel(), channels),
+                   fmt::format("bias has type {}, expected {} elements", b.type().str(), channels.str()));
+}
+
 // Integers, zero points taken off inside the product. Padding is the zero point, so that it counts as 0.
 Result<Tensor> integer_conv(Def& d, const Tensor& x, const Tensor& w, const Tensor& xz, const Tensor& wz, int64_t group,
                             const Window& win) {
@@ -54,9 +60,7 @@ Result<void> define_conv(Def& d) {
     d.out(acc);
     return {};
   }
-  if (b)
-    TRY(d.require(equal(b.type().numel(), w.dim(0)),
-                  fmt::format("bias has type {}, expected {} elements", b.type().str(), w.dim(0).str())));
+  TRY(expect_bias(d, b, w.dim(0)));
   d.out(d.map(acc.dims(), [&](Ix i) {
     Expr e = acc(i);
     if (b) e = e + widen(b(i[1]));
@@ -111,9 +115,7 @@ Result<void> define_qlinear_conv(Def& d) {
   Window win = TRY(conv_window(d, x, w, group));
   TRY(expect_one_element(d, {1, 2, 6, 7}));
   for (int k : {4, 5}) TRY(expect_one_or_per_channel(d, k, w.dim(0)));
-  if (b)
-    TRY(d.require(equal(b.dim(0), w.dim(0)),
-                  fmt::format("the bias has {} elements, expected {}", b.dim(0).str(), w.dim(0).str())));
+  TRY(expect_bias(d, b, w.dim(0)));
   Tensor acc = TRY(integer_conv(d, x, w, xz, wz, group, win));
   Tensor scale = d.map({w.dim(0)}, [&](Ix i) {
     return ex::cast(scalar(xs), DType::F32) * ex::cast(per_channel(ws, i[0]), DType::F32) /

@@ -40,13 +40,6 @@ bool mentions(const Dim& d, const Substitution& replaced) {
   return std::any_of(used.begin(), used.end(), [&](auto& u) { return replaced.count(u.first) > 0; });
 }
 
-Type replaced_in(const Type& t, const Substitution& by) {
-  Type r = t;
-  for (Dim& d : r.tensor.dims) d = substitute(d, by);
-  if (r.element) r.element = std::make_shared<const Type>(replaced_in(*r.element, by));
-  return r;
-}
-
 }  // namespace
 
 Substitution fixed_extents(const Graph& graph, const std::vector<k::Stage>& stages) {
@@ -95,7 +88,7 @@ void replace_extents(Graph& graph, Substitution by) {
     for (auto& [element, s] : v->reads) rename(s);
   }
   for (auto& v : graph.values) {
-    v->type = replaced_in(v->type, by);
+    v->type = substitute(v->type, by);
     if (!v->elements) continue;
     for (Dim& d : *v->elements) d = substitute(d, by);
   }

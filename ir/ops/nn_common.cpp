@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cctype>
 
+#include "ir/ops/common.h"
+
 namespace ingot::nn {
 
 DType accumulator(DType t) { return t == DType::F16 || t == DType::BF16 ? DType::F32 : t; }
@@ -81,7 +83,7 @@ Result<void> expect_one_element(Def& d, std::initializer_list<int> inputs) {
 Result<void> expect_one_or_per_channel(Def& d, int input, const Dim& channels) {
   if (!d.has(input) || one_element(d.in(input))) return {};
   const TensorType t = d.in(input).type();
-  return d.require(equal(t.numel(), channels),
+  return d.require(max(equal(t.numel(), channels), equal(t.numel(), 1)),
                    fmt::format("input {} has type {}, expected one element or {}", input, t.str(), channels.str()));
 }
 Result<void> expect_matrix_parameter(Def& d, const Tensor& t, Dims dims, bool column) {
@@ -94,7 +96,7 @@ Result<void> expect_matrix_parameter(Def& d, const Tensor& t, Dims dims, bool co
     return expect_fits(d, t, dims);
   }
   const Dim& expected = dims[column ? rank - 1 : rank - 2];
-  return d.require(equal(t.dim(0), expected),
+  return d.require(max(equal(t.dim(0), expected), equal(t.dim(0), 1)),
                    fmt::format("a scale or zero point has type {}, expected one element or one for each of {} {}",
                                t.type().str(), expected.str(), column ? "columns" : "rows"));
 }
@@ -103,7 +105,7 @@ Expr per_channel(const Tensor& t, const Dim& k) {
   if (one_element(t)) return scalar(t);
   Dims at(static_cast<size_t>(t.rank()), Dim(0));
   for (size_t i = 0; i < at.size(); ++i)
-    if (!t.dims()[i].is(1)) at[i] = k;
+    if (!t.dims()[i].is(1)) at[i] = ops::broadcast_index(k, t.dims()[i]);
   return t(at);
 }
 

@@ -1,6 +1,7 @@
 // Quantisation: y = saturate(round_even(x / scale) + zero_point) and back, per tensor, per axis, or per block of an axis.
 //
 // The steps are in ONNX's order, with true division and half to even, so that results are the same bits on every target.
+#include "ir/ops/common.h"
 #include "ir/ops/nn_common.h"
 
 namespace ingot {
@@ -161,7 +162,7 @@ Expr i32(Expr e) { return ex::cast(std::move(e), DType::I32); }
 // The zero point or scale of A for a row, of B for a column: [], [1], one per row (column), or with A's (B's) own rank.
 Expr of_row(const Tensor& t, Ix at, bool column) {
   if (one_element(t)) return scalar(t);
-  if (t.rank() == 1) return t(column ? at.back() : at[at.size() - 2]);
+  if (t.rank() == 1) return t(ops::broadcast_index(column ? at.back() : at[at.size() - 2], t.dim(0)));
   return t.broadcast(at);
 }
 
@@ -181,7 +182,7 @@ Result<Tensor> integer_product(Def& d, const Tensor& a, const Tensor& b, const T
 // What a per-row or per-column parameter is at index `i` of the product.
 Expr at_result(const Tensor& t, Ix i, bool column) {
   if (one_element(t)) return scalar(t);
-  if (t.rank() == 1) return t(column ? i[i.size() - 1] : i[i.size() - 2]);
+  if (t.rank() == 1) return t(ops::broadcast_index(column ? i[i.size() - 1] : i[i.size() - 2], t.dim(0)));
   Dims at = i;
   at[column ? i.size() - 2 : i.size() - 1] = 0;
   return t.broadcast(at);

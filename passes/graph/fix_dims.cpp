@@ -7,22 +7,6 @@
 
 namespace ingot {
 
-void collect_symbols(const Type& type, std::map<int64_t, Symbol>& symbols) {
-  for (const Dim& d : type.tensor.dims) collect_symbols(d, symbols);
-  if (type.element) collect_symbols(*type.element, symbols);
-}
-
-namespace {
-
-Type fixed(const Type& type, const Substitution& values) {
-  Type t = type;
-  for (Dim& d : t.tensor.dims) d = substitute(d, values);
-  if (t.element) t.element = std::make_shared<const Type>(fixed(*t.element, values));
-  return t;
-}
-
-}  // namespace
-
 Result<void> check_dim_names(const std::map<std::string, int64_t>& dims, const std::set<std::string>& names) {
   for (const auto& [name, extent] : dims) {
     if (names.count(name)) continue;
@@ -50,7 +34,7 @@ Result<void> fix_dims(Graph& graph, const std::map<std::string, int64_t>& dims) 
     values[id] = Dim(it->second);
   }
   TRY(check_dim_names(dims, names));
-  for (auto& v : graph.values) v->type = fixed(v->type, values);
+  for (auto& v : graph.values) v->type = substitute(v->type, values);
   return {};
 }
 

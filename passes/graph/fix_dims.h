@@ -15,8 +15,6 @@ namespace ingot {
 // A name that no input has is an error with the nearest one, and so is an extent that the name cannot have.
 Result<void> fix_dims(Graph&, const std::map<std::string, int64_t>& dims);
 
-// The symbols of a type's extents, by id, those of nested types too.
-void collect_symbols(const Type&, std::map<int64_t, Symbol>& symbols);
 // A key of `dims` that is none of `names` is an error with the nearest.
 Result<void> check_dim_names(const std::map<std::string, int64_t>& dims, const std::set<std::string>& names);
 

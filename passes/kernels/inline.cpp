@@ -7,6 +7,7 @@
 // linear indices, which is what its schedule needs. A read at an index from data can fail: it is written only into a reader
 // that surely reads each of its elements, so that an index out of range is reported whether or not it is fused.
 #include <algorithm>
+#include <optional>
 #include <unordered_map>
 #include <unordered_set>
 
@@ -126,27 +127,33 @@ std::unordered_set<const ExprNode*> unconditional(const Expr& e) {
   return parts;
 }
 
-// x[j], where j as a row-major position of x is the position of the reader's own index, or x's dims are the reader's iterators
-// in another order: every element of x is read.
+// Whether each index of the read is an iterator of its own, whose extent is that of the dimension.
+bool indexed_by_iterators(const ExprNode& read, const std::vector<Dim>& extents, const std::vector<k::Iter>& iters) {
+  std::vector<bool> used(iters.size(), false);
+  for (size_t k = 0; k < extents.size(); ++k) {
+    const auto index = as_dim(read.args[k]);
+    size_t it = 0;
+    while (it < iters.size() && (!index || used[it] || !known_equal(*index, Dim(iters[it].symbol)))) ++it;
+    if (it == iters.size() || !known_equal(extents[k], iters[it].extent)) return false;
+    used[it] = true;
+  }
+  return true;
+}
+
+// x[j], where x's dims are iterators of the reader, or the row-major position of j in x is that of the reader's own index: every
+// element of x is read.
 bool reads_every_element(const k::Stage& producer, const k::Stage& consumer, const ExprNode& read) {
   std::vector<k::Iter> own = consumer.iters;
   if (consumer.kind == k::StageKind::Reduce) own.insert(own.end(), consumer.reds.begin(), consumer.reds.end());
-  std::vector<bool> used(own.size(), false);
-  bool iterators = true;
+  std::vector<Dim> extents;
+  for (const k::Iter& it : producer.iters) extents.push_back(it.extent);
+  if (indexed_by_iterators(read, extents, own)) return true;
   Dim position = 0, own_position = 0;
-  for (size_t k = 0; k < producer.iters.size(); ++k) {
+  for (size_t k = 0; k < extents.size(); ++k) {
     const auto index = as_dim(read.args[k]);
     if (!index) return false;
-    position = position * producer.iters[k].extent + *index;
-    size_t it = 0;
-    while (it < own.size() && (used[it] || !known_equal(*index, Dim(own[it].symbol)))) ++it;
-    if (it == own.size() || !known_equal(producer.iters[k].extent, own[it].extent)) {
-      iterators = false;
-    } else {
-      used[it] = true;
-    }
+    position = position * extents[k] + *index;
   }
-  if (iterators) return true;
   for (const k::Iter& it : own) own_position = own_position * it.extent + Dim(it.symbol);
   return known_equal(numel(producer.iters), numel(own)) && known_equal(position, own_position);
 }
@@ -204,9 +211,9 @@ class Inliner {
     }
   }
 
-  bool pays(const k::Stage& producer, const k::Stage& consumer, bool contraction) const {
+  // `c`: of the producer's body.
+  bool pays(const k::Stage& producer, const Cost& c, const k::Stage& consumer, bool contraction) const {
     size_t v = static_cast<size_t>(producer.results[0]);
-    Cost c = cost_of(producer.body[0]);
     bool access = producer.body[0].is(ScalarOp::Read) && !c.data_index;
     bool free = c.reads == 0 && c.arithmetic <= kCheapOps;  // a constant, an index
     if (free) return true;
@@ -245,16 +252,7 @@ class Inliner {
   bool is_permutation(const k::Stage& s) const {
     if (!s.body[0].is(ScalarOp::Read) || s.body[0]->checked) return false;
     const std::vector<Dim>& extents = p_.values[static_cast<size_t>(s.body[0]->id)].tensor().dims;
-    if (extents.size() != s.iters.size()) return false;
-    std::vector<bool> used(extents.size(), false);
-    for (size_t k = 0; k < extents.size(); ++k) {
-      auto index = as_dim(s.body[0]->args[k]);
-      size_t it = 0;
-      while (it < s.iters.size() && (!index || used[it] || !known_equal(*index, Dim(s.iters[it].symbol)))) ++it;
-      if (it == s.iters.size() || !known_equal(extents[k], s.iters[it].extent)) return false;
-      used[it] = true;
-    }
-    return true;
+    return extents.size() == s.iters.size() && indexed_by_iterators(*s.body[0], extents, s.iters);
   }
 
   // y[i, j] = x[i, j + c], read outside of y along i alone.
@@ -329,17 +327,21 @@ class Inliner {
     const Expr whole = share(e);
     int budget = kMaxInlinedNodes - cost_of(whole).nodes;
     const auto occurs = occurrences(whole);
-    const auto always = unconditional(whole);
+    std::optional<std::unordered_set<const ExprNode*>> always;  // made where it is asked for: few values are gathered
     const Expr out = rewrite(whole, [&](const ExprNode& n) {
       Expr same;  // keeps the node
       if (n.op != ScalarOp::Read) return same;
       k::Stage* producer = definitions_[static_cast<size_t>(n.id)];
-      if (!producer || !pays(*producer, consumer, contraction)) return same;
-      if (cost_of(producer->body[0]).data_index && (!always.count(&n) || !reads_every_element(*producer, consumer, n)))
-        return same;
+      if (!producer) return same;
+      const Cost cost = cost_of(producer->body[0]);
+      if (!pays(*producer, cost, consumer, contraction)) return same;
+      if (cost.data_index) {
+        if (!always) always = unconditional(whole);
+        if (!always->count(&n) || !reads_every_element(*producer, consumer, n)) return same;
+      }
       // Of a read whose own indices were rewritten the copy is not in the table: it occurs once or more.
       auto times = occurs.find(&n);
-      const int64_t size = int64_t{cost_of(producer->body[0]).nodes} * (times == occurs.end() ? 1 : times->second);
+      const int64_t size = int64_t{cost.nodes} * (times == occurs.end() ? 1 : times->second);
       if (size > budget) return same;
       Expr composed = compose(*producer, n);
       if (!composed || (contraction && !reads_constants(composed) && !plain_access(composed))) return same;

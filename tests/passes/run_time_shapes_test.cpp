@@ -205,6 +205,39 @@ TEST(RunTimeShapes, AComputedExtentThatKeepsTheInputs) {
   EXPECT_EQ(call(*e, {counted({2, 3, 1})}), "f32[2, 3, 1] {1, 2, 3, 4, 5, 6}");
 }
 
+// Scales and zero points of a length that comes with the run: one, or one for each channel, column or row, or it is refused.
+TEST(RunTimeShapes, NumbersOfScalesAndZeroPoints) {
+  const auto bytes = [](std::vector<int64_t> dims) {
+    return HostValue::of(TensorData::make(DType::I8, std::move(dims)));
+  };
+  for (auto backend : {driver::Backend::Interpreter, driver::Backend::Llvm}) {
+    auto conv = executable(R"(graph g(%x: i8[1, 2, 3, 3], %w: i8[4, 2, 1, 1], %s: f32[n]) -> (%y) {
+  %one = constant f32[] dense<[1.0]>
+  %zero = constant i8[] dense<[0]>
+  %y = qlinear_conv %x, %one, %zero, %w, %s, %zero, %one, %zero
+}
+)",
+                           backend);
+    ASSERT_TRUE(conv);
+    for (int64_t n : {1, 4}) EXPECT_TRUE(conv->call({bytes({1, 2, 3, 3}), bytes({4, 2, 1, 1}), counted({n})})) << n;
+    for (int64_t n : {0, 2, 3, 5}) {
+      auto refused = conv->call({bytes({1, 2, 3, 3}), bytes({4, 2, 1, 1}), counted({n})});
+      ASSERT_FALSE(refused) << n;
+      EXPECT_NE(refused.error().message.find("expected one element or 4"), std::string::npos)
+          << refused.error().message;
+    }
+    auto product = executable(
+        "graph g(%a: i8[2, 3], %b: i8[3, 4], %za: i8[n], %zb: i8[m]) -> (%y) {\n"
+        "  %y = mat_mul_integer %a, %b, %za, %zb\n}\n",
+        backend);
+    ASSERT_TRUE(product);
+    for (auto [n, m] : {std::pair<int64_t, int64_t>{2, 4}, {1, 4}, {2, 1}, {1, 1}})
+      EXPECT_TRUE(product->call({bytes({2, 3}), bytes({3, 4}), bytes({n}), bytes({m})})) << n << ", " << m;
+    for (auto [n, m] : {std::pair<int64_t, int64_t>{3, 4}, {2, 3}, {2, 5}, {0, 4}})
+      EXPECT_FALSE(product->call({bytes({2, 3}), bytes({3, 4}), bytes({n}), bytes({m})})) << n << ", " << m;
+  }
+}
+
 // Equal extents cancel where -1 is inferred, also those that are 0: the same answer for a shape that is known and for one that
 // comes with the run, by the reference and by compiled code.
 TEST(RunTimeShapes, WhatIsInferredOfAnEmptyTensorDoesNotDependOnWhenTheShapeIsKnown) {

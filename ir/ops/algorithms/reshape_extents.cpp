@@ -20,7 +20,8 @@ extern "C" int32_t ingot_alg_reshape_extents(const ingot_call* call) {
              *to = static_cast<const int64_t*>(call->operands[1].data);
   int64_t rank = elements(call->operands[0]), count = elements(call->operands[1]), total = 1, product = 1,
           inferred = -1;
-  for (int64_t k = 0; k < rank; ++k) total *= from[k];  // the number of elements of a tensor: no overflow
+  for (int64_t k = 0; k < rank; ++k)  // the number of elements of a tensor; of an empty one the others may be large
+    if (__builtin_mul_overflow(total, from[k], &total)) total = 0;
   for (int64_t k = 0; k < count; ++k) {
     int64_t n = to[k];
     if (n == -1 && inferred < 0) {
@@ -40,16 +41,19 @@ extern "C" int32_t ingot_alg_reshape_extents(const ingot_call* call) {
     auto cancels = [&](int64_t n) { return n != 0 || zeros_cancel; };
     for (int64_t k = 0; k < rank; ++k) {  // of equal extents the last ones are left
       const int64_t before = count_of(from, k, from[k]);
-      if (!cancels(from[k]) || before >= count_of(call->symbols, count, from[k], inferred)) left *= from[k];
+      const bool stays = !cancels(from[k]) || before >= count_of(call->symbols, count, from[k], inferred);
+      // An extent of 0 that cancels no longer bounds the product of the others.
+      if (stays && __builtin_mul_overflow(left, from[k], &left)) return bad_value(call, -1);
     }
     for (int64_t k = 0; k < count; ++k) {
       if (k == inferred) continue;
       const int64_t n = call->symbols[k], before = count_of(call->symbols, k, n, inferred);
-      if (!cancels(n) || before >= count_of(from, rank, n)) divisor *= n;
+      const bool stays = !cancels(n) || before >= count_of(from, rank, n);
+      if (stays && __builtin_mul_overflow(divisor, n, &divisor)) return bad_value(call, -1);
     }
     if (divisor == 0 || left % divisor != 0) return bad_value(call, -1);
     call->symbols[inferred] = left / divisor;
-    product *= left / divisor;
+    if (__builtin_mul_overflow(product, left / divisor, &product)) return bad_value(call, -1);
   }
   if (product != total) {
     int64_t args[] = {product, total};
